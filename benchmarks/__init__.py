@@ -1,0 +1,1 @@
+"""Benchmarks: ours and a baseline, interleaved in one run."""

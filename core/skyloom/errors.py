@@ -1,0 +1,145 @@
+"""Every error Skyloom raises on purpose.
+
+Each one says what came and what is allowed (``problem``) and what to do next (``remedy``), and
+subclasses the builtin error that a caller would expect. The command line prints them as one line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_SUGGESTIONS = 3
+
+
+class SkyloomError(Exception):
+    """The base of all errors of Skyloom.
+
+    Parameters
+    ----------
+    problem
+        What came, and what is allowed instead; a sentence without its full stop.
+    remedy
+        What the reader can do about it; a sentence without its full stop.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{problem}. {remedy}." if remedy else f"{problem}.")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.problem, self.remedy)
+
+
+class InputError(SkyloomError, ValueError):
+    """An argument has a value that is not allowed."""
+
+
+class InputTypeError(SkyloomError, TypeError):
+    """An argument is of a type that is not allowed."""
+
+
+class UnknownNameError(SkyloomError, LookupError):
+    """No task, model, weights, plugin or band has that name."""
+
+
+class NameClashError(SkyloomError, LookupError):
+    """A name stands for more than one thing."""
+
+
+class PluginError(SkyloomError, RuntimeError):
+    """A plugin could not be imported, registered or asked."""
+
+
+class SpecError(SkyloomError, ValueError):
+    """A task, model or weights specification is not valid."""
+
+
+class BundleError(SkyloomError, ValueError):
+    """A bundle is malformed, incomplete, or was altered after it was written."""
+
+
+class BackendError(SkyloomError, RuntimeError):
+    """A backend was asked for that this machine cannot run."""
+
+
+class DownloadError(SkyloomError, OSError):
+    """A file could not be downloaded, or is not the file that was expected."""
+
+
+class OutputError(SkyloomError, OSError):
+    """An output cannot be written."""
+
+
+class MissingExtraError(SkyloomError, ImportError):
+    """An optional dependency is not installed.
+
+    Parameters
+    ----------
+    package
+        The distribution that is missing.
+    extra
+        The extra of Skyloom that brings it.
+    purpose
+        What it is needed for, as the end of "... is needed to".
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self.package, self.extra, self.purpose = package, extra, purpose
+        super().__init__(
+            f"the package '{package}' is needed to {purpose} and is not installed",
+            f'Install it with: pip install "skyloom[{extra}]"',
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.package, self.extra, self.purpose)
+
+
+class ImageReadError(SkyloomError, OSError):
+    """A file cannot be read as an image.
+
+    Parameters
+    ----------
+    path
+        The file.
+    reason
+        Why not: truncated, empty, wrong number of bands, ...
+    remedy
+        What to do about it.
+    """
+
+    def __init__(self, path: Path | str, reason: str, remedy: str = "") -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"cannot read '{path}': {reason}", remedy)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.reason, self.remedy)
+
+
+def listed(names: Iterable[str], *, none: str = "none") -> str:
+    """Write names as people do: ``'a', 'b' and 'c'``."""
+    quoted = [f"'{name}'" for name in names]
+    if not quoted:
+        return none
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that `name` may have been meant to be, the nearest first."""
+    from difflib import get_close_matches
+
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    return [by_folded[match] for match in get_close_matches(name.casefold(), by_folded, _SUGGESTIONS, 0.6)]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "Did you mean ...?" without its mark, or the list of what there is."""
+    known = sorted(known)
+    nearest = near(name, known)
+    if nearest:
+        return f"Did you mean {' or '.join(repr(match) for match in nearest)}"
+    return f"There is {listed(known)}" if known else "There is none yet"

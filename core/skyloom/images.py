@@ -1,0 +1,420 @@
+"""Images of the sky with everything that gives their numbers a meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from skyloom.errors import InputError, InputTypeError, UnknownNameError, did_you_mean, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from os import PathLike
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skyloom.reading import ImageStream
+
+    type_path = str | PathLike[str]
+    type_source = type_path | Sequence[type_path] | Mapping[str, type_path]
+
+DEFAULT_BATCH = 32
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Images:
+    """A batch of images of one size, one set of bands and one scale.
+
+    Make one with `from_array`, `from_fits`, `from_folder` or `open`; `stream` reads more images
+    than fit into memory. The arrays are read-only: a model cannot change what it is given.
+
+    Attributes
+    ----------
+    data : float32 array (image, band, y, x)
+        Surface brightness or counts, in `unit`. Pixels without a value are 0 here and set in `mask`.
+    bands
+        One name a band, in the order of the array, e.g. ``("g", "r", "i")``.
+    mask : bool array (image, band, y, x) or None
+        True where a pixel must not be trusted; None where every pixel has a value.
+    pixel_scale
+        Side of a pixel in arcsec, or None where it is not known.
+    zero_point
+        AB magnitude of one unit of `data`, one a band, or None where it is not known.
+    unit
+        Unit of `data` in the notation of astropy, e.g. ``"nmgy"``; empty where it is not known.
+    names
+        One name an image.
+    index : int64 array (image,)
+        Position of each image in the source it was cut from. Anything random that is done to an
+        image depends on the seed and on this number, so that results do not depend on batching.
+    """
+
+    data: NDArray[np.float32]
+    bands: tuple[str, ...]
+    mask: NDArray[np.bool_] | None
+    pixel_scale: float | None
+    zero_point: tuple[float, ...] | None
+    unit: str
+    names: tuple[str, ...]
+    index: NDArray[np.int64]
+
+    @classmethod
+    def from_array(
+        cls,
+        data: ArrayLike,
+        bands: Sequence[str] | None = None,
+        *,
+        mask: ArrayLike | None = None,
+        pixel_scale: float | None = None,
+        zero_point: float | Sequence[float] | None = None,
+        unit: str = "",
+        names: Sequence[str] | None = None,
+        first: int = 0,
+    ) -> Images:
+        """Wrap an array.
+
+        Parameters
+        ----------
+        data : array (y, x), (band, y, x) or (image, band, y, x)
+            Any real numeric type and byte order; a masked array brings its mask along. A 3-d array
+            is one image with several bands.
+        bands
+            Band names; ``band0``, ``band1``, ... where they are not given. A string such as
+            ``"gri"`` names one band a letter.
+        mask : bool array that broadcasts against (image, band, y, x)
+            True where a pixel must not be trusted; non-finite pixels are added to it.
+        pixel_scale
+            Side of a pixel in arcsec.
+        zero_point
+            AB magnitude of one unit, for all bands or one a band.
+        unit
+            Unit in the notation of astropy.
+        names
+            One name an image; their numbers where they are not given.
+        first
+            Position of the first image in a longer sequence, see `index`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Images.from_array(np.zeros((5, 3, 64, 64)), "gri", pixel_scale=0.396)
+        <Images: 5 of 3x64x64 (g, r, i), 0.396 arcsec/px>
+        """
+        values, hidden = _pixels(data)
+        values, hidden = _hide(values, hidden, mask)
+        count, depth = values.shape[:2]
+        return cls(
+            data=values,
+            bands=_bands(bands, depth),
+            mask=hidden,
+            pixel_scale=_positive("pixel_scale", pixel_scale),
+            zero_point=_zero_point(zero_point, depth),
+            unit=_unit(unit),
+            names=_names(names, count, first),
+            index=np.arange(first, first + count, dtype=np.int64),
+        )
+
+    def __post_init__(self) -> None:
+        for array in (self.data, self.mask, self.index):
+            if array is not None:
+                array.flags.writeable = False
+
+    @classmethod
+    def from_fits(cls, source: type_source, bands: Sequence[str] | None = None, **options: Any) -> Images:
+        """Read FITS files: 2-d images, cubes, one extension a band, tile-compressed, gzipped.
+
+        Parameters
+        ----------
+        source
+            A file, several files (one image each), or a mapping from band to file (one image).
+        bands
+            The bands to read, in this order; all that there are where nothing is given.
+        **options
+            ``pixel_scale``, ``zero_point`` and ``unit`` override the header; see `open`.
+        """
+        return cls.open(source, bands, format="fits", **options)
+
+    @classmethod
+    def from_folder(
+        cls, folder: type_path, bands: Sequence[str] | None = None, *, pattern: str = "*", **options: Any
+    ) -> Images:
+        """Read every image file of a folder into one batch, in the order of their names.
+
+        Files that are not images by their name (``.txt``, ``.csv``, ...) are passed over. See `open`
+        for the options, and `stream` for folders that are larger than memory.
+        """
+        from skyloom.reading import find_files
+
+        return cls.open(find_files(folder, pattern=pattern), bands, **options)
+
+    @classmethod
+    def open(
+        cls,
+        source: type_source,
+        bands: Sequence[str] | None = None,
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        **options: Any,
+    ) -> Images:
+        """Read images of any format that Skyloom knows into one batch.
+
+        Parameters
+        ----------
+        source
+            A file, a folder, a glob pattern, several of these, or a mapping from band to file.
+        bands
+            The bands to read, in this order.
+        on_error
+            ``"raise"`` stops at the first bad file; ``"skip"`` leaves bad files out, with one
+            warning that counts and names them.
+        **options
+            ``pixel_scale``, ``zero_point``, ``unit``, ``format``, ``readers``: see `stream`.
+        """
+        from skyloom.reading import read_all
+
+        return read_all(source, bands, on_error=on_error, **options)
+
+    @classmethod
+    def stream(
+        cls,
+        source: type_source,
+        bands: Sequence[str] | None = None,
+        *,
+        batch_size: int = DEFAULT_BATCH,
+        **options: Any,
+    ) -> ImageStream:
+        """Read images batch by batch, ahead of the consumer and in bounded memory.
+
+        A bad file does not stop the stream: it is left out and recorded in ``stream.failures``.
+
+        Parameters
+        ----------
+        source
+            A file, a folder, a glob pattern, several of these, or a mapping from band to file.
+        bands
+            The bands to read, in this order.
+        batch_size
+            Images in a batch; a batch ends earlier where the size of the images changes.
+        **options
+            ``pixel_scale``, ``zero_point``, ``unit`` override what the files say; ``format`` is
+            one of ``"auto"``, ``"fits"``, ``"numpy"``, ``"raster"``, ``"zarr"``; ``readers`` is
+            the number of files read at a time.
+        """
+        from skyloom.reading import ImageStream
+
+        return ImageStream(source, bands, batch_size=batch_size, **options)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Number of images, bands, rows and columns."""
+        count, depth, height, width = self.data.shape
+        return count, depth, height, width
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        count, depth, height, width = self.shape
+        scale = "" if self.pixel_scale is None else f", {self.pixel_scale:g} arcsec/px"
+        return f"<Images: {count} of {depth}x{height}x{width} ({', '.join(self.bands)}){scale}>"
+
+    def __getitem__(self, which: int | slice | Sequence[int] | NDArray[Any]) -> Images:
+        """Select images; the result is a batch also for a single number."""
+        if isinstance(which, int | np.integer):
+            if not -len(self) <= which < len(self):
+                raise IndexError(f"image {which} of {len(self)}")
+            which = slice(int(which) % len(self), int(which) % len(self) + 1)
+        chosen = np.arange(len(self))[which]
+        return replace(
+            self,
+            data=self.data[which],
+            mask=None if self.mask is None else self.mask[which],
+            names=tuple(self.names[number] for number in chosen),
+            index=self.index[which],
+        )
+
+    def __iter__(self) -> Iterator[Images]:
+        return (self[number] for number in range(len(self)))
+
+    def batches(self, size: int) -> Iterator[Images]:
+        """Cut into batches of at most `size` images."""
+        if size < 1:
+            raise InputError(f"the batch size is {size}", "Give a positive number")
+        return (self[start : start + size] for start in range(0, len(self), size))
+
+    def select(self, bands: Sequence[str]) -> Images:
+        """Return the named bands, in the order asked for."""
+        missing = [band for band in bands if band not in self.bands]
+        if missing:
+            raise UnknownNameError(
+                f"the images have no band {listed(missing)}", did_you_mean(missing[0], self.bands)
+            )
+        order = [self.bands.index(band) for band in bands]
+        return replace(
+            self,
+            data=self.data[:, order],
+            mask=None if self.mask is None else self.mask[:, order],
+            bands=tuple(bands),
+            zero_point=None if self.zero_point is None else tuple(self.zero_point[k] for k in order),
+        )
+
+    def with_data(self, data: ArrayLike, *, mask: ArrayLike | None = None) -> Images:
+        """Return other pixels with the same meaning: bands, scale, zero-point, unit, names, index."""
+        values, hidden = _pixels(data)
+        if values.shape[:2] != self.shape[:2]:
+            raise InputError(
+                f"the new pixels have shape {values.shape}",
+                f"Give {self.shape[0]} images of {self.shape[1]} bands",
+            )
+        values, hidden = _hide(values, hidden, mask)
+        return replace(self, data=values, mask=hidden)
+
+    def filled(self, value: float = np.nan) -> NDArray[np.float32]:
+        """Return a writable copy of the pixels with `value` where the mask is set."""
+        data = self.data.copy()
+        if self.mask is not None:
+            data[self.mask] = value
+        return data
+
+    def to_fits(self, path: type_path, *, overwrite: bool = False) -> Path:
+        """Write one FITS file: (band, y, x) of a single image, else (image, band, y, x).
+
+        Masked pixels are written as NaN; bands, scale, zero-point and unit go into the header.
+        """
+        from skyloom.writing import write_images
+
+        return write_images(self, path, overwrite=overwrite)
+
+    @staticmethod
+    def concatenate(parts: Sequence[Images]) -> Images:
+        """Join batches of the same size, bands, scale, zero-point and unit."""
+        if not parts:
+            raise InputError("there are no images to join", "Give at least one batch")
+        first = parts[0]
+        for part in parts[1:]:
+            for what in ("bands", "pixel_scale", "zero_point", "unit"):
+                here, there = getattr(first, what), getattr(part, what)
+                if here != there:
+                    raise InputError(
+                        f"images with {what} {here!r} and {there!r} cannot be one batch",
+                        "Read them separately, or give the same value for all",
+                    )
+            if part.shape[1:] != first.shape[1:]:
+                raise InputError(
+                    f"images of {first.shape[2:]} and {part.shape[2:]} pixels cannot be one batch",
+                    "Cut them to one size, or stream them",
+                )
+        masked = any(part.mask is not None for part in parts)
+        return replace(
+            first,
+            data=np.concatenate([part.data for part in parts]),
+            mask=np.concatenate(
+                [np.zeros(part.shape, bool) if part.mask is None else part.mask for part in parts]
+            )
+            if masked
+            else None,
+            names=tuple(name for part in parts for name in part.names),
+            index=np.concatenate([part.index for part in parts]),
+        )
+
+
+def _pixels(data: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Return a private native float32 copy (image, band, y, x), and the mask of what has no value."""
+    hidden = np.ma.getmask(data) if isinstance(data, np.ma.MaskedArray) else None
+    raw = np.asarray(data)
+    if raw.dtype.kind not in "buif":
+        raise InputTypeError(
+            f"the pixels are of type {raw.dtype}", "Give real numbers: float, integer or boolean"
+        )
+    if not 2 <= raw.ndim <= 4:
+        raise InputError(
+            f"the pixels have {raw.ndim} dimensions, shape {raw.shape}",
+            "Give (y, x), (band, y, x) or (image, band, y, x)",
+        )
+    if 0 in raw.shape[-3:]:
+        raise InputError(f"the pixels have shape {raw.shape}", "Give at least one band, row and column")
+    full = (1,) * (4 - raw.ndim) + raw.shape
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and so is masked
+        values = np.array(raw, dtype=np.float32, order="C").reshape(full)
+    bad = ~np.isfinite(values)
+    if hidden is not None and hidden is not np.ma.nomask:
+        bad |= np.broadcast_to(hidden, raw.shape).reshape(full)
+    if not bad.any():
+        return values, None
+    values[bad] = 0.0
+    return values, bad
+
+
+def _hide(
+    values: NDArray[np.float32], hidden: NDArray[np.bool_] | None, mask: ArrayLike | None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Add a given mask to the pixels that had no value anyway."""
+    if mask is None:
+        return values, hidden
+    given = np.asarray(mask)
+    if given.dtype.kind not in "bui":
+        raise InputTypeError(f"the mask is of type {given.dtype}", "Give booleans, True for a bad pixel")
+    try:
+        given = np.broadcast_to(given.astype(bool), values.shape)
+    except ValueError:
+        raise InputError(
+            f"the mask has shape {given.shape}", f"Give one that broadcasts against {values.shape}"
+        ) from None
+    return values, given.copy() if hidden is None else hidden | given
+
+
+def _bands(bands: Sequence[str] | None, depth: int) -> tuple[str, ...]:
+    names = tuple(f"band{number}" for number in range(depth)) if bands is None else tuple(bands)
+    if len(names) != depth:
+        raise InputError(
+            f"{len(names)} bands are named ({listed(names)}) and the images have {depth}",
+            "Name each band of the array once",
+        )
+    if len(set(names)) != depth:
+        raise InputError(f"the bands are named {listed(names)}", "Give each band a name of its own")
+    return names
+
+
+def _names(names: Sequence[str] | None, count: int, first: int) -> tuple[str, ...]:
+    if names is None:
+        return tuple(str(number) for number in range(first, first + count))
+    if len(names) != count:
+        raise InputError(f"{len(names)} names are given for {count} images", "Give one name an image")
+    return tuple(str(name) for name in names)
+
+
+def _positive(what: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    number = float(value)
+    if not (np.isfinite(number) and number > 0):
+        raise InputError(f"{what} is {value}", "Give a positive number of arcsec")
+    return number
+
+
+def _zero_point(value: float | Sequence[float] | None, depth: int) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    numbers = tuple(float(number) for number in np.atleast_1d(np.asarray(value, float)))
+    numbers = numbers * depth if len(numbers) == 1 else numbers
+    if len(numbers) != depth or not np.isfinite(numbers).all():
+        raise InputError(
+            f"zero_point is {value!r} for {depth} bands", "Give one finite magnitude, or one a band"
+        )
+    return numbers
+
+
+@cache
+def _unit(unit: str) -> str:
+    if unit:
+        from astropy import units
+
+        try:
+            units.Unit(unit)
+        except ValueError as error:
+            raise InputError(f"the unit is '{unit}'", "Give one that astropy knows, e.g. 'nmgy'") from error
+    return unit

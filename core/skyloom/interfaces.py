@@ -1,0 +1,252 @@
+"""The four tasks as Python sees them: what a model of each must be able to do.
+
+Arrays go in and come out as NumPy; every call that draws random numbers takes a ``seed`` and gives
+the same result for it, whatever the batch size.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from skyloom.errors import InputError, InputTypeError, listed
+from skyloom.field import Field, Tile
+from skyloom.images import Images
+from skyloom.provenance import Provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from skyloom.profile import Profile
+    from skyloom.score import Score
+
+
+class Model:
+    """What all models share: where they come from, and how they check what they are given.
+
+    A model without weights is made by calling its class with its options as keywords; a model with
+    weights with a `Bundle` first and ``backend=`` as a keyword.
+
+    Attributes
+    ----------
+    origin
+        Who made this model; set by `skyloom.load`.
+    """
+
+    origin: Provenance | None = None
+
+    def provenance(self, seed: int | None = None) -> Provenance:
+        """Return the record that belongs into every result of this model."""
+        if self.origin is None:
+            return Provenance(model=type(self).__name__, task="", seed=seed)
+        return self.origin.model_copy(update={"seed": seed})
+
+
+def expect_images(
+    images: object,
+    *,
+    bands: Sequence[str] | None = None,
+    band_count: int | None = None,
+    min_size: int = 1,
+    pixel_scale: bool = False,
+    zero_point: bool = False,
+    what: str = "the images",
+) -> Images:
+    """Return `images` if a model can work on them, else say what is wrong with them.
+
+    Parameters
+    ----------
+    images
+        What the user gave.
+    bands
+        The bands that are needed, in this order; the images may hold others, which are dropped.
+    band_count
+        How many bands are needed, whatever their names.
+    min_size
+        Rows and columns that are needed at least.
+    pixel_scale, zero_point
+        Whether these must be known.
+    what
+        How the error calls them.
+    """
+    if not isinstance(images, Images):
+        raise InputTypeError(
+            f"{what} are a {type(images).__name__}",
+            "Wrap arrays with Images.from_array, or read with Images.open",
+        )
+    if len(images) == 0:
+        raise InputError(f"{what} are an empty batch", "Give at least one image")
+    if bands is not None and images.bands != tuple(bands):
+        missing = [band for band in bands if band not in images.bands]
+        if missing:
+            raise InputError(
+                f"{what} have the bands {listed(images.bands)}; {listed(missing)} is missing",
+                f"Give images with the bands {listed(bands)}",
+            )
+        images = images.select(bands)
+    if band_count is not None and images.shape[1] != band_count:
+        raise InputError(
+            f"{what} have {images.shape[1]} bands, allowed is {band_count}",
+            "Choose bands with images.select([...])",
+        )
+    if min(images.shape[2:]) < min_size:
+        raise InputError(
+            f"{what} have {images.shape[2]}x{images.shape[3]} pixels",
+            f"Give cutouts of {min_size}x{min_size} pixels or more",
+        )
+    if pixel_scale and images.pixel_scale is None:
+        raise InputError(f"{what} have no pixel scale", "Give pixel_scale= in arcsec when reading them")
+    if zero_point and images.zero_point is None:
+        raise InputError(f"{what} have no zero-point", "Give zero_point= in AB mag when reading them")
+    if images.mask is not None:
+        hopeless = np.flatnonzero(images.mask.all(axis=(2, 3)).any(axis=-1))
+        if len(hopeless):
+            raise InputError(
+                f"{what} hold no valid pixel in a band of {listed(images.names[k] for k in hopeless[:3])}",
+                "Leave them out",
+            )
+    return images
+
+
+class SequenceCaptioner(Model, ABC):
+    """Reads a sequence, such as a surface-brightness profile, off an image."""
+
+    @abstractmethod
+    def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
+        """Read one sequence off each band of each image.
+
+        Parameters
+        ----------
+        images
+            The images, target in the centre.
+        seed
+            Seed of whatever is random; the same image (by its `Images.index`) gives the same
+            sequence in any batch.
+
+        Returns
+        -------
+        list of Profile
+            For each image in turn, one profile a band in the order of the bands; of any length.
+        """
+
+
+class FieldGenerator(Model, ABC):
+    """Weaves a mock field of any size out of tiles.
+
+    Attributes
+    ----------
+    tile_shape
+        Rows and columns of a tile.
+    """
+
+    tile_shape: tuple[int, int]
+
+    @abstractmethod
+    def tile(self, seed: int, row: int, column: int) -> Tile:
+        """Make one tile of the endless field of this seed; the same whatever was made before it."""
+
+    def generate(self, shape: tuple[int, int], seed: int = 0) -> Field:
+        """Make the first `shape` rows and columns of the field of this seed."""
+        height, width = expect_shape(shape)
+        first = self.tile(seed, 0, 0)
+        data = np.empty((len(first.bands), height, width), np.float32)
+        self._weave(data, seed, first)
+        return Field(
+            data=data,
+            bands=first.bands,
+            pixel_scale=first.pixel_scale,
+            zero_point=first.zero_point,
+            unit=first.unit,
+            provenance=self.provenance(seed),
+        )
+
+    def stream(
+        self, path: str | PathLike[str], shape: tuple[int, int], seed: int = 0, *, overwrite: bool = False
+    ) -> Path:
+        """Write the field that `generate` makes to a FITS file, holding one tile at a time in memory."""
+        from skyloom.writing import open_fits_for_writing
+
+        height, width = expect_shape(shape)
+        first = self.tile(seed, 0, 0)
+        with open_fits_for_writing(
+            first, (height, width), path, provenance=self.provenance(seed), overwrite=overwrite
+        ) as data:
+            self._weave(data, seed, first)
+        return Path(path)
+
+    def _weave(self, data: NDArray[np.float32], seed: int, first: Tile) -> None:
+        """Fill `data` (band, y, x) tile by tile."""
+        rows, columns = self.tile_shape
+        for top in range(0, data.shape[1], rows):
+            for left in range(0, data.shape[2], columns):
+                place = (top // rows, left // columns)
+                tile = first if place == (0, 0) else self.tile(seed, *place)
+                window = data[:, top : top + rows, left : left + columns]
+                window[...] = tile.data[:, : window.shape[1], : window.shape[2]]
+
+
+def expect_shape(shape: object) -> tuple[int, int]:
+    """Return rows and columns if they are two positive integers."""
+    if isinstance(shape, tuple | list) and len(shape) == 2:
+        height, width = shape
+        whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in shape)
+        if whole and height > 0 and width > 0:
+            return int(height), int(width)
+    raise InputError(f"the shape of the field is {shape!r}", "Give (rows, columns), two positive integers")
+
+
+class ImagePrior(Model, ABC):
+    """Knows what images of the sky look like: samples, repairs, translates and interpolates them.
+
+    ``steps`` is the number of steps of the sampler, or None for the default of the model; a model
+    that samples in one step ignores it.
+    """
+
+    @abstractmethod
+    def sample(self, n: int, *, seed: int = 0, steps: int | None = None, first: int = 0) -> Images:
+        """Draw `n` new images, numbers `first` to ``first + n - 1`` of the endless sequence of this seed."""
+
+    @abstractmethod
+    def inpaint(
+        self,
+        images: Images,
+        mask: NDArray[np.bool_] | None = None,
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+    ) -> Images:
+        """Replace the pixels where `mask` (by default ``images.mask``) is True; keep all others exactly."""
+
+    @abstractmethod
+    def translate(
+        self, images: Images, strength: float = 0.5, *, seed: int = 0, steps: int | None = None
+    ) -> Images:
+        """Move images towards the prior: `strength` 0 returns them as they are, 1 forgets them."""
+
+    @abstractmethod
+    def interpolate(
+        self, a: Images, b: Images, weight: float = 0.5, *, seed: int = 0, steps: int | None = None
+    ) -> Images:
+        """Return images between `a` (`weight` 0) and `b` (`weight` 1), each likely in itself."""
+
+
+class Metric(Model, ABC):
+    """Compares a candidate with a reference.
+
+    Attributes
+    ----------
+    compares
+        What it is given two sets of: ``"images"``, ``"profiles"``, ``"fields"`` or ``"catalogues"``.
+    """
+
+    compares: ClassVar[str] = "images"
+
+    @abstractmethod
+    def compare(self, reference: object, candidate: object, *, seed: int = 0) -> Score:
+        """Compare two sets of `compares`; `seed` is for what is bootstrapped."""

@@ -1,0 +1,32 @@
+"""What a name may look like, and how ``"module:attribute"`` strings are followed."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
+
+NAME_PATTERN = r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$"
+TARGET_PATTERN = r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=80)]
+"""A name people type: lower-case words of letters and digits, joined by ``-``, ``.`` or ``_``."""
+
+Target = Annotated[str, StringConstraints(pattern=TARGET_PATTERN)]
+"""Where to find a class or function without importing it yet: ``"package.module:attribute"``."""
+
+
+def is_name(text: str) -> bool:
+    """Say whether `text` may serve as a name."""
+    return re.match(NAME_PATTERN, text) is not None
+
+
+def resolve(target: str) -> Any:
+    """Import what a ``"module:attribute"`` string points at."""
+    module, _, attribute = target.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,193 @@
+"""A sequence read off an image, such as a surface-brightness profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skyloom.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from astropy.table import QTable
+    from numpy.typing import NDArray
+
+    from skyloom.provenance import Provenance
+
+_PER_PROFILE = ("name", "band", "stopped", "flags")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Profile:
+    """One sequence: values along an axis, as long as the model found anything to say.
+
+    Attributes
+    ----------
+    axis, values : float64 array (step,)
+        Where, and what; e.g. semi-major axis in arcsec and surface brightness in mag / arcsec2.
+    uncertainty : float64 array (step,) or None
+        One standard deviation of each value.
+    axis_name, axis_unit, value_name, value_unit
+        Names and units (in the notation of astropy) of the axis and of the values.
+    columns
+        Further quantities on the same axis, e.g. ``{"ellipticity": ...}``, without unit.
+    name, band
+        Which galaxy in which band.
+    stopped
+        Why the sequence ends where it ends, e.g. ``"halted"``, ``"noise"``, ``"edge"``, ``"max-length"``.
+    flags
+        What a careful reader should know, e.g. ``("masked-centre",)``.
+    provenance
+        What made it.
+    """
+
+    axis: NDArray[np.float64]
+    values: NDArray[np.float64]
+    uncertainty: NDArray[np.float64] | None = None
+    axis_name: str = "radius"
+    axis_unit: str = "arcsec"
+    value_name: str = "surface_brightness"
+    value_unit: str = "mag / arcsec2"
+    columns: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    name: str = ""
+    band: str = ""
+    stopped: str = ""
+    flags: tuple[str, ...] = ()
+    provenance: Provenance | None = None
+
+    def __post_init__(self) -> None:
+        axis = _column("axis", self.axis)
+        arrays = {"axis": axis, "values": _column("values", self.values, axis)}
+        if self.uncertainty is not None:
+            arrays["uncertainty"] = _column("uncertainty", self.uncertainty, axis)
+        for attribute, array in arrays.items():
+            object.__setattr__(self, attribute, array)
+        reserved = {*_PER_PROFILE, self.axis_name, self.value_name, f"{self.value_name}_error"}
+        taken = reserved.intersection(self.columns)
+        if taken:
+            raise InputError(f"a column of the profile is named {sorted(taken)[0]!r}", "Give it another name")
+        columns = {name: _column(name, values, axis) for name, values in self.columns.items()}
+        object.__setattr__(self, "columns", MappingProxyType(columns))
+
+    def __len__(self) -> int:
+        return len(self.axis)
+
+    def __repr__(self) -> str:
+        span = f" to {self.axis[-1]:g} {self.axis_unit}" if len(self) else ""
+        what = " ".join(part for part in (self.name, self.band) if part)
+        return f"<Profile {what}: {len(self)} steps{span}, stopped: {self.stopped or 'unknown'}>"
+
+    def to_table(self) -> QTable:
+        """Return the profile as an astropy table with units; see `profiles_to_table`."""
+        return profiles_to_table([self])
+
+
+def profiles_to_table(profiles: Sequence[Profile]) -> QTable:
+    """Stack profiles into one long table, one row a step, that ECSV and FITS can hold.
+
+    Columns are ``name``, ``band``, the axis, the values, ``<value>_error`` where any profile has
+    uncertainties (NaN for those without), further columns, ``stopped`` and ``flags``. The profiles
+    must agree in their axis, their values and their units.
+    """
+    from astropy.table import QTable
+    from astropy.units import Unit
+
+    if not profiles:
+        raise InputError("there is no profile to write", "Give at least one")
+    first = profiles[0]
+    for other in profiles[1:]:
+        for what in ("axis_name", "axis_unit", "value_name", "value_unit"):
+            if getattr(other, what) != getattr(first, what):
+                raise InputError(
+                    f"profiles with {what} {getattr(first, what)!r} and {getattr(other, what)!r} "
+                    "cannot share a table",
+                    "Write them to one table each",
+                )
+    lengths = [len(profile) for profile in profiles]
+
+    def repeated(values: Sequence[str]) -> NDArray[np.str_]:
+        return np.repeat(np.array(values, dtype=np.str_), lengths)
+
+    def joined(arrays: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
+        filled = [
+            np.full(length, np.nan) if array is None else array
+            for array, length in zip(arrays, lengths, strict=True)
+        ]
+        return np.concatenate(filled)
+
+    value_unit = Unit(first.value_unit)
+    columns: dict[str, Any] = {
+        "name": repeated([profile.name for profile in profiles]),
+        "band": repeated([profile.band for profile in profiles]),
+        first.axis_name: joined([profile.axis for profile in profiles]) * Unit(first.axis_unit),
+        first.value_name: joined([profile.values for profile in profiles]) * value_unit,
+    }
+    if any(profile.uncertainty is not None for profile in profiles):
+        errors = joined([profile.uncertainty for profile in profiles])
+        columns[f"{first.value_name}_error"] = errors * value_unit
+    for name in dict.fromkeys(name for profile in profiles for name in profile.columns):
+        columns[name] = joined([profile.columns.get(name) for profile in profiles])
+    columns["stopped"] = repeated([profile.stopped for profile in profiles])
+    columns["flags"] = repeated([",".join(profile.flags) for profile in profiles])
+    table = QTable(columns)
+    table.meta["axis"], table.meta["value"] = first.axis_name, first.value_name
+    if first.provenance is not None:
+        table.meta.update(first.provenance.header())
+    return table
+
+
+def profiles_from_table(table: QTable) -> list[Profile]:
+    """Read profiles back from what `profiles_to_table` wrote; their provenance stays in the table's meta."""
+    meta = {key.lower(): value for key, value in table.meta.items()}
+    axis_name, value_name = meta.get("axis", "radius"), meta.get("value", "surface_brightness")
+    missing = [name for name in (*_PER_PROFILE, axis_name, value_name) if name not in table.colnames]
+    if missing:
+        raise InputError(
+            f"the table has no column {missing[0]!r}, it has {table.colnames}",
+            "Give a table written by profiles_to_table",
+        )
+    error_name = f"{value_name}_error"
+    known = {*_PER_PROFILE, axis_name, value_name, error_name}
+    keys = np.array([f"{row['name']}\0{row['band']}" for row in table])
+    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.array([], int)
+    profiles = []
+    for rows in (slice(a, b) for a, b in zip(starts, [*starts[1:], len(keys)], strict=True)):
+        part = table[rows]
+        error = np.asarray(part[error_name].value) if error_name in table.colnames else None
+        profiles.append(
+            Profile(
+                axis=part[axis_name].value,
+                values=part[value_name].value,
+                uncertainty=None if error is None or np.isnan(error).all() else error,
+                axis_name=axis_name,
+                axis_unit=str(part[axis_name].unit),
+                value_name=value_name,
+                value_unit=str(part[value_name].unit),
+                columns={name: np.asarray(part[name]) for name in table.colnames if name not in known},
+                name=str(part["name"][0]),
+                band=str(part["band"][0]),
+                stopped=str(part["stopped"][0]),
+                flags=tuple(flag for flag in str(part["flags"][0]).split(",") if flag),
+            )
+        )
+    return profiles
+
+
+def with_provenance(profiles: Sequence[Profile], provenance: Provenance) -> list[Profile]:
+    """Return the profiles with a record of what made them."""
+    return [replace(profile, provenance=provenance) for profile in profiles]
+
+
+def _column(
+    what: str, values: NDArray[np.float64], axis: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    array = np.array(values, dtype=np.float64)
+    if array.ndim != 1 or (axis is not None and array.shape != axis.shape):
+        allowed = "one number a step" if axis is None else f"{len(axis)} numbers, as many as the axis has"
+        raise InputError(f"{what} of the profile has shape {array.shape}", f"Give {allowed}")
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,119 @@
+"""Results as FITS and tables."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skyloom.errors import OutputError
+from skyloom.files import complete
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+
+    from astropy.table import QTable
+    from numpy.typing import NDArray
+
+    from skyloom.field import Field
+    from skyloom.images import Images
+    from skyloom.provenance import Provenance
+
+_TABLE_FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits"}
+_FITS_BLOCK = 2880
+
+
+def write_images(images: Images, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write images to one FITS file; see `Images.to_fits`."""
+    from astropy.io import fits
+
+    data = images.filled()
+    hdu = fits.PrimaryHDU(data[0] if len(images) == 1 else data)
+    hdu.header.update(_cards_of(images))
+    with complete(path, overwrite=overwrite) as part:
+        hdu.writeto(part)
+    return Path(path)
+
+
+def write_field(field: Field, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write a field to one FITS file, with its catalogue as a table behind the image."""
+    from astropy.io import fits
+
+    hdus = fits.HDUList([fits.PrimaryHDU(field.data)])
+    hdus[0].header.update(_cards_of(field, field.provenance))
+    if field.catalogue is not None:
+        table = fits.table_to_hdu(field.catalogue)
+        table.name = "CATALOGUE"
+        hdus.append(table)
+    with complete(path, overwrite=overwrite) as part:
+        hdus.writeto(part)
+    return Path(path)
+
+
+def write_table(table: QTable, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write a table as ECSV or FITS, by the ending of its name."""
+    path = Path(path)
+    form = _TABLE_FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise OutputError(
+            f"no table format has the ending '{path.suffix}'", f"Give one of {', '.join(_TABLE_FORMATS)}"
+        )
+    with complete(path, overwrite=overwrite) as part:
+        table.write(part, format=form)
+    return path
+
+
+@contextlib.contextmanager
+def open_fits_for_writing(
+    like: Field,
+    shape: tuple[int, int],
+    path: str | PathLike[str],
+    *,
+    provenance: Provenance | None = None,
+    overwrite: bool = False,
+) -> Iterator[NDArray[np.float32]]:
+    """Yield a (band, y, x) array on disk that becomes a FITS image when the block succeeds.
+
+    Parameters
+    ----------
+    like
+        Brings bands, scale, zero-point and unit.
+    shape
+        Rows and columns.
+    path
+        The final name.
+    provenance
+        What makes the field.
+    overwrite
+        Replace what is there.
+    """
+    from astropy.io import fits
+
+    header = fits.Header({"SIMPLE": True, "BITPIX": -32, "NAXIS": 3})
+    header["NAXIS1"], header["NAXIS2"], header["NAXIS3"] = shape[1], shape[0], len(like.bands)
+    header.update(_cards_of(like, provenance))
+    head = header.tostring().encode("ascii")
+    size = 4 * len(like.bands) * shape[0] * shape[1]
+    with complete(path, overwrite=overwrite) as part:
+        with part.open("wb") as file:
+            file.write(head)
+            file.truncate(len(head) + -(-size // _FITS_BLOCK) * _FITS_BLOCK)
+        data = np.memmap(part, ">f4", "r+", offset=len(head), shape=(len(like.bands), *shape))
+        yield data
+        data.flush()
+        del data
+
+
+def _cards_of(pixels: Images | Field, provenance: Provenance | None = None) -> dict[str, Any]:
+    """Return the FITS cards that carry the meaning of pixels; the reader understands the same ones."""
+    cards: dict[str, Any] = {f"BAND{number}": band for number, band in enumerate(pixels.bands)}
+    if pixels.pixel_scale is not None:
+        cards["PIXSCALE"] = (pixels.pixel_scale, "arcsec / pixel")
+    for number, value in enumerate(pixels.zero_point or ()):
+        cards[f"MAGZP{number}"] = (value, "AB magnitude of one unit")
+    if pixels.unit:
+        cards["BUNIT"] = pixels.unit
+    return cards | ({} if provenance is None else provenance.header())

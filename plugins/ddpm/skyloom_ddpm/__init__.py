@@ -1,0 +1,1 @@
+"""DDPM, an image prior by diffusion. Nothing here yet."""

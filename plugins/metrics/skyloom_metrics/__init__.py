@@ -1,0 +1,1 @@
+"""Metrics that say how good a model of the sky is. Nothing here yet."""

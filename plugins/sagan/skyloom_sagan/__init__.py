@@ -1,0 +1,1 @@
+"""SAGAN, a field generator for mock deep fields. Nothing here yet."""

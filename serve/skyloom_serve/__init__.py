@@ -1,0 +1,1 @@
+"""Bundles over HTTP. Nothing here yet."""
