@@ -10,14 +10,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from skyloom.adding import add
     from skyloom.bundle import Bundle
     from skyloom.field import Field, Tile
     from skyloom.hookspecs import hookimpl
     from skyloom.images import Images
     from skyloom.interfaces import FieldGenerator, ImagePrior, Metric, Model, SequenceCaptioner
+    from skyloom.loading import load
     from skyloom.profile import Profile
     from skyloom.provenance import Provenance
-    from skyloom.registry import add, load, metrics, models, tasks
+    from skyloom.registry import metrics, models, tasks
     from skyloom.score import Score
     from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
 
@@ -37,9 +39,9 @@ _HOME = {
     "TaskSpec": "specs",
     "Tile": "field",
     "WeightsSpec": "specs",
-    "add": "registry",
+    "add": "adding",
     "hookimpl": "hookspecs",
-    "load": "registry",
+    "load": "loading",
     "metrics": "registry",
     "models": "registry",
     "tasks": "registry",

@@ -23,13 +23,14 @@ class SkyloomError(Exception):
     problem
         What came, and what is allowed instead; a sentence without its full stop.
     remedy
-        What the reader can do about it; a sentence without its full stop.
+        What the reader can do about it; a sentence without its full stop, or a question.
     """
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         self.problem = problem
         self.remedy = remedy
-        super().__init__(f"{problem}. {remedy}." if remedy else f"{problem}.")
+        stop = "" if remedy.endswith("?") else "."
+        super().__init__(f"{problem}. {remedy}{stop}" if remedy else f"{problem}.")
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.problem, self.remedy)
@@ -137,9 +138,9 @@ def near(name: str, known: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return "Did you mean ...?" without its mark, or the list of what there is."""
+    """Return "Did you mean ...?", or the list of what there is where nothing comes near."""
     known = sorted(known)
     nearest = near(name, known)
     if nearest:
-        return f"Did you mean {' or '.join(repr(match) for match in nearest)}"
-    return f"There is {listed(known)}" if known else "There is none yet"
+        return f"Did you mean {' or '.join(repr(match) for match in nearest)}?"
+    return f"Known: {listed(known)}" if known else "There is none yet"

@@ -37,9 +37,12 @@ class Model:
     ----------
     origin
         Who made this model; set by `skyloom.load`.
+    backend
+        What runs its networks, as its `Session` reports it; ``"numpy"`` where there is none.
     """
 
     origin: Provenance | None = None
+    backend: str = "numpy"
 
     def provenance(self, seed: int | None = None) -> Provenance:
         """Return the record that belongs into every result of this model."""

@@ -1,0 +1,164 @@
+"""What a bundle says of itself, in ``manifest.json``."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from skyloom.errors import BundleError
+from skyloom.frozen import Frozen
+from skyloom.names import Name
+
+MANIFEST = "manifest.json"
+GOLDEN = "golden.npz"
+MAX_MANIFEST_BYTES = 4 * 2**20
+MAX_BUNDLE_BYTES = 16 * 2**30
+MAX_FILES = 1000
+
+
+def _inside(path: str) -> str:
+    """Refuse paths that could lead out of a bundle, on any system."""
+    parts = PurePosixPath(path).parts
+    plain = path == "/".join(parts) and not path.startswith("/")
+    if not plain or ".." in parts or any(bad in path for bad in '\\:\0*?"<>|') or path == MANIFEST:
+        raise ValueError(f"'{path}' is not a plain path inside the bundle")
+    return path
+
+
+InnerPath = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_inside)]
+
+
+class FileRecord(Frozen):
+    """Size in bytes and SHA-256 of a file."""
+
+    size: int = Field(ge=0, le=MAX_BUNDLE_BYTES)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Tensor(Frozen):
+    """An input or output of a graph.
+
+    Attributes
+    ----------
+    name, dtype
+        As in the graph.
+    axes
+        One entry an axis: a name where its length may vary, a number where it is fixed.
+    unit
+        Unit in the notation of astropy; empty for a pure number.
+    """
+
+    name: str
+    dtype: str
+    axes: tuple[str | int, ...]
+    unit: str = ""
+
+
+class Tolerance(Frozen):
+    """How far a graph may be from the network it was made from: ``atol + rtol * |network|``."""
+
+    atol: float = Field(default=1e-5, ge=0)
+    rtol: float = Field(default=1e-4, ge=0)
+
+
+class Graph(Frozen):
+    """One ONNX graph of a bundle.
+
+    Attributes
+    ----------
+    path
+        Where it lies in the bundle.
+    inputs, outputs
+        Its tensors.
+    tolerance
+        What was asked of it.
+    errors
+        The largest absolute difference that was measured, by name of the output.
+    """
+
+    path: InnerPath
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    tolerance: Tolerance = Tolerance()
+    errors: dict[str, float] = {}
+
+
+class Manifest(Frozen):
+    """What a bundle is, and the digest of every file in it.
+
+    Attributes
+    ----------
+    schema_version
+        Version of this form.
+    name, version
+        Name and version of the bundle.
+    task, model, plugin
+        What it does, the model that runs it, and the distribution that offers that model.
+    summary
+        What it was trained on and for, in one line.
+    bands, pixel_scale, zero_point, unit
+        What its images are, as in `Images`.
+    settings
+        What the model needs to know beside the graphs: its configuration, normalisation constants,
+        stopping rule, noise schedule.
+    training
+        The training record: data, seed, steps, losses, version of the code.
+    licence, citation
+        Terms of use and what to cite.
+    graphs
+        The graphs by name.
+    files
+        Every file but the manifest itself, by its path.
+    """
+
+    schema_version: Literal[1] = 1
+    name: Name
+    version: str = "1"
+    task: Name
+    model: Name
+    plugin: str = ""
+    summary: str = ""
+    bands: tuple[str, ...] = ()
+    pixel_scale: float | None = None
+    zero_point: tuple[float, ...] | None = None
+    unit: str = ""
+    settings: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    licence: str = ""
+    citation: str = ""
+    graphs: dict[Name, Graph] = {}
+    files: dict[InnerPath, FileRecord] = Field(default={}, max_length=MAX_FILES)
+
+    def model_post_init(self, context: object) -> None:
+        """Refuse a manifest that contradicts itself."""
+        del context
+        total = sum(record.size for record in self.files.values())
+        if total > MAX_BUNDLE_BYTES:
+            raise ValueError(f"the files add up to {total} bytes, allowed are {MAX_BUNDLE_BYTES}")
+        folded = {path.casefold() for path in self.files}
+        if len(folded) != len(self.files):
+            raise ValueError("two files differ in upper and lower case alone")
+        for name, graph in self.graphs.items():
+            if self.files and graph.path not in self.files:
+                raise ValueError(f"the file '{graph.path}' of graph '{name}' is not among the files")
+
+
+def parse_manifest(text: bytes, origin: str) -> Manifest:
+    """Read a manifest; `origin` is where it comes from, for the error."""
+    if len(text) > MAX_MANIFEST_BYTES:
+        raise BundleError(
+            f"the manifest of '{origin}' has {len(text)} bytes, allowed are {MAX_MANIFEST_BYTES}",
+            "Get the bundle again from its author",
+        )
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        what = f"at '{place}': {first['msg']}" if place else first["msg"]
+        remedy = "Get the bundle again from its author"
+        if place == "schema_version":
+            what, remedy = f"(schema version {first['input']!r}, this Skyloom reads 1)", "Upgrade skyloom"
+        raise BundleError(f"the manifest of '{origin}' is not valid {what}", remedy) from None

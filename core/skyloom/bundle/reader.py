@@ -1,0 +1,134 @@
+"""Opening a bundle without trusting it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skyloom.bundle.manifest import GOLDEN, MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from skyloom.errors import BundleError, UnknownNameError, did_you_mean
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from skyloom.runtime import Session
+
+_AGAIN = "Get the bundle again from its author"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk.
+
+    `open` checks the manifest and that each file is there with the right size; the contents of a
+    file are checked against its digest each time they are read.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    manifest
+        What it says of itself.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: str | PathLike[str]) -> Bundle:
+        """Open the bundle in a folder or in a ``.zip`` file."""
+        folder = Path(path)
+        if folder.is_file() and folder.suffix.lower() == ".zip":
+            from skyloom.bundle.zipped import unpacked
+
+            folder = unpacked(folder)
+        if not folder.exists():
+            raise BundleError(f"there is no bundle '{path}'", "Give the folder or .zip file of a bundle")
+        manifest_path = folder / MANIFEST
+        if not manifest_path.is_file():
+            raise BundleError(
+                f"'{path}' is not a bundle: it holds no {MANIFEST}", "Give the folder of a bundle"
+            )
+        with manifest_path.open("rb") as file:
+            bundle = cls(folder, parse_manifest(file.read(MAX_MANIFEST_BYTES + 1), str(path)))
+        for inner in bundle.manifest.files:
+            bundle._locate(inner)
+        return bundle
+
+    @property
+    def name(self) -> str:
+        """Name of the bundle."""
+        return self.manifest.name
+
+    def read(self, inner: str) -> bytes:
+        """Return the contents of a file, which are what the manifest promises."""
+        data = self._locate(inner).read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        expected = self.manifest.files[inner].sha256
+        if digest != expected:
+            raise BundleError(
+                f"'{inner}' in the bundle '{self.path}' was altered: "
+                f"its SHA-256 is {digest[:12]}..., expected is {expected[:12]}...",
+                _AGAIN,
+            )
+        return data
+
+    def session(self, graph: str, *, backend: str = "auto", threads: int | None = None) -> Session:
+        """Open one of the graphs on a backend."""
+        from skyloom.runtime import open_session
+
+        if graph not in self.manifest.graphs:
+            raise UnknownNameError(
+                f"the bundle '{self.name}' has no graph '{graph}'", did_you_mean(graph, self.manifest.graphs)
+            )
+        return open_session(self.read(self.manifest.graphs[graph].path), backend=backend, threads=threads)
+
+    def golden(self) -> dict[str, NDArray[np.generic]]:
+        """Return the golden arrays: ``<graph>/inputs/<name>`` and ``<graph>/outputs/<name>``."""
+        import numpy as np
+
+        if GOLDEN not in self.manifest.files:
+            return {}
+        try:
+            with np.load(io.BytesIO(self.read(GOLDEN)), allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (ValueError, OSError, KeyError) as error:
+            raise BundleError(
+                f"'{GOLDEN}' in the bundle '{self.path}' cannot be read: {error}", _AGAIN
+            ) from error
+
+    def check_files(self) -> None:
+        """Check every file against its digest, and that there is no other file."""
+        for inner in self.manifest.files:
+            self.read(inner)
+        known = {MANIFEST, *self.manifest.files}
+        for path in sorted(self.path.rglob("*")):
+            inner = path.relative_to(self.path).as_posix()
+            if not path.is_dir() and inner not in known:
+                raise BundleError(
+                    f"the bundle '{self.path}' holds '{inner}', which its manifest does not list", _AGAIN
+                )
+
+    def _locate(self, inner: str) -> Path:
+        """Return the path of a file that is there, is a plain file of the bundle, and has the right size."""
+        record = self.manifest.files.get(inner)
+        if record is None:
+            raise BundleError(f"the bundle '{self.path}' lists no file '{inner}'", _AGAIN)
+        path = self.path / inner
+        steps = [path, *list(path.parents)[: len(Path(inner).parts) - 1]]
+        if any(step.is_symlink() for step in steps):
+            raise BundleError(f"'{inner}' in the bundle '{self.path}' is a symbolic link", _AGAIN)
+        if not path.is_file():
+            raise BundleError(f"'{inner}' is missing from the bundle '{self.path}'", _AGAIN)
+        size = path.stat().st_size
+        if size != record.size:
+            raise BundleError(
+                f"'{inner}' in the bundle '{self.path}' has {size} bytes, expected are {record.size}", _AGAIN
+            )
+        return path

@@ -1,0 +1,188 @@
+"""Opening models."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from skyloom.errors import (
+    BackendError,
+    BundleError,
+    InputError,
+    MissingExtraError,
+    PluginError,
+    UnknownNameError,
+    listed,
+)
+from skyloom.names import resolve
+from skyloom.plugins import PluginRecord, plugins
+from skyloom.registry import ModelInfo, everything, find, model_spec, needs_plugin, task_spec
+from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from skyloom.bundle import Bundle
+    from skyloom.interfaces import Model
+
+
+def load(name: str | os.PathLike[str], *, backend: str = "auto", **options: Any) -> Model:
+    """Open a model.
+
+    Parameters
+    ----------
+    name
+        A model that needs no weights, published weights, one of the user's bundles, each by its
+        name or as ``"task/name"``; or the path of a bundle. A name wins over a path of the same
+        spelling: write ``./name`` for the path.
+    backend
+        What runs the networks: ``"cpu"``, ``"cuda"``, or ``"auto"``.
+    **options
+        Options of the model.
+
+    Examples
+    --------
+    ::
+
+        captioner = skyloom.load("annuli", step=2.0)
+        profiles = captioner.caption(images)
+    """
+    from skyloom.runtime import check_backend
+
+    check_backend(backend)
+    if isinstance(name, os.PathLike):
+        return _load_bundle(Path(name), backend, options)
+    try:
+        info = find(name)
+    except UnknownNameError as error:
+        if Path(name).exists():
+            return _load_bundle(Path(name), backend, options)
+        if os.sep in name or name.endswith(".zip"):
+            raise UnknownNameError(
+                f"there is no bundle at '{name}', and {error.problem}", error.remedy
+            ) from None
+        raise
+    if info.kind == "model":
+        return _load_plain(info, backend, options)
+    return _load_bundle(_locate(info), backend, options, offered_as=info)
+
+
+def open_model(spec: ModelSpec, owner: PluginRecord, *arguments: Any, **options: Any) -> Model:
+    """Make a model from its specification and check that it does the task it says."""
+    from skyloom.interfaces import Model
+    from skyloom.provenance import Provenance
+
+    factory, interface = _resolve(spec, owner, spec.factory), _resolve_task(spec)
+    _check_options(spec, factory, arguments, options)
+    model = factory(*arguments, **options)
+    if not isinstance(model, interface) or not isinstance(model, Model):
+        raise PluginError(
+            f"'{spec.name}' of {owner.owner} is a {type(model).__name__}, not a {interface.__name__}",
+            f"Derive the class from {interface.__module__}.{interface.__name__}",
+        )
+    model.origin = Provenance(model=spec.name, task=spec.task, plugin=owner.owner)
+    return model
+
+
+def _load_plain(info: ModelInfo, backend: str, options: dict[str, Any]) -> Model:
+    record, spec = _spec_of(info.model, info.task)
+    if info.problem:
+        raise PluginError(f"'{info.name}' of {info.plugin} cannot be used: {info.problem}", "Ask its author")
+    if spec.weights == "bundle":
+        choices = [other.name for other in everything() if other.model == spec.name and other.kind != "model"]
+        remedy = (
+            f"Load {listed(choices)}" if choices else "Load a bundle by its path, or add one: 'skyloom add'"
+        )
+        raise InputError(f"the model '{spec.name}' needs trained weights", remedy)
+    if backend not in {"auto", "cpu"}:
+        raise BackendError(f"'{spec.name}' runs on the CPU, not on '{backend}'", "Leave the backend away")
+    return open_model(spec, record, **options)
+
+
+def _load_bundle(
+    path: Path, backend: str, options: dict[str, Any], *, offered_as: ModelInfo | None = None
+) -> Model:
+    from skyloom.bundle.reader import Bundle
+
+    bundle = Bundle.open(path)
+    record, spec = _spec_of(bundle.manifest.model, bundle.manifest.task, bundle)
+    if offered_as is not None and offered_as.model != spec.name:
+        raise BundleError(
+            f"'{offered_as.name}' should hold weights of '{offered_as.model}', not of '{spec.name}'",
+            f"Report it to the authors of {offered_as.plugin}",
+        )
+    return open_bundle(spec, record, bundle, backend=backend, **options)
+
+
+def open_bundle(
+    spec: ModelSpec, owner: PluginRecord, bundle: Bundle, *, backend: str = "auto", **options: Any
+) -> Model:
+    """Make a model from its specification and a bundle."""
+    model = open_model(spec, owner, bundle, backend=backend, **options)
+    if model.origin is not None:
+        weights = f"{bundle.name} {bundle.manifest.version}"
+        model.origin = model.origin.model_copy(update={"weights": weights, "backend": model.backend})
+    return model
+
+
+def _locate(info: ModelInfo) -> Path:
+    """Return the bundle of weights on disk, downloaded where it is not there yet."""
+    if info.problem:
+        raise PluginError(f"'{info.name}' cannot be used: {info.problem}", "Install what is missing")
+    if info.kind == "weights" and info.url:
+        from skyloom.downloads import fetch
+
+        return fetch(next(w for _, w in plugins().offers(WeightsSpec) if w.name == info.name))
+    return Path(info.path)
+
+
+def _spec_of(model: str, task: str, bundle: Bundle | None = None) -> tuple[PluginRecord, ModelSpec]:
+    found = model_spec(model, task)
+    if found is None:
+        owner = bundle.manifest.plugin if bundle is not None else ""
+        name = bundle.name if bundle is not None else model
+        raise UnknownNameError(
+            f"'{name}' cannot be used: {needs_plugin(model, owner)}{plugins().hint()}",
+            f"Install {owner or 'the plugin that offers it'}",
+        )
+    return found
+
+
+def _resolve_task(spec: ModelSpec) -> type[Any]:
+    task = task_spec(spec.task)
+    owner = next(record for record, offered in plugins().offers(TaskSpec) if offered is task)
+    return cast("type[Any]", _resolve(spec, owner, task.interface))
+
+
+def _resolve(spec: ModelSpec, owner: PluginRecord, target: str) -> Callable[..., Any]:
+    """Import a class of a plugin; a failure is the plugin's."""
+    try:
+        found: Callable[..., Any] = resolve(target)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        if isinstance(error, MissingExtraError):
+            raise
+        raise PluginError(
+            f"'{spec.name}' of {owner.owner} cannot import '{target}': {error}",
+            f"Reinstall {owner.distribution}, or report this to its authors",
+        ) from error
+    return found
+
+
+def _check_options(
+    spec: ModelSpec, factory: Callable[..., Any], arguments: Iterable[Any], options: dict[str, Any]
+) -> None:
+    """Refuse options that the model does not know, naming those it does."""
+    signature = inspect.signature(factory)
+    try:
+        signature.bind(*arguments, **options)
+    except TypeError as error:
+        known = [
+            name
+            for name, parameter in signature.parameters.items()
+            if parameter.kind is not parameter.POSITIONAL_ONLY and name not in {"bundle", "backend"}
+        ]
+        raise InputError(
+            f"'{spec.name}' cannot be made: {error}", f"Its options are {listed(known)}"
+        ) from None

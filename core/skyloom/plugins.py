@@ -1,0 +1,290 @@
+"""Finding plugins, and keeping each one's faults away from all others.
+
+A plugin that cannot be imported, registered or asked is recorded with the reason, reported once and
+left out; everything else works.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+import warnings
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import pluggy
+
+from skyloom import builtin, hookspecs
+from skyloom.errors import PluginError, SkyloomError, did_you_mean, listed
+from skyloom.frozen import Frozen
+from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
+from skyloom.version import version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+API = 1
+GROUP = f"skyloom.plugins.v{API}"
+ALLOW_VARIABLE = "SKYLOOM_PLUGINS"
+STRICT_VARIABLE = "SKYLOOM_PLUGINS_STRICT"
+
+Spec = TaskSpec | ModelSpec | WeightsSpec
+_S = TypeVar("_S", TaskSpec, ModelSpec, WeightsSpec)
+_HOOKS: dict[str, type[Spec]] = {
+    "skyloom_tasks": TaskSpec,
+    "skyloom_models": ModelSpec,
+    "skyloom_weights": WeightsSpec,
+}
+
+
+class PluginWarning(UserWarning):
+    """A plugin was left out."""
+
+
+class PluginRecord(Frozen):
+    """What became of one installed plugin.
+
+    Attributes
+    ----------
+    name, distribution, version
+        Name of the entry point, and the distribution that registers it.
+    target
+        The module the entry point names.
+    state
+        ``"ok"``; ``"broken"``: could not be used; ``"disabled"``: not on the allow-list;
+        ``"too-new"``: written for a later Skyloom.
+    reason
+        Why it is not ``"ok"``, in one line.
+    detail
+        The traceback behind the reason, where there is one.
+    tasks, models, weights
+        The names of what it offers.
+    """
+
+    name: str
+    distribution: str
+    version: str = ""
+    target: str = ""
+    state: Literal["ok", "broken", "disabled", "too-new"] = "ok"
+    reason: str = ""
+    detail: str = ""
+    tasks: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+
+    @property
+    def owner(self) -> str:
+        """The distribution and its version, as people write them."""
+        return f"{self.distribution} {self.version}".strip()
+
+
+class Plugins:
+    """All plugins, and what the usable ones offer.
+
+    Attributes
+    ----------
+    records
+        One record for each installed plugin, broken ones included.
+    """
+
+    def __init__(self, records: Iterable[PluginRecord], offers: Iterable[tuple[PluginRecord, Spec]]) -> None:
+        self.records = tuple(records)
+        self._offers = tuple(offers)
+
+    def offers(self, kind: type[_S]) -> list[tuple[PluginRecord, _S]]:
+        """Return every specification of a kind, with the plugin that offers it."""
+        return [(record, spec) for record, spec in self._offers if isinstance(spec, kind)]
+
+    def faulty(self) -> list[PluginRecord]:
+        """Return the plugins that are broken or too new."""
+        return [record for record in self.records if record.state in {"broken", "too-new"}]
+
+    def hint(self) -> str:
+        """Return a clause that tells of faulty plugins, to end an error about a missing name."""
+        owners = sorted({record.distribution for record in self.faulty()})
+        if not owners:
+            return ""
+        be = "is" if len(owners) == 1 else "are"
+        return f" ({listed(owners)} {be} installed but cannot be used: see 'skyloom plugins doctor')"
+
+
+@cache
+def plugins() -> Plugins:
+    """Import all allowed plugins once and collect what they offer.
+
+    Faulty ones are reported by one `PluginWarning`, or raised as `PluginError` where the
+    environment variable ``SKYLOOM_PLUGINS_STRICT`` is set to 1.
+    """
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    records: list[PluginRecord] = []
+    offers: list[tuple[PluginRecord, Spec]] = []
+    core = PluginRecord(name="core", distribution="skyloom", version=version(), target="skyloom.builtin")
+    for record, plugin in _import_all(core):
+        if record.state == "ok":
+            record, offered = _ask(manager, record, plugin)  # noqa: PLW2901
+            offers += [(record, spec) for spec in offered]
+        records.append(record)
+    found = Plugins(records, offers)
+    _report(found)
+    return found
+
+
+def _import_all(core: PluginRecord) -> Iterator[tuple[PluginRecord, object]]:
+    yield core, builtin
+    allowed = _allow_list()
+    for entry in _installed():
+        record = _identify(entry)
+        if entry.group != GROUP:
+            reason = f"it is written for the plugin interface {entry.group}, this Skyloom speaks {GROUP}"
+            yield record.model_copy(update={"state": "too-new", "reason": f"{reason}: upgrade skyloom"}), None
+        elif allowed is not None and not allowed & {_normal(record.distribution), _normal(record.name)}:
+            reason = f"it is not named in {ALLOW_VARIABLE}"
+            yield record.model_copy(update={"state": "disabled", "reason": reason}), None
+        else:
+            try:
+                plugin = entry.load()
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - SystemExit, too, must stay the plugin's own affair
+                yield _broken(record, "importing it failed", error), None
+            else:
+                yield record, plugin
+
+
+def _installed() -> list[EntryPoint]:
+    """Return the entry points of this and of later plugin interfaces, in an order that does not vary."""
+    everything = entry_points()
+    groups = [GROUP, *sorted(g for g in everything.groups if _later(g))]
+    found = [entry for group in groups for entry in everything.select(group=group)]
+    return sorted(found, key=lambda entry: (_distribution(entry)[0], entry.group, entry.name))
+
+
+def _later(group: str) -> bool:
+    match = re.fullmatch(r"skyloom\.plugins\.v(\d+)", group)
+    return match is not None and int(match[1]) > API
+
+
+def _identify(entry: EntryPoint) -> PluginRecord:
+    name, number = _distribution(entry)
+    return PluginRecord(name=entry.name, distribution=name, version=number, target=entry.value)
+
+
+def _distribution(entry: EntryPoint) -> tuple[str, str]:
+    """Return name and version of the distribution, from the head of its metadata alone.
+
+    Parsing the whole file costs a millisecond a distribution, and a startup has hundreds.
+    """
+    dist: Distribution | None = entry.dist
+    text = (dist.read_text("METADATA") or dist.read_text("PKG-INFO") or "") if dist else ""
+    fields = dict(
+        line.partition(": ")[::2] for line in text.partition("\n\n")[0].splitlines() if ": " in line
+    )
+    return fields.get("Name", entry.name), fields.get("Version", "")
+
+
+def _ask(
+    manager: pluggy.PluginManager, record: PluginRecord, plugin: object
+) -> tuple[PluginRecord, list[Spec]]:
+    """Register one plugin and collect what it offers; all of it or nothing."""
+    others = manager.get_plugins()
+    try:
+        _check_hook_names(manager, plugin)
+        manager.register(plugin, f"{record.distribution}:{record.name}")
+        offered = [
+            spec
+            for hook, kind in _HOOKS.items()
+            for answer in manager.subset_hook_caller(hook, others)()
+            for spec in _checked(hook, kind, answer)
+        ]
+        _check_unique(offered)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is this plugin's fault alone
+        if manager.is_registered(plugin):
+            manager.unregister(plugin)
+        return _broken(record, "asking it what it offers failed", error), []
+    return record.model_copy(
+        update={
+            key: tuple(spec.name for spec in offered if isinstance(spec, kind))
+            for key, kind in (("tasks", TaskSpec), ("models", ModelSpec), ("weights", WeightsSpec))
+        }
+    ), offered
+
+
+def _check_hook_names(manager: pluggy.PluginManager, plugin: object) -> None:
+    """Refuse hooks that Skyloom will never call."""
+    marked = {name: manager.parse_hookimpl_opts(plugin, name) for name in dir(plugin)}
+    hooks = {name: options for name, options in marked.items() if options is not None}
+    for name, options in hooks.items():
+        if name not in _HOOKS and not options.get("optionalhook"):
+            raise PluginError(f"it implements a hook '{name}'", did_you_mean(name, _HOOKS))
+    if not hooks:
+        raise PluginError(
+            "it implements no hook", f"Mark functions named {listed(_HOOKS)} with @skyloom.hookimpl"
+        )
+
+
+def _checked(hook: str, kind: type[Spec], answer: object) -> Iterator[Spec]:
+    if isinstance(answer, Spec) or not isinstance(answer, Iterable):
+        raise PluginError(
+            f"its hook {hook} returned a {type(answer).__name__}",
+            f"Return a list of {kind.__name__}, or yield them",
+        )
+    for spec in answer:
+        if not isinstance(spec, kind):
+            raise PluginError(
+                f"its hook {hook} offered a {type(spec).__name__}", f"Offer objects of {kind.__name__}"
+            )
+        yield spec
+
+
+def _check_unique(offered: list[Spec]) -> None:
+    """Refuse two tasks, or two things to load, of one name; models of different tasks may share one."""
+    seen: set[tuple[type[Spec], str, str]] = set()
+    loaded_by_name = {spec.name for spec in offered if isinstance(spec, ModelSpec)}
+    for spec in offered:
+        key = (type(spec), spec.name, spec.task if isinstance(spec, ModelSpec) else "")
+        if key in seen or (isinstance(spec, WeightsSpec) and spec.name in loaded_by_name):
+            raise PluginError(f"it offers '{spec.name}' twice", "Give each a name of its own")
+        seen.add(key)
+
+
+def _broken(record: PluginRecord, what: str, error: BaseException) -> PluginRecord:
+    if isinstance(error, SkyloomError):
+        reason = f"{error.problem}: {error.remedy}" if error.remedy else error.problem
+    else:
+        lines = str(error).strip().splitlines()
+        reason = f"{what}: {type(error).__name__}" + (f": {lines[0]}" if lines else "")
+    detail = "".join(traceback.format_exception(error))
+    return record.model_copy(update={"state": "broken", "reason": reason, "detail": detail})
+
+
+def _report(found: Plugins) -> None:
+    faults = [f"{record.owner}: {record.reason}" for record in found.faulty()]
+    allowed = _allow_list() or set()
+    known = {_normal(name) for record in found.records for name in (record.distribution, record.name)}
+    faults += [f"{ALLOW_VARIABLE} names '{name}', which is not installed" for name in sorted(allowed - known)]
+    if not faults:
+        return
+    if strict():
+        raise PluginError("; ".join(faults), f"Repair or uninstall it, or unset {STRICT_VARIABLE}")
+    warnings.warn(f"left out: {'; '.join(faults)}", PluginWarning, stacklevel=4)
+
+
+def strict() -> bool:
+    """Say whether a faulty plugin is an error in this process."""
+    return os.environ.get(STRICT_VARIABLE, "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def _allow_list() -> set[str] | None:
+    names = os.environ.get(ALLOW_VARIABLE, "").replace(",", " ").split()
+    return {_normal(name) for name in names} or None
+
+
+def _normal(name: str) -> str:
+    """Write a distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()

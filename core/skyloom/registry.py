@@ -1,0 +1,317 @@
+"""What there is: tasks, models, published weights and the user's own bundles, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from skyloom.builtin import METRIC
+from skyloom.errors import BundleError, NameClashError, UnknownNameError, did_you_mean, listed
+from skyloom.frozen import Frozen
+from skyloom.plugins import PluginRecord, plugins
+from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
+from skyloom.store import bundles_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STORE = "your bundles"
+
+
+class TaskInfo(Frozen):
+    """A task, and who offers it.
+
+    Attributes
+    ----------
+    name, summary, interface
+        As the plugin describes it.
+    plugin
+        The distribution that offers it, with its version.
+    models
+        How many models there are for it.
+    """
+
+    name: str
+    summary: str
+    interface: str
+    plugin: str
+    models: int
+
+
+class ModelInfo(Frozen):
+    """Something `load` can open, and what is known of it without opening it.
+
+    Attributes
+    ----------
+    name, task, summary
+        What it is called, what it does, and in which way.
+    kind
+        ``"model"`` for a model as such, ``"weights"`` for weights that a plugin publishes,
+        ``"bundle"`` for a bundle of the user.
+    model
+        The model that runs it; the same as `name` for a model as such.
+    plugin
+        Who offers it: a distribution with its version, or the user's own store.
+    ready
+        Whether `load` can open it now, without a download.
+    path
+        The bundle on disk.
+    url, size
+        Where published weights are downloaded from, and their bytes.
+    bands
+        The bands it needs, where it needs particular ones.
+    licence, citation
+        Terms of use and what to cite.
+    problem
+        Why it cannot be used, e.g. a clash of names.
+    """
+
+    name: str
+    task: str
+    summary: str
+    kind: Literal["model", "weights", "bundle"]
+    model: str
+    plugin: str
+    ready: bool = True
+    path: str = ""
+    url: str = ""
+    size: int = 0
+    bands: tuple[str, ...] | None = None
+    licence: str = ""
+    citation: str = ""
+    problem: str = ""
+
+
+def tasks() -> list[TaskInfo]:
+    """List all tasks, those that plugins bring included.
+
+    Examples
+    --------
+    >>> [task.name for task in tasks()][:2]
+    ['field-generator', 'image-prior']
+    """
+    loadable = models()
+    offers = plugins().offers(TaskSpec)
+    return sorted(
+        (
+            TaskInfo(
+                name=spec.name,
+                summary=spec.summary,
+                interface=spec.interface,
+                plugin=record.owner,
+                models=sum(model.task == spec.name for model in loadable),
+            )
+            for record, spec in offers
+        ),
+        key=lambda task: (task.name, task.plugin),
+    )
+
+
+def models(
+    task: str | None = None,
+    *,
+    plugin: str | None = None,
+    ready: bool | None = None,
+    band: str | None = None,
+) -> list[ModelInfo]:
+    """List what can be loaded: models, published weights and the user's bundles.
+
+    Parameters
+    ----------
+    task
+        Only those that do this task.
+    plugin
+        Only those that this distribution offers.
+    ready
+        Only those that can be opened now (True), or not (False).
+    band
+        Only those that can work on this band.
+    """
+    if task is not None:
+        task_spec(task)
+    found = [
+        info
+        for info in everything()
+        if (task is None or info.task == task)
+        and (plugin is None or info.plugin.split(" ")[0] == plugin)
+        and (ready is None or info.ready == ready)
+        and (band is None or not info.bands or band in info.bands)
+    ]
+    return sorted(found, key=lambda info: (info.task, info.name, info.plugin))
+
+
+def metrics() -> list[ModelInfo]:
+    """List all metrics."""
+    return models(METRIC)
+
+
+def task_spec(name: str) -> TaskSpec:
+    """Return the specification of a task."""
+    offers = [(record, spec) for record, spec in plugins().offers(TaskSpec) if spec.name == name]
+    if not offers:
+        known = [spec.name for _, spec in plugins().offers(TaskSpec)]
+        raise UnknownNameError(f"there is no task '{name}'{plugins().hint()}", did_you_mean(name, known))
+    if len(offers) > 1:
+        raise _clash("task", name, [record.owner for record, _ in offers])
+    return offers[0][1]
+
+
+def find(name: str, task: str | None = None) -> ModelInfo:
+    """Return what is known of a model, weights or bundle.
+
+    Parameters
+    ----------
+    name
+        Its name, or ``"task/name"`` where several tasks have one of that name.
+    task
+        The task it must do.
+    """
+    prefix, slash, rest = name.partition("/")
+    if slash and task is None:
+        task_spec(prefix)
+        return find(rest, prefix)
+    known = everything()
+    found = [info for info in known if info.name == name and (task is None or info.task == task)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        names = {info.name for info in known if task is None or info.task == task}
+        what = f"{task} '{name}'" if task else f"model, weights or bundle '{name}'"
+        raise UnknownNameError(f"there is no {what}{plugins().hint()}", did_you_mean(name, names))
+    by_task = sorted({info.task for info in found})
+    if len(by_task) == len(found):
+        raise NameClashError(
+            f"'{name}' does several tasks", f"Say which: {' or '.join(f'{one}/{name}' for one in by_task)}"
+        )
+    raise _clash(found[0].task, name, [info.plugin for info in found])
+
+
+def model_spec(name: str, task: str) -> tuple[PluginRecord, ModelSpec] | None:
+    """Return the specification of a model and the plugin that offers it, or nothing."""
+    found = [
+        (record, spec)
+        for record, spec in plugins().offers(ModelSpec)
+        if spec.name == name and spec.task == task
+    ]
+    if len(found) > 1:
+        raise _clash(task, name, [record.owner for record, _ in found])
+    return found[0] if found else None
+
+
+def needs_plugin(model: str, plugin: str) -> str:
+    """Say that no plugin offers the model which a bundle is for."""
+    origin = f" (from {plugin})" if plugin else ""
+    return f"it is for the model '{model}'{origin}, which no installed plugin offers"
+
+
+def everything() -> list[ModelInfo]:
+    """List all there is, in no particular order, with clashes noted."""
+    found = [*offered(), *_stored()]
+    owners: dict[tuple[str, str], list[str]] = {}
+    for info in found:
+        owners.setdefault((info.task, info.name), []).append(info.plugin)
+    return [
+        info.model_copy(update={"problem": f"offered by {listed(rivals)}", "ready": False})
+        if len(rivals := owners[info.task, info.name]) > 1
+        else info
+        for info in found
+    ]
+
+
+def offered() -> Iterator[ModelInfo]:
+    """List what plugins offer, published weights included."""
+    known_tasks = {spec.name for _, spec in plugins().offers(TaskSpec)}
+    specs = plugins().offers(ModelSpec)
+    for record, spec in specs:
+        problem = "" if spec.task in known_tasks else f"there is no task '{spec.task}'"
+        yield ModelInfo(
+            name=spec.name,
+            task=spec.task,
+            summary=spec.summary,
+            kind="model",
+            model=spec.name,
+            plugin=record.owner,
+            ready=not problem and spec.weights == "none",
+            bands=spec.bands,
+            licence=spec.licence,
+            citation=spec.citation,
+            problem=problem,
+        )
+    for record, weights in plugins().offers(WeightsSpec):
+        tasks_of_model = {spec.task for _, spec in specs if spec.name == weights.model}
+        problem = "" if tasks_of_model else f"there is no model '{weights.model}'"
+        path = _path_of(weights)
+        yield ModelInfo(
+            name=weights.name,
+            task=min(tasks_of_model, default=""),
+            summary=weights.summary,
+            kind="weights",
+            model=weights.model,
+            plugin=record.owner,
+            ready=not problem and path.exists(),
+            path=str(path),
+            url=str(weights.url or ""),
+            size=weights.size,
+            licence=weights.licence,
+            citation=weights.citation,
+            problem=problem,
+        )
+
+
+def _stored() -> Iterator[ModelInfo]:
+    """List the user's own bundles; one that is damaged is listed with its problem."""
+    folder = bundles_folder()
+    if not folder.is_dir():
+        return
+    from skyloom.bundle.manifest import MANIFEST, MAX_MANIFEST_BYTES, parse_manifest
+
+    names = {spec.name for _, spec in plugins().offers(ModelSpec)}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        try:
+            with (path / MANIFEST).open("rb") as file:
+                manifest = parse_manifest(file.read(MAX_MANIFEST_BYTES + 1), str(path))
+        except (OSError, BundleError) as error:
+            yield ModelInfo(
+                name=path.name, task="", summary="", kind="bundle", model="", plugin=_STORE, ready=False,
+                path=str(path), problem=str(error),
+            )  # fmt: skip
+            continue
+        problem = "" if manifest.model in names else needs_plugin(manifest.model, manifest.plugin)
+        yield ModelInfo(
+            name=path.name,
+            task=manifest.task,
+            summary=manifest.summary,
+            kind="bundle",
+            model=manifest.model,
+            plugin=_STORE,
+            ready=not problem,
+            path=str(path),
+            size=sum(record.size for record in manifest.files.values()),
+            bands=manifest.bands or None,
+            licence=manifest.licence,
+            citation=manifest.citation,
+            problem=problem,
+        )
+
+
+def _path_of(weights: WeightsSpec) -> Path:
+    if weights.url is not None:
+        from skyloom.downloads import download_path
+
+        return download_path(weights)
+    package, _, inner = weights.package_path.partition(":")
+    from importlib.util import find_spec
+
+    spec = find_spec(package)
+    places = list(spec.submodule_search_locations or []) if spec else []
+    return Path(places[0] if places else package) / inner
+
+
+def _clash(kind: str, name: str, owners: list[str]) -> NameClashError:
+    several = listed(owners) if len(set(owners)) > 1 else f"'{owners[0]}', twice"
+    return NameClashError(
+        f"the {kind} '{name}' is offered by {several}",
+        "Uninstall one, or name the plugins you want in SKYLOOM_PLUGINS",
+    )
