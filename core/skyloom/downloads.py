@@ -21,7 +21,7 @@ _TIMEOUT = 30  # seconds without a byte before a download counts as failed
 
 def download_path(weights: WeightsSpec) -> Path:
     """Return where the downloaded file of these weights lies, or will lie."""
-    name = PurePosixPath(urlsplit(str(weights.url)).path).name or "weights.zip"
+    name = PurePosixPath(urlsplit(weights.url).path).name or "weights.zip"
     return downloads_folder() / f"{weights.sha256[:12]}-{name}"
 
 
@@ -37,7 +37,7 @@ def fetch(weights: WeightsSpec) -> Path:
         When it cannot be downloaded, or is not the file that was published. The message names the
         address, the digest, and where to put a file that was fetched in another way.
     """
-    if weights.url is None:
+    if not weights.url:
         raise SpecError(f"the weights '{weights.name}' have no address", "They ship with their plugin")
     target = download_path(weights)
     if target.is_file():
@@ -54,7 +54,7 @@ def fetch(weights: WeightsSpec) -> Path:
     try:
         with _progress(weights) as bar:
             downloader = pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT)
-            downloader(str(weights.url), str(part), None)
+            downloader(weights.url, str(part), None)
         _check(part, weights)
         part.replace(target)
     except (requests.RequestException, OSError) as error:

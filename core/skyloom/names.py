@@ -17,6 +17,9 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=80)]
 Target = Annotated[str, StringConstraints(pattern=TARGET_PATTERN)]
 """Where to find a class or function without importing it yet: ``"package.module:attribute"``."""
 
+Address = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]+(/\S*)?)?$")]
+"""A web address, or nothing."""
+
 
 def is_name(text: str) -> bool:
     """Say whether `text` may serve as a name."""

@@ -12,12 +12,12 @@ import traceback
 import warnings
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import pluggy
 
 from skyloom import builtin, hookspecs
+from skyloom.entries import ALLOW_VARIABLE, all_entries, allow_list, distribution_of, is_allowed, normal
 from skyloom.errors import PluginError, SkyloomError, did_you_mean, listed
 from skyloom.frozen import Frozen
 from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
@@ -25,10 +25,10 @@ from skyloom.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from importlib.metadata import EntryPoint
 
 API = 1
 GROUP = f"skyloom.plugins.v{API}"
-ALLOW_VARIABLE = "SKYLOOM_PLUGINS"
 STRICT_VARIABLE = "SKYLOOM_PLUGINS_STRICT"
 
 Spec = TaskSpec | ModelSpec | WeightsSpec
@@ -135,13 +135,14 @@ def plugins() -> Plugins:
 
 def _import_all(core: PluginRecord) -> Iterator[tuple[PluginRecord, object]]:
     yield core, builtin
-    allowed = _allow_list()
-    for entry in _installed():
+    for entry in all_entries():
+        if entry.group != GROUP and not _later(entry.group):
+            continue
         record = _identify(entry)
         if entry.group != GROUP:
             reason = f"it is written for the plugin interface {entry.group}, this Skyloom speaks {GROUP}"
             yield record.model_copy(update={"state": "too-new", "reason": f"{reason}: upgrade skyloom"}), None
-        elif allowed is not None and not allowed & {_normal(record.distribution), _normal(record.name)}:
+        elif not is_allowed(entry):
             reason = f"it is not named in {ALLOW_VARIABLE}"
             yield record.model_copy(update={"state": "disabled", "reason": reason}), None
         else:
@@ -155,35 +156,14 @@ def _import_all(core: PluginRecord) -> Iterator[tuple[PluginRecord, object]]:
                 yield record, plugin
 
 
-def _installed() -> list[EntryPoint]:
-    """Return the entry points of this and of later plugin interfaces, in an order that does not vary."""
-    everything = entry_points()
-    groups = [GROUP, *sorted(g for g in everything.groups if _later(g))]
-    found = [entry for group in groups for entry in everything.select(group=group)]
-    return sorted(found, key=lambda entry: (_distribution(entry)[0], entry.group, entry.name))
-
-
 def _later(group: str) -> bool:
     match = re.fullmatch(r"skyloom\.plugins\.v(\d+)", group)
     return match is not None and int(match[1]) > API
 
 
 def _identify(entry: EntryPoint) -> PluginRecord:
-    name, number = _distribution(entry)
+    name, number = distribution_of(entry)
     return PluginRecord(name=entry.name, distribution=name, version=number, target=entry.value)
-
-
-def _distribution(entry: EntryPoint) -> tuple[str, str]:
-    """Return name and version of the distribution, from the head of its metadata alone.
-
-    Parsing the whole file costs a millisecond a distribution, and a startup has hundreds.
-    """
-    dist: Distribution | None = entry.dist
-    text = (dist.read_text("METADATA") or dist.read_text("PKG-INFO") or "") if dist else ""
-    fields = dict(
-        line.partition(": ")[::2] for line in text.partition("\n\n")[0].splitlines() if ": " in line
-    )
-    return fields.get("Name", entry.name), fields.get("Version", "")
 
 
 def _ask(
@@ -265,8 +245,8 @@ def _broken(record: PluginRecord, what: str, error: BaseException) -> PluginReco
 
 def _report(found: Plugins) -> None:
     faults = [f"{record.owner}: {record.reason}" for record in found.faulty()]
-    allowed = _allow_list() or set()
-    known = {_normal(name) for record in found.records for name in (record.distribution, record.name)}
+    allowed = allow_list() or set()
+    known = {normal(name) for record in found.records for name in (record.distribution, record.name)}
     faults += [f"{ALLOW_VARIABLE} names '{name}', which is not installed" for name in sorted(allowed - known)]
     if not faults:
         return
@@ -278,13 +258,3 @@ def _report(found: Plugins) -> None:
 def strict() -> bool:
     """Say whether a faulty plugin is an error in this process."""
     return os.environ.get(STRICT_VARIABLE, "").strip().lower() in {"1", "true", "yes", "on"}
-
-
-def _allow_list() -> set[str] | None:
-    names = os.environ.get(ALLOW_VARIABLE, "").replace(",", " ").split()
-    return {_normal(name) for name in names} or None
-
-
-def _normal(name: str) -> str:
-    """Write a distribution's name as package indexes compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()

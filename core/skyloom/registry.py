@@ -250,7 +250,7 @@ def offered() -> Iterator[ModelInfo]:
             plugin=record.owner,
             ready=not problem and path.exists(),
             path=str(path),
-            url=str(weights.url or ""),
+            url=weights.url,
             size=weights.size,
             licence=weights.licence,
             citation=weights.citation,
@@ -297,7 +297,7 @@ def _stored() -> Iterator[ModelInfo]:
 
 
 def _path_of(weights: WeightsSpec) -> Path:
-    if weights.url is not None:
+    if weights.url:
         from skyloom.downloads import download_path
 
         return download_path(weights)

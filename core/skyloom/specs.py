@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, HttpUrl
+from pydantic import Field
 
 from skyloom.frozen import Frozen
-from skyloom.names import Name, Target
+from skyloom.names import Address, Name, Target
 
 
 class TaskSpec(Frozen):
@@ -76,7 +76,7 @@ class ModelSpec(Frozen):
     stochastic: bool = False
     licence: str = ""
     citation: str = ""
-    url: HttpUrl | None = None
+    url: Address = ""
     expected_failures: dict[str, str] = {}
 
 
@@ -100,7 +100,7 @@ class WeightsSpec(Frozen):
     name: Name
     model: Name
     summary: str = Field(min_length=1, max_length=120, pattern=r"^[^\n]+$")
-    url: HttpUrl | None = None
+    url: Address = ""
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     size: int = Field(default=0, ge=0)
     package_path: str = Field(default="", pattern=r"^([\w.]+:[\w./-]+)?$")
@@ -110,6 +110,6 @@ class WeightsSpec(Frozen):
     def model_post_init(self, context: object) -> None:
         """Refuse weights that lie nowhere, or in two places."""
         del context
-        downloaded = (self.url is not None, bool(self.sha256), bool(self.size))
+        downloaded = (bool(self.url), bool(self.sha256), bool(self.size))
         if any(downloaded) == bool(self.package_path) or len(set(downloaded)) > 1:
             raise ValueError("give url, sha256 and size together, or package_path alone")

@@ -1,0 +1,7 @@
+"""The command ``skyloom``."""
+
+from __future__ import annotations
+
+from skyloom.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,29 @@
+"""The verb ``images``: what Skyloom would read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from skyloom.cli.output import AsJson, show_fields, show_json
+
+
+def images(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or glob patterns.")],
+    bands: Annotated[str | None, typer.Option(help="Bands to read: letters, or names with commas.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read images and say what is in them; the status is 1 when some cannot be read."""
+    from skyloom.reading.survey import survey
+
+    names = None if bands is None else bands.split(",") if "," in bands else list(bands)
+    found = survey(paths, names)
+    if as_json:
+        show_json(found.model_dump(mode="json"))
+    else:
+        show_fields(found.fields())
+        for failure in found.failures:
+            typer.echo(f"skyloom: cannot read '{failure.path}': {failure.reason}", err=True)
+    if found.failures:
+        raise typer.Exit(1)

@@ -1,0 +1,71 @@
+"""How the command line shows what it found: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+    from skyloom.frozen import Frozen
+
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+
+_PIPE_WIDTH = 240  # nothing is cut short where no terminal sets the width
+
+
+def console() -> Console:
+    """Return the console for results."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def show_json(what: Any) -> None:
+    """Write JSON to the standard output."""
+    typer.echo(json.dumps(what, indent=2, ensure_ascii=False))
+
+
+def records(found: Iterable[Frozen]) -> list[dict[str, Any]]:
+    """Return records as JSON can hold them."""
+    return [record.model_dump(mode="json") for record in found]
+
+
+def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
+    """Write a plain table, or a sentence where there is no row."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = list(rows)
+    if not rows:
+        typer.echo(empty)
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
+def show_fields(fields: Iterable[tuple[str, object]]) -> None:
+    """Write names and values below one another, leaving out what is empty."""
+    kept = [(name, str(value)) for name, value in fields if value not in ("", None, (), {})]
+    width = max((len(name) for name, _ in kept), default=0)
+    for name, value in kept:
+        typer.echo(f"{name:<{width}}  {value}")
+
+
+def size_text(size: int) -> str:
+    """Write a number of bytes as people read it."""
+    value, units = float(size), ["B", "kB", "MB", "GB"]
+    while value >= 1000 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.3g} {units[0]}"

@@ -1,0 +1,114 @@
+"""The verbs for plugins: ``plugins list``, ``check`` and ``doctor``."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from skyloom.cli.output import AsJson, records, show_fields, show_json, show_table
+
+if TYPE_CHECKING:
+    from skyloom.plugins import PluginRecord
+
+app = typer.Typer(help="See, check and repair plugins.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_plugins(as_json: AsJson = False) -> None:
+    """List the installed plugins and what they offer."""
+    from skyloom.plugins import plugins
+
+    found = plugins().records
+    if as_json:
+        show_json([_without_detail(record) for record in found])
+        return
+    rows = [
+        (record.distribution, record.version, record.state, ", ".join(_offers(record)) or record.reason)
+        for record in found
+    ]
+    show_table(("distribution", "version", "state", "offers"), rows, empty="No plugins.")
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="A plugin (its distribution), or a model.")],
+    as_json: AsJson = False,
+) -> None:
+    """Run the conformance checks; the status is 1 when one fails."""
+    from skyloom.testing import check_plugin
+
+    report = check_plugin(name)
+    if as_json:
+        show_json(records(report.results))
+    else:
+        rows = [
+            (result.model, result.check, result.outcome, result.message)
+            for result in report.results
+            if result.outcome != "passed"
+        ]
+        if rows:
+            show_table(("model", "check", "outcome", "why"), rows, empty="")
+        passed = sum(result.outcome == "passed" for result in report.results)
+        typer.echo(f"{passed} of {len(report.results)} checks passed.")
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is wrong with plugins, names and settings; the status is 1 when something is."""
+    import os
+
+    from skyloom.entries import ALLOW_VARIABLE
+    from skyloom.plugins import STRICT_VARIABLE, plugins
+    from skyloom.registry import everything
+    from skyloom.store import HOME_VARIABLE, home
+    from skyloom.version import version
+
+    faulty = plugins().faulty()
+    unusable = [model for model in everything() if model.problem]
+    variables = {name: os.environ.get(name) for name in (HOME_VARIABLE, ALLOW_VARIABLE, STRICT_VARIABLE)}
+    if as_json:
+        show_json(
+            {
+                "skyloom": version(),
+                "python": platform.python_version(),
+                "home": str(home()),
+                "environment": variables,
+                "plugins": records(plugins().records),
+                "unusable": records(unusable),
+            }
+        )
+    else:
+        show_fields(
+            [
+                ("skyloom", f"{version()}, Python {platform.python_version()} at {sys.executable}"),
+                ("home", home()),
+                *variables.items(),
+                ("plugins", f"{len(plugins().records)}, {len(faulty)} with faults"),
+            ]
+        )
+        for record in faulty:
+            typer.echo(f"\n{record.owner} ({record.target}): {record.reason}")
+            typer.echo("".join(f"    {line}\n" for line in record.detail.splitlines()), nl=False)
+        for model in unusable:
+            typer.echo(f"\n{model.task}/{model.name} of {model.plugin}: {model.problem}")
+        if not faulty and not unusable:
+            typer.echo("Nothing is wrong.")
+    if faulty or unusable:
+        raise typer.Exit(1)
+
+
+def _offers(record: PluginRecord) -> list[str]:
+    return [
+        *(f"task {name}" for name in record.tasks),
+        *record.models,
+        *(f"{name} (weights)" for name in record.weights),
+    ]
+
+
+def _without_detail(record: PluginRecord) -> dict[str, object]:
+    return record.model_dump(mode="json", exclude={"detail"})

@@ -1,0 +1,22 @@
+"""The verb ``new-plugin``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="What to call it; 'dawn' becomes the package skyloom_dawn.")],
+    task: Annotated[str, typer.Option(help="The task its model will do.")],
+    folder: Annotated[Path, typer.Option(help="Where to write it.")] = Path(),
+) -> None:
+    """Write a complete plugin: code, tests that run the conformance kit, packaging, README."""
+    from skyloom.scaffold import new_plugin as write
+
+    path = write(name, task, folder)
+    typer.echo(f"Wrote {path}. Next:")
+    typer.echo(f'  pip install -e "{path}"')
+    typer.echo(f"  skyloom plugins check {path.name}")

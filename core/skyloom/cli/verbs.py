@@ -1,0 +1,75 @@
+"""Verbs that plugins bring, known from their metadata and imported only when they are used.
+
+A distribution offers one with::
+
+    [project.entry-points."skyloom.commands.v1"]
+    background = "skyloom_example.cli:background"
+
+where the target is a typed function or a ``typer.Typer``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from skyloom.entries import all_entries, distribution_of, is_allowed
+from skyloom.errors import NameClashError, PluginError, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from importlib.metadata import EntryPoint
+
+COMMAND_GROUP = "skyloom.commands.v1"
+
+
+def add_plugin_verbs(app: typer.Typer) -> None:
+    """Add the verbs of plugins to the command line; those of Skyloom itself keep their names."""
+    own = {verb for command in app.registered_commands if (verb := _verb_of(command.callback))}
+    own |= {group.name for group in app.registered_groups if group.name}
+    offers: dict[str, list[EntryPoint]] = {}
+    for entry in all_entries():
+        if entry.group == COMMAND_GROUP and entry.name not in own and is_allowed(entry):
+            offers.setdefault(entry.name, []).append(entry)
+    for name, entries in sorted(offers.items()):
+        origin = listed(distribution_of(entry)[0] for entry in entries)
+        app.command(
+            name,
+            help=f"Brought by {origin}.",
+            rich_help_panel="Verbs of plugins",
+            context_settings={
+                "allow_extra_args": True,
+                "ignore_unknown_options": True,
+                "help_option_names": [],
+            },
+        )(_forwarder(name, entries))
+
+
+def _verb_of(callback: Callable[..., object] | None) -> str:
+    return callback.__name__.replace("_", "-") if callback is not None else ""
+
+
+def _forwarder(name: str, entries: list[EntryPoint]) -> Callable[[typer.Context], None]:
+    """Return a command that imports the real one and hands its arguments on."""
+
+    def forward(context: typer.Context) -> None:
+        owners = [distribution_of(entry)[0] for entry in entries]
+        if len(entries) > 1:
+            raise NameClashError(f"the verb '{name}' is offered by {listed(owners)}", "Uninstall one")
+        try:
+            target = entries[0].load()
+        except (ImportError, AttributeError, SyntaxError, SystemExit) as error:
+            raise PluginError(
+                f"the verb '{name}' of '{owners[0]}' cannot be imported: {error}",
+                f"Reinstall {owners[0]}, or report this to its authors",
+            ) from error
+        if not isinstance(target, typer.Typer):
+            command = target
+            target = typer.Typer(add_completion=False, rich_markup_mode=None)
+            target.command()(command)
+        status = target(args=list(context.args), prog_name=f"skyloom {name}", standalone_mode=False)
+        if isinstance(status, int) and status:
+            raise typer.Exit(status)
+
+    return forward
