@@ -121,12 +121,12 @@ class ImageReadError(SkyloomError, OSError):
         return type(self), (self.path, self.reason, self.remedy)
 
 
-def listed(names: Iterable[str], *, none: str = "none") -> str:
+def listed(names: Iterable[str], *, last: str = "and", none: str = "none") -> str:
     """Write names as people do: ``'a', 'b' and 'c'``."""
     quoted = [f"'{name}'" for name in names]
     if not quoted:
         return none
-    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+    return f" {last} ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:

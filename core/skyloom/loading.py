@@ -57,7 +57,7 @@ def load(name: str | os.PathLike[str], *, backend: str = "auto", **options: Any)
     try:
         info = find(name)
     except UnknownNameError as error:
-        if Path(name).exists():
+        if name and Path(name).exists():
             return _load_bundle(Path(name), backend, options)
         if os.sep in name or name.endswith(".zip"):
             raise UnknownNameError(

@@ -102,6 +102,26 @@ class Plugins:
         """Return the plugins that are broken or too new."""
         return [record for record in self.records if record.state in {"broken", "too-new"}]
 
+    def clashes(self) -> list[str]:
+        """Say which names are offered more than once, and by whom."""
+        owners: dict[tuple[str, str], list[str]] = {}
+        for record, spec in self._offers:
+            for task in self._tasks_of(spec):
+                owners.setdefault((task, spec.name), []).append(record.owner)
+        return [
+            f"the {task} '{name}' is offered by {listed(rivals)}"
+            for (task, name), rivals in owners.items()
+            if len(rivals) > 1
+        ]
+
+    def _tasks_of(self, spec: Spec) -> set[str]:
+        """Return the tasks under which a specification takes a name; ``"task"`` for that of a task."""
+        if isinstance(spec, TaskSpec):
+            return {"task"}
+        if isinstance(spec, ModelSpec):
+            return {spec.task}
+        return {model.task for _, model in self.offers(ModelSpec) if model.name == spec.model}
+
     def hint(self) -> str:
         """Return a clause that tells of faulty plugins, to end an error about a missing name."""
         owners = sorted({record.distribution for record in self.faulty()})
@@ -237,8 +257,8 @@ def _broken(record: PluginRecord, what: str, error: BaseException) -> PluginReco
     if isinstance(error, SkyloomError):
         reason = f"{error.problem}: {error.remedy}" if error.remedy else error.problem
     else:
-        lines = str(error).strip().splitlines()
-        reason = f"{what}: {type(error).__name__}" + (f": {lines[0]}" if lines else "")
+        text = " ".join(str(error).split())
+        reason = f"{what}: {type(error).__name__}{text and ': '}{text}"
     detail = "".join(traceback.format_exception(error))
     return record.model_copy(update={"state": "broken", "reason": reason, "detail": detail})
 
@@ -248,6 +268,8 @@ def _report(found: Plugins) -> None:
     allowed = allow_list() or set()
     known = {normal(name) for record in found.records for name in (record.distribution, record.name)}
     faults += [f"{ALLOW_VARIABLE} names '{name}', which is not installed" for name in sorted(allowed - known)]
+    if strict():
+        faults += found.clashes()
     if not faults:
         return
     if strict():

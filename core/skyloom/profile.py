@@ -90,8 +90,9 @@ def profiles_to_table(profiles: Sequence[Profile]) -> QTable:
     """Stack profiles into one long table, one row a step, that ECSV and FITS can hold.
 
     Columns are ``name``, ``band``, the axis, the values, ``<value>_error`` where any profile has
-    uncertainties (NaN for those without), further columns, ``stopped`` and ``flags``. The profiles
-    must agree in their axis, their values and their units.
+    uncertainties (NaN for those without), further columns, ``stopped`` and ``flags``. A profile of
+    no steps keeps one row of NaN, so that its reason is not lost. The profiles must agree in their
+    axis, their values and their units.
     """
     from astropy.table import QTable
     from astropy.units import Unit
@@ -107,14 +108,14 @@ def profiles_to_table(profiles: Sequence[Profile]) -> QTable:
                     "cannot share a table",
                     "Write them to one table each",
                 )
-    lengths = [len(profile) for profile in profiles]
+    lengths = [max(len(profile), 1) for profile in profiles]
 
     def repeated(values: Sequence[str]) -> NDArray[np.str_]:
         return np.repeat(np.array(values, dtype=np.str_), lengths)
 
     def joined(arrays: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
         filled = [
-            np.full(length, np.nan) if array is None else array
+            np.full(length, np.nan) if array is None or not len(array) else array
             for array, length in zip(arrays, lengths, strict=True)
         ]
         return np.concatenate(filled)
@@ -152,10 +153,18 @@ def profiles_from_table(table: QTable) -> list[Profile]:
         )
     error_name = f"{value_name}_error"
     known = {*_PER_PROFILE, axis_name, value_name, error_name}
-    keys = np.array([f"{row['name']}\0{row['band']}" for row in table])
-    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.array([], int)
+    texts = {name: [str(text) for text in np.ma.filled(table[name], "")] for name in _PER_PROFILE}
+    axis = np.asarray(table[axis_name].value)
+    starts = [
+        row
+        for row in range(len(table))
+        if row == 0
+        or not axis[row] > axis[row - 1]  # the next galaxy may have the same name
+        or any(texts[what][row] != texts[what][row - 1] for what in ("name", "band"))
+    ]
     profiles = []
-    for rows in (slice(a, b) for a, b in zip(starts, [*starts[1:], len(keys)], strict=True)):
+    for start, end in zip(starts, [*starts[1:], len(table)], strict=True):
+        rows = slice(start, start if np.isnan(axis[start]) else end)
         part = table[rows]
         error = np.asarray(part[error_name].value) if error_name in table.colnames else None
         profiles.append(
@@ -168,10 +177,10 @@ def profiles_from_table(table: QTable) -> list[Profile]:
                 value_name=value_name,
                 value_unit=str(part[value_name].unit),
                 columns={name: np.asarray(part[name]) for name in table.colnames if name not in known},
-                name=str(part["name"][0]),
-                band=str(part["band"][0]),
-                stopped=str(part["stopped"][0]),
-                flags=tuple(flag for flag in str(part["flags"][0]).split(",") if flag),
+                name=texts["name"][start],
+                band=texts["band"][start],
+                stopped=texts["stopped"][start],
+                flags=tuple(flag for flag in texts["flags"][start].split(",") if flag),
             )
         )
     return profiles

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skyloom.errors import BackendError, BundleError, InputError, did_you_mean
+from skyloom.errors import BackendError, BundleError, InputError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ AUTO = "auto"
 def check_backend(backend: str) -> str:
     """Return the name of a backend, or say which there are."""
     if backend not in {AUTO, *BACKENDS}:
-        raise InputError(f"the backend is '{backend}'", did_you_mean(backend, [AUTO, *BACKENDS]))
+        raise InputError(f"the backend is '{backend}'", f"Give {listed([AUTO, *BACKENDS], last='or')}")
     return backend
 
 

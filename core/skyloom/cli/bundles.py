@@ -15,7 +15,7 @@ def add(
     name: Annotated[str | None, typer.Option(help="What to call it, instead of its own name.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle of that name.")] = False,
 ) -> None:
-    """Verify a bundle and keep it in your store."""
+    """Keep a bundle in your store."""
     from skyloom.adding import add as add_bundle
 
     added = add_bundle(path, name=name, overwrite=force)
@@ -29,7 +29,10 @@ def verify(
     backend: Annotated[str, typer.Option(help="What runs the graphs: auto, cpu or cuda.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Check a bundle: every file, and every graph against the network it was made from."""
+    """Check the files and graphs of a bundle.
+
+    Every file is compared with its digest, and every graph with the network it was made from.
+    """
     from skyloom import registry
     from skyloom.bundle.verify import verify as verify_bundle
     from skyloom.errors import BundleError

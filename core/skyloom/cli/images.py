@@ -14,7 +14,10 @@ def images(
     bands: Annotated[str | None, typer.Option(help="Bands to read: letters, or names with commas.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read images and say what is in them; the status is 1 when some cannot be read."""
+    """Say what is in image files.
+
+    The status is 1 when some cannot be read, 2 when none can.
+    """
     from skyloom.reading.survey import survey
 
     names = None if bands is None else bands.split(",") if "," in bands else list(bands)

@@ -35,7 +35,7 @@ def models(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List models, published weights and your bundles."""
+    """List models, weights and your bundles."""
     from skyloom import registry
 
     _show_models(registry.models(task, plugin=plugin, ready=ready, band=band), as_json)
@@ -52,7 +52,7 @@ def info(
     name: Annotated[str, typer.Argument(help="A model, weights or bundle, task/name, or a path.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show everything known of a model, weights or bundle."""
+    """Show all that is known of one of them."""
     from pathlib import Path
 
     from skyloom import registry

@@ -1,7 +1,8 @@
 """Running the command line: its verbs, its errors, its exit status.
 
-Status 0: done. 1: done, and something that was checked is not as it should be (a failed check, a bad file).
-2: not done, for a reason that one line on the standard error output explains. A bug shows its traceback.
+Status 0: done. 1: done, and something that was checked is not as it should be (a failed check, a
+bad file). 2: not done, for a reason that one line on the standard error output explains. A bug
+shows its traceback.
 """
 
 from __future__ import annotations
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
+VERBS = {
+    "tasks": listing.tasks,
+    "models": listing.models,
+    "metrics": listing.metrics,
+    "info": listing.info,
+    "add": bundles.add,
+    "verify": bundles.verify,
+    "images": images.images,
+    "new-plugin": scaffold.new_plugin,
+}
+GROUPS = {"plugins": plugins.app}
 
 
 def build() -> typer.Typer:
@@ -34,19 +46,11 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_options)
-    for verb in (
-        listing.tasks,
-        listing.models,
-        listing.metrics,
-        listing.info,
-        bundles.add,
-        bundles.verify,
-        images.images,
-        scaffold.new_plugin,
-    ):
-        app.command()(verb)
-    app.add_typer(plugins.app, name="plugins")
-    add_plugin_verbs(app)
+    for name, verb in VERBS.items():
+        app.command(name)(verb)
+    for name, group in GROUPS.items():
+        app.add_typer(group, name=name)
+    add_plugin_verbs(app, taken={*VERBS, *GROUPS})
     return app
 
 
@@ -69,19 +73,25 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    warnings.showwarning = _show_warning
+    with warnings.catch_warnings():
+        warnings.filterwarnings("default", category=UserWarning)
+        warnings.showwarning = _show_warning
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         status = build()(args=arguments, prog_name="skyloom", standalone_mode=False)
         sys.stdout.flush()
     except SkyloomError as error:
         return _fail(str(error))
     except typer.TyperException as error:
-        return _fail(f"{error.format_message()} Try 'skyloom --help'")
+        return _fail(f"{error.format_message()} Try 'skyloom --help'.")
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1
     return status if isinstance(status, int) else 0
 
 

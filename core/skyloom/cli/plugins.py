@@ -18,7 +18,7 @@ app = typer.Typer(help="See, check and repair plugins.", no_args_is_help=True, r
 
 @app.command("list")
 def list_plugins(as_json: AsJson = False) -> None:
-    """List the installed plugins and what they offer."""
+    """List plugins and what they offer."""
     from skyloom.plugins import plugins
 
     found = plugins().records
@@ -37,7 +37,10 @@ def check(
     name: Annotated[str, typer.Argument(help="A plugin (its distribution), or a model.")],
     as_json: AsJson = False,
 ) -> None:
-    """Run the conformance checks; the status is 1 when one fails."""
+    """Run the conformance checks.
+
+    The status is 1 when one fails.
+    """
     from skyloom.testing import check_plugin
 
     report = check_plugin(name)
@@ -59,9 +62,14 @@ def check(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Say what is wrong with plugins, names and settings; the status is 1 when something is."""
+    """Say what is wrong with plugins and names.
+
+    The status is 1 when something is.
+    """
     import os
 
+    from skyloom.cli.main import GROUPS, VERBS
+    from skyloom.cli.verbs import verb_problems
     from skyloom.entries import ALLOW_VARIABLE
     from skyloom.plugins import STRICT_VARIABLE, plugins
     from skyloom.registry import everything
@@ -69,7 +77,14 @@ def doctor(as_json: AsJson = False) -> None:
     from skyloom.version import version
 
     faulty = plugins().faulty()
-    unusable = [model for model in everything() if model.problem]
+    problems = [
+        *(
+            f"{model.task}/{model.name} of {model.plugin}: {model.problem}"
+            for model in everything()
+            if model.problem
+        ),
+        *verb_problems({*VERBS, *GROUPS}),
+    ]
     variables = {name: os.environ.get(name) for name in (HOME_VARIABLE, ALLOW_VARIABLE, STRICT_VARIABLE)}
     if as_json:
         show_json(
@@ -79,7 +94,7 @@ def doctor(as_json: AsJson = False) -> None:
                 "home": str(home()),
                 "environment": variables,
                 "plugins": records(plugins().records),
-                "unusable": records(unusable),
+                "problems": problems,
             }
         )
     else:
@@ -94,11 +109,11 @@ def doctor(as_json: AsJson = False) -> None:
         for record in faulty:
             typer.echo(f"\n{record.owner} ({record.target}): {record.reason}")
             typer.echo("".join(f"    {line}\n" for line in record.detail.splitlines()), nl=False)
-        for model in unusable:
-            typer.echo(f"\n{model.task}/{model.name} of {model.plugin}: {model.problem}")
-        if not faulty and not unusable:
+        for problem in problems:
+            typer.echo(f"\n{problem}")
+        if not faulty and not problems:
             typer.echo("Nothing is wrong.")
-    if faulty or unusable:
+    if faulty or problems:
         raise typer.Exit(1)
 
 

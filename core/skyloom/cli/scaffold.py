@@ -13,7 +13,10 @@ def new_plugin(
     task: Annotated[str, typer.Option(help="The task its model will do.")],
     folder: Annotated[Path, typer.Option(help="Where to write it.")] = Path(),
 ) -> None:
-    """Write a complete plugin: code, tests that run the conformance kit, packaging, README."""
+    """Write a plugin to start from.
+
+    It is complete: code, tests that run the conformance kit, packaging, README.
+    """
     from skyloom.scaffold import new_plugin as write
 
     path = write(name, task, folder)

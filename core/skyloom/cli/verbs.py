@@ -18,26 +18,20 @@ from skyloom.entries import all_entries, distribution_of, is_allowed
 from skyloom.errors import NameClashError, PluginError, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from importlib.metadata import EntryPoint
 
 COMMAND_GROUP = "skyloom.commands.v1"
 
 
-def add_plugin_verbs(app: typer.Typer) -> None:
+def add_plugin_verbs(app: typer.Typer, *, taken: Collection[str]) -> None:
     """Add the verbs of plugins to the command line; those of Skyloom itself keep their names."""
-    own = {verb for command in app.registered_commands if (verb := _verb_of(command.callback))}
-    own |= {group.name for group in app.registered_groups if group.name}
-    offers: dict[str, list[EntryPoint]] = {}
-    for entry in all_entries():
-        if entry.group == COMMAND_GROUP and entry.name not in own and is_allowed(entry):
-            offers.setdefault(entry.name, []).append(entry)
-    for name, entries in sorted(offers.items()):
-        origin = listed(distribution_of(entry)[0] for entry in entries)
+    for name, entries in _offers().items():
+        if name in taken:
+            continue
         app.command(
             name,
-            help=f"Brought by {origin}.",
-            rich_help_panel="Verbs of plugins",
+            help=f"Brought by {listed(_owners(entries))}.",
             context_settings={
                 "allow_extra_args": True,
                 "ignore_unknown_options": True,
@@ -46,15 +40,34 @@ def add_plugin_verbs(app: typer.Typer) -> None:
         )(_forwarder(name, entries))
 
 
-def _verb_of(callback: Callable[..., object] | None) -> str:
-    return callback.__name__.replace("_", "-") if callback is not None else ""
+def verb_problems(taken: Collection[str]) -> list[str]:
+    """Say which verbs of plugins cannot be used."""
+    problems = []
+    for name, entries in _offers().items():
+        if name in taken:
+            problems.append(f"the verb '{name}' of {listed(_owners(entries))} is one of Skyloom's own")
+        elif len(entries) > 1:
+            problems.append(f"the verb '{name}' is offered by {listed(_owners(entries))}")
+    return problems
+
+
+def _offers() -> dict[str, list[EntryPoint]]:
+    offers: dict[str, list[EntryPoint]] = {}
+    for entry in all_entries():
+        if entry.group == COMMAND_GROUP and is_allowed(entry):
+            offers.setdefault(entry.name, []).append(entry)
+    return dict(sorted(offers.items()))
+
+
+def _owners(entries: list[EntryPoint]) -> list[str]:
+    return [distribution_of(entry)[0] for entry in entries]
 
 
 def _forwarder(name: str, entries: list[EntryPoint]) -> Callable[[typer.Context], None]:
     """Return a command that imports the real one and hands its arguments on."""
 
     def forward(context: typer.Context) -> None:
-        owners = [distribution_of(entry)[0] for entry in entries]
+        owners = _owners(entries)
         if len(entries) > 1:
             raise NameClashError(f"the verb '{name}' is offered by {listed(owners)}", "Uninstall one")
         try:

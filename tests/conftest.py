@@ -1,0 +1,137 @@
+"""Every test has a home of its own, and sees only the plugins that it installs itself."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoints, distributions
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from skyloom import entries, plugins
+from skyloom.bundle import Graph, Manifest, Tensor, write_bundle
+
+Installer = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the test an empty ``SKYLOOM_HOME``, no settings, and no plugin."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("SKYLOOM_HOME", str(folder))
+    monkeypatch.delenv("SKYLOOM_PLUGINS", raising=False)
+    monkeypatch.delenv("SKYLOOM_PLUGINS_STRICT", raising=False)
+    monkeypatch.setattr(entries, "entry_points", lambda: EntryPoints(()))
+    forget()
+    yield folder
+    forget()
+
+
+def forget() -> None:
+    """Make Skyloom look for plugins again."""
+    entries.all_entries.cache_clear()
+    plugins.plugins.cache_clear()
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installer]:
+    """Return a function that installs a distribution with one module, as an installer leaves it on disk."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setattr(
+        entries,
+        "entry_points",
+        lambda: EntryPoints(entry for dist in distributions(path=[str(site)]) for entry in dist.entry_points),
+    )
+    installed: list[str] = []
+
+    def run(
+        name: str,
+        code: str,
+        *,
+        version: str = "1.0",
+        group: str = "skyloom.plugins.v1",
+        entry: str = "",
+        target: str = "",
+    ) -> Path:
+        module = name.replace("-", "_") + "_module"
+        (site / f"{module}.py").write_text(textwrap.dedent(code), encoding="utf-8")
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nLong text.\n"
+        )
+        (info / "entry_points.txt").write_text(f"[{group}]\n{entry or name} = {module}{target}\n")
+        installed.append(module)
+        forget()
+        return site
+
+    yield run
+    for module in installed:
+        sys.modules.pop(module, None)
+
+
+def double_plus_one() -> bytes:
+    """Return the graph ``y = 2 x + 1`` with a batch axis of any length."""
+    constants = [
+        helper.make_tensor("two", TensorProto.FLOAT, [], [2.0]),
+        helper.make_tensor("one", TensorProto.FLOAT, [], [1.0]),
+    ]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Mul", ["x", "two"], ["doubled"]),
+            helper.make_node("Add", ["doubled", "one"], ["y"]),
+        ],
+        "affine",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+GRAPH_PATH = "graphs/affine/1/model.onnx"
+
+
+def affine_manifest(**changes: object) -> Manifest:
+    """Return the manifest of a bundle with that graph."""
+    fields: dict[str, object] = {
+        "name": "affine-test",
+        "task": "metric",
+        "model": "affine",
+        "plugin": "skyloom-affine",
+        "licence": "CC0-1.0",
+        "graphs": {
+            "affine": Graph(
+                path=GRAPH_PATH,
+                inputs=(Tensor(name="x", dtype="float32", axes=("batch", 3)),),
+                outputs=(Tensor(name="y", dtype="float32", axes=("batch", 3)),),
+            )
+        },
+    }
+    return Manifest.model_validate({**fields, **changes})
+
+
+def affine_golden(offset: float = 1.0) -> dict[str, np.ndarray]:
+    """Return what NumPy makes of ``2 x + offset``."""
+    x = np.linspace(-3, 3, 15, dtype=np.float32).reshape(5, 3)
+    return {"affine/inputs/x": x, "affine/outputs/y": 2 * x + np.float32(offset)}
+
+
+@pytest.fixture
+def affine_bundle(tmp_path: Path) -> Path:
+    """Write a small bundle."""
+    return write_bundle(
+        tmp_path / "affine-test",
+        affine_manifest(),
+        contents={GRAPH_PATH: double_plus_one(), "README.md": b"# Affine\n"},
+        golden=affine_golden(),
+    )

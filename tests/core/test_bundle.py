@@ -1,0 +1,319 @@
+"""Bundles: written whole or not at all, trusted in nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skyloom.bundle import Bundle, Manifest, write_bundle
+from skyloom.bundle.verify import verify
+from skyloom.errors import BackendError, BundleError, InputError, OutputError, UnknownNameError
+from skyloom.runtime import open_session
+from tests.conftest import GRAPH_PATH, affine_golden, affine_manifest, double_plus_one
+
+
+def zipped(bundle: Path, target: Path) -> Path:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(bundle.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(bundle).as_posix())
+    return target
+
+
+def test_what_is_written_is_verified_and_read_back(affine_bundle: Path) -> None:
+    bundle = Bundle.open(affine_bundle)
+    assert bundle.manifest.task == "metric"
+    assert set(bundle.manifest.files) == {GRAPH_PATH, "README.md", "golden.npz"}
+    assert bundle.manifest.graphs["affine"].errors == {"y": 0.0}
+    session = bundle.session("affine", backend="cpu")
+    assert session.backend == "cpu"
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(session.run({"x": x})["y"], 2 * x + 1)
+    assert [verdict.error for verdict in verify(affine_bundle)] == [0.0]
+
+
+def test_a_graph_that_is_not_its_network_is_not_written(tmp_path: Path) -> None:
+    target = tmp_path / "wrong"
+    with pytest.raises(
+        BundleError, match=r"graph 'affine'.*output 'y' differs by 0.5, .* times the tolerance"
+    ):
+        write_bundle(
+            target,
+            affine_manifest(),
+            contents={GRAPH_PATH: double_plus_one()},
+            golden=affine_golden(offset=1.5),
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("golden", [{}, {"affine/inputs/x": np.zeros((2, 3), np.float32)}])
+def test_a_graph_without_golden_outputs_is_not_written(tmp_path: Path, golden: dict[str, np.ndarray]) -> None:
+    with pytest.raises(BundleError, match="golden arrays"):
+        write_bundle(
+            tmp_path / "b", affine_manifest(), contents={GRAPH_PATH: double_plus_one()}, golden=golden
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_output_that_is_not_finite_misses_its_tolerance(tmp_path: Path, bad: float) -> None:
+    golden = affine_golden()
+    golden["affine/outputs/y"][0, 0] = bad
+    with pytest.raises(BundleError, match="is not its network"):
+        write_bundle(
+            tmp_path / "b", affine_manifest(), contents={GRAPH_PATH: double_plus_one()}, golden=golden
+        )
+
+
+def test_an_existing_bundle_is_replaced_only_when_asked(affine_bundle: Path) -> None:
+    again = {"contents": {GRAPH_PATH: double_plus_one()}, "golden": affine_golden()}
+    with pytest.raises(OutputError, match="exists already"):
+        write_bundle(affine_bundle, affine_manifest(), **again)  # type: ignore[arg-type]
+    write_bundle(affine_bundle, affine_manifest(version="2"), overwrite=True, **again)  # type: ignore[arg-type]
+    assert Bundle.open(affine_bundle).manifest.version == "2"
+    assert [path.name for path in affine_bundle.parent.iterdir()] == [affine_bundle.name]
+
+
+def test_a_failed_replacement_leaves_the_old_bundle(affine_bundle: Path) -> None:
+    before = (affine_bundle / "manifest.json").read_bytes()
+    with pytest.raises(BundleError):
+        write_bundle(
+            affine_bundle,
+            affine_manifest(),
+            contents={GRAPH_PATH: double_plus_one()},
+            golden=affine_golden(offset=9),
+            overwrite=True,
+        )
+    assert (affine_bundle / "manifest.json").read_bytes() == before
+    verify(affine_bundle)
+
+
+@pytest.mark.parametrize("moment", ["verify", "_write_manifest"])
+def test_a_killed_writer_leaves_the_old_bundle(affine_bundle: Path, moment: str) -> None:
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from skyloom.bundle import writer
+from tests.conftest import *
+writer.{moment} = lambda *a, **k: os._exit(9)
+writer.write_bundle({str(affine_bundle)!r}, affine_manifest(version="2"), overwrite=True,
+                    contents={{GRAPH_PATH: double_plus_one()}}, golden=affine_golden())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 9, done.stderr
+    assert Bundle.open(affine_bundle).manifest.version == "1"
+    verify(affine_bundle)
+
+
+def alter(bundle: Path, **changes: object) -> None:
+    path = bundle / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_an_altered_file_is_refused_before_it_is_used(affine_bundle: Path) -> None:
+    graph = affine_bundle / GRAPH_PATH
+    data = bytearray(graph.read_bytes())
+    data[len(data) // 2] ^= 1
+    graph.write_bytes(data)
+    with pytest.raises(BundleError, match=r"model.onnx.*was altered"):
+        Bundle.open(affine_bundle).session("affine")
+
+
+def test_an_altered_readme_is_found_by_verify(affine_bundle: Path) -> None:
+    (affine_bundle / "README.md").write_bytes(b"# Affinn\n")
+    with pytest.raises(BundleError, match=r"README.md.*was altered"):
+        verify(affine_bundle)
+
+
+def test_a_file_of_another_size_is_refused(affine_bundle: Path) -> None:
+    (affine_bundle / "README.md").write_bytes(b"longer than it was")
+    with pytest.raises(BundleError, match="has 18 bytes, expected are 9"):
+        Bundle.open(affine_bundle)
+
+
+def test_a_missing_file_is_refused(affine_bundle: Path) -> None:
+    (affine_bundle / "README.md").unlink()
+    with pytest.raises(BundleError, match=r"'README.md' is missing"):
+        Bundle.open(affine_bundle)
+
+
+def test_a_file_that_is_not_listed_is_found(affine_bundle: Path) -> None:
+    (affine_bundle / "extra.bin").write_bytes(b"?")
+    with pytest.raises(BundleError, match=r"holds 'extra.bin', which its manifest does not list"):
+        verify(affine_bundle)
+
+
+def test_a_symbolic_link_is_refused(affine_bundle: Path, tmp_path: Path) -> None:
+    shutil.move(affine_bundle / "README.md", tmp_path / "elsewhere.md")
+    (affine_bundle / "README.md").symlink_to(tmp_path / "elsewhere.md")
+    with pytest.raises(BundleError, match="is a symbolic link"):
+        Bundle.open(affine_bundle)
+
+
+def test_a_linked_folder_is_refused(affine_bundle: Path, tmp_path: Path) -> None:
+    shutil.move(affine_bundle / "graphs", tmp_path / "elsewhere")
+    (affine_bundle / "graphs").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match="is a symbolic link"):
+        Bundle.open(affine_bundle)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../outside", "/etc/passwd", "a/../../b", "a//b", "./a", "C:\\x", "a\\b", "", "manifest.json", "a:b"],
+)
+def test_a_path_that_leads_out_is_refused(affine_bundle: Path, path: str) -> None:
+    files = Bundle.open(affine_bundle).manifest.model_dump()["files"]
+    alter(affine_bundle, files={**files, path: {"size": 1, "sha256": "0" * 64}})
+    with pytest.raises(BundleError, match="is not valid at 'files"):
+        Bundle.open(affine_bundle)
+
+
+def test_two_files_that_one_system_cannot_tell_apart_are_refused(affine_bundle: Path) -> None:
+    files = Bundle.open(affine_bundle).manifest.model_dump()["files"]
+    alter(affine_bundle, files={**files, "readme.md": files["README.md"]})
+    with pytest.raises(BundleError, match="upper and lower case"):
+        Bundle.open(affine_bundle)
+
+
+def test_a_later_schema_asks_for_an_upgrade(affine_bundle: Path) -> None:
+    alter(affine_bundle, schema_version=2)
+    with pytest.raises(BundleError, match=r"schema version 2, this Skyloom reads 1\)\. Upgrade skyloom"):
+        Bundle.open(affine_bundle)
+
+
+def test_a_folder_without_manifest_and_nothing_at_all(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"it holds no manifest.json"):
+        Bundle.open(tmp_path)
+    with pytest.raises(BundleError, match="there is no bundle"):
+        Bundle.open(tmp_path / "nothing")
+
+
+def test_an_enormous_manifest_is_refused(affine_bundle: Path) -> None:
+    with (affine_bundle / "manifest.json").open("ab") as file:
+        file.write(b" " * 5_000_000)
+    with pytest.raises(BundleError, match="bytes, allowed are"):
+        Bundle.open(affine_bundle)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=400))
+def test_no_manifest_can_do_more_than_be_refused(
+    tmp_path_factory: pytest.TempPathFactory, text: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("b")
+    (folder / "manifest.json").write_bytes(text)
+    with pytest.raises(BundleError):
+        Bundle.open(folder)
+
+
+def test_an_unknown_graph_is_named(affine_bundle: Path) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'affine'"):
+        Bundle.open(affine_bundle).session("afine")
+
+
+def test_a_pickle_among_the_golden_arrays_is_not_executed(affine_bundle: Path, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return os.mkdir, (str(tmp_path / "sprung"),)
+
+    contents = {GRAPH_PATH: double_plus_one()}
+    with pytest.raises(BundleError, match="cannot be read"):
+        write_bundle(
+            tmp_path / "b",
+            affine_manifest(),
+            contents=contents,
+            golden={"affine/inputs/x": np.array([Trap()], dtype=object)},
+        )
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_zipped_bundle_opens_like_a_folder(affine_bundle: Path, tmp_path: Path, home: Path) -> None:
+    archive = zipped(affine_bundle, tmp_path / "b.zip")
+    bundle = Bundle.open(archive)
+    assert bundle.manifest == Bundle.open(affine_bundle).manifest
+    assert home in bundle.path.parents
+    assert Bundle.open(archive).path == bundle.path
+    verify(archive)
+
+
+def repacked(bundle: Path, target: Path, add: dict[str | zipfile.ZipInfo, bytes]) -> Path:
+    zipped(bundle, target)
+    with zipfile.ZipFile(target, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in add.items():
+            archive.writestr(name, data)
+    return target
+
+
+def link_entry() -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo("link")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+@pytest.mark.parametrize(
+    ("add", "message"),
+    [
+        ({"../evil": b"x"}, "not listed in its manifest"),
+        ({"/etc/evil": b"x"}, "not listed in its manifest"),
+        ({link_entry(): b"/etc/passwd"}, "is a link or a device"),
+        ({"bomb": bytes(50_000_000)}, "would unpack to 50000000 bytes"),
+    ],
+)
+def test_a_hostile_zip_is_refused_whole(
+    affine_bundle: Path, tmp_path: Path, home: Path, add: dict[str | zipfile.ZipInfo, bytes], message: str
+) -> None:
+    archive = repacked(affine_bundle, tmp_path / "b.zip", add)
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(archive)
+    assert not [path for path in home.rglob("*") if path.is_file()]
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_zip_whose_file_is_larger_than_promised_is_refused(
+    affine_bundle: Path, tmp_path: Path, home: Path
+) -> None:
+    (affine_bundle / "README.md").write_bytes(b"much longer than the manifest says")
+    with pytest.raises(BundleError, match="does not unpack to the 9 bytes"):
+        Bundle.open(zipped(affine_bundle, tmp_path / "b.zip"))
+    assert not [path for path in home.rglob("*") if path.is_file()]
+
+
+def test_a_file_named_zip_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "b.zip").write_bytes(b"PK but not really")
+    with pytest.raises(BundleError, match=r"not a readable .zip file"):
+        Bundle.open(tmp_path / "b.zip")
+
+
+def test_backends_are_those_that_run() -> None:
+    with pytest.raises(InputError, match=r"the backend is 'gpu'.*Give 'auto', 'cpu' or 'cuda'"):
+        open_session(double_plus_one(), backend="gpu")
+    assert open_session(double_plus_one(), backend="auto").backend in {"cpu", "cuda"}
+
+
+def test_a_backend_that_was_asked_for_is_used_or_is_an_error() -> None:
+    if open_session(double_plus_one()).backend == "cuda":
+        assert open_session(double_plus_one(), backend="cuda").backend == "cuda"
+    else:
+        with pytest.raises(BackendError, match="ask for backend='auto'"):
+            open_session(double_plus_one(), backend="cuda")
+
+
+def test_rubbish_is_no_graph() -> None:
+    with pytest.raises(BundleError, match="onnxruntime cannot open the graph"):
+        open_session(b"rubbish")
+
+
+def test_the_manifest_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(ValueError, match="colour"):
+        Manifest.model_validate({"name": "a", "task": "t", "model": "m", "colour": "red"})

@@ -1,0 +1,230 @@
+"""The command line as a person or a script meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skyloom.cli import main
+from skyloom.version import version
+from tests.conftest import Installer
+from tests.core.test_registry import AFFINE
+
+Capture = pytest.CaptureFixture[str]
+
+
+def run(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
+    status = main(arguments)
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_version_and_help(capsys: Capture) -> None:
+    assert run(capsys, "--version") == (0, f"skyloom {version()}\n", "")
+    status, out, _ = run(capsys, "--help")
+    assert status == 0
+    for verb in ("tasks", "models", "metrics", "info", "add", "verify", "images", "new-plugin", "plugins"):
+        assert f"  {verb} " in out
+    commands = out.partition("Commands:")[2].splitlines()
+    assert not [line for line in commands if line.endswith("...")], "a summary is cut short"
+
+
+@pytest.mark.parametrize(
+    "verb", [["tasks"], ["models"], ["metrics"], ["plugins", "list"], ["plugins", "doctor"]]
+)
+def test_every_listing_has_json(capsys: Capture, verb: list[str]) -> None:
+    status, out, err = run(capsys, *verb, "--json")
+    assert (status, err) == (0, "")
+    json.loads(out)
+
+
+def test_tasks_and_models(capsys: Capture, install: Installer) -> None:
+    install("skyloom-affine", AFFINE, version="3.1")
+    _, out, _ = run(capsys, "tasks")
+    assert "sequence-captioner" in out
+    status, out, _ = run(capsys, "models", "--task", "metric", "--ready")
+    assert status == 0
+    assert "plain" in out
+    assert "affine" not in out.replace("skyloom-affine", "")
+    _, out, _ = run(capsys, "models", "--json")
+    names = {model["name"] for model in json.loads(out)}
+    assert names == {"affine", "plain", "twofold", "misfit", "absent", "homeless"}
+    _, out, _ = run(capsys, "metrics")
+    assert "needs weights" in out
+
+
+def test_a_bundle_from_adding_to_verifying(capsys: Capture, install: Installer, affine_bundle: Path) -> None:
+    install("skyloom-affine", AFFINE)
+    status, out, _ = run(capsys, "add", str(affine_bundle), "--name", "mine")
+    assert status == 0
+    assert out.startswith("Added 'mine' (metric)")
+    status, out, err = run(capsys, "add", str(affine_bundle), "--name", "mine")
+    assert (status, out) == (2, "")
+    assert "--force" in err
+    assert run(capsys, "add", str(affine_bundle), "--name", "mine", "--force")[0] == 0
+
+    _, out, _ = run(capsys, "info", "mine")
+    assert "licence     CC0-1.0" in out
+    assert "graph affine  output y: float32 (batch, 3), differs from the network by 0" in out
+    _, out, _ = run(capsys, "info", str(affine_bundle), "--json")
+    shown = json.loads(out)
+    assert shown["listing"] is None
+    assert shown["manifest"]["name"] == "affine-test"
+
+    for name in ("mine", str(affine_bundle)):
+        status, out, _ = run(capsys, "verify", name, "--backend", "cpu")
+        assert status == 0
+        assert "All files and graphs are as they should be." in out
+    (affine_bundle / "README.md").write_bytes(b"# Affinn\n")
+    status, out, err = run(capsys, "verify", str(affine_bundle))
+    assert (status, out) == (2, "")
+    assert "was altered" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["info", "nonsense"],
+        ["models", "--task", "nonsense"],
+        ["verify", "nonsense"],
+        ["add", "nonsense"],
+        ["plugins", "check", "nonsense"],
+        ["new-plugin", "Bad Name", "--task", "metric"],
+        ["new-plugin", "fine", "--task", "nonsense"],
+        ["images", "nonsense.fits"],
+        ["nonsense"],
+        ["models", "--nonsense"],
+        ["info"],
+    ],
+)
+def test_every_error_is_one_line_and_status_2(
+    capsys: Capture, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("skyloom: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_near_verbs_are_suggested(capsys: Capture) -> None:
+    assert "Did you mean 'models'?" in run(capsys, "modles")[2]
+
+
+def test_the_doctor_shows_what_is_wrong(capsys: Capture, install: Installer) -> None:
+    assert run(capsys, "plugins", "doctor")[0] == 0
+    install("a-broken-one", "1 / 0")
+    status, out, err = run(capsys, "plugins", "doctor")
+    assert status == 1
+    assert "a-broken-one 1.0 (a_broken_one_module): importing it failed: ZeroDivisionError" in out
+    assert "    ZeroDivisionError: division by zero" in out
+    assert err.count("\n") == 1
+    status, out, _ = run(capsys, "plugins", "list")
+    assert status == 0
+    assert "broken" in out
+
+
+def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def buggy() -> list[object]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("skyloom.registry.tasks", buggy)
+    with pytest.raises(ZeroDivisionError):
+        main(["tasks"])
+
+
+VERB = """
+    import typer
+
+    def shout(word: str, times: int = 1) -> None:
+        '''Say it loudly.'''
+        if times < 1:
+            from skyloom.errors import InputError
+            raise InputError("it cannot be said less than once", "Give a positive number")
+        typer.echo(" ".join([word.upper()] * times))
+
+    app = typer.Typer()
+
+    @app.command()
+    def loud() -> None:
+        typer.echo("LOUD")
+
+    @app.command()
+    def exit() -> None:
+        raise typer.Exit(7)
+"""
+COMMANDS = {"group": "skyloom.commands.v1"}
+
+
+def test_a_plugin_brings_a_verb(capsys: Capture, install: Installer) -> None:
+    install("shouting", VERB, entry="shout", target=":shout", **COMMANDS)
+    assert "Brought by 'shouting'" in run(capsys, "--help")[1]
+    assert "shouting_module" not in sys.modules, "the help imported the plugin"
+    assert run(capsys, "shout", "hey", "--times", "2") == (0, "HEY HEY\n", "")
+    status, out, _ = run(capsys, "shout", "--help")
+    assert status == 0
+    assert "Say it loudly." in out
+    assert "skyloom shout" in out
+    assert run(capsys, "shout", "hey", "--times", "0") == (
+        2, "", "skyloom: it cannot be said less than once. Give a positive number.\n",
+    )  # fmt: skip
+    assert run(capsys, "shout")[0] == 2
+
+
+def test_a_plugin_brings_a_group_of_verbs(capsys: Capture, install: Installer) -> None:
+    install("shouting", VERB, entry="speak", target=":app", **COMMANDS)
+    assert run(capsys, "speak", "loud") == (0, "LOUD\n", "")
+    assert run(capsys, "speak", "exit")[0] == 7
+
+
+def test_a_verb_that_cannot_be_imported(capsys: Capture, install: Installer) -> None:
+    install("shouting", VERB, entry="shout", target=":absent", **COMMANDS)
+    status, _, err = run(capsys, "shout")
+    assert status == 2
+    assert "the verb 'shout' of 'shouting' cannot be imported" in err
+
+
+def test_two_plugins_with_one_verb(capsys: Capture, install: Installer) -> None:
+    install("shouting", VERB, entry="shout", target=":shout", **COMMANDS)
+    install("yelling", VERB, entry="shout", target=":shout", **COMMANDS)
+    status, _, err = run(capsys, "shout", "hey")
+    assert status == 2
+    assert "'shouting' and 'yelling'" in err
+
+
+def test_no_plugin_takes_a_verb_of_skyloom(capsys: Capture, install: Installer) -> None:
+    install("shouting", VERB, entry="models", target=":shout", **COMMANDS)
+    assert run(capsys, "models", "--json") == (0, "[]\n", "")
+    status, out, _ = run(capsys, "plugins", "doctor")
+    assert status == 1
+    assert "the verb 'models' of 'shouting' is one of Skyloom's own" in out
+
+
+def test_the_allow_list_holds_for_verbs(
+    capsys: Capture, install: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("shouting", VERB, entry="shout", target=":shout", **COMMANDS)
+    monkeypatch.setenv("SKYLOOM_PLUGINS", "skyloom")
+    assert run(capsys, "shout", "hey")[0] == 2
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "skyloom", "tasks", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "SKYLOOM_PLUGINS": "skyloom"},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.wait() == 1
+    assert process.stderr.read() == b""
+    process.stderr.close()

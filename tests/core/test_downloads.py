@@ -1,0 +1,158 @@
+"""Published weights: fetched once, used only when they are what was published."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+import skyloom
+from skyloom.downloads import download_path, fetch
+from skyloom.errors import DownloadError
+from skyloom.registry import find
+from skyloom.specs import WeightsSpec
+from tests.conftest import Installer
+from tests.core.test_registry import AFFINE
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one file, and counts how often."""
+
+    body = b""
+    served = 0
+    cut_after: int | None = None
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        if not self.path.startswith("/weights.zip"):
+            self.send_error(404)
+            return
+        self.server.served += 1
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body[: self.server.cut_after])
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        pass
+
+
+@pytest.fixture
+def server(affine_bundle: Path, tmp_path: Path) -> Iterator[Server]:
+    archive = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", affine_bundle))
+    running = Server(("127.0.0.1", 0), Handler)
+    running.body = archive.read_bytes()
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield running
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+def spec(server: Server, **changes: object) -> WeightsSpec:
+    fields: dict[str, object] = {
+        "name": "affine-published",
+        "model": "affine",
+        "summary": "For tests",
+        "licence": "CC0-1.0",
+        "url": f"http://127.0.0.1:{server.server_port}/weights.zip",
+        "sha256": hashlib.sha256(server.body).hexdigest(),
+        "size": len(server.body),
+    }
+    return WeightsSpec.model_validate({**fields, **changes})
+
+
+def leftovers(home: Path) -> list[str]:
+    return [path.name for path in home.rglob("*") if path.is_file()]
+
+
+def test_weights_are_downloaded_once(server: Server, home: Path) -> None:
+    weights = spec(server)
+    path = fetch(weights)
+    assert path == download_path(weights)
+    assert path.read_bytes() == server.body
+    assert fetch(weights) == path
+    assert server.served == 1
+    assert leftovers(home) == [path.name]
+
+
+def test_published_weights_load_by_name(server: Server, install: Installer) -> None:
+    install("skyloom-affine", AFFINE)
+    weights = spec(server)
+    install(
+        "publishing",
+        f"""
+        import skyloom
+
+        @skyloom.hookimpl
+        def skyloom_weights():
+            yield skyloom.WeightsSpec.model_validate({weights.model_dump()!r})
+        """,
+    )
+    before = find("affine-published")
+    assert (before.kind, before.ready, before.size) == ("weights", False, len(server.body))
+    assert isinstance(skyloom.load("affine-published"), skyloom.Metric)
+    assert find("affine-published").ready
+    server.shutdown()
+    assert isinstance(skyloom.load("affine-published"), skyloom.Metric)
+    assert server.served == 1
+
+
+def test_another_file_than_the_published_one_is_never_used(server: Server, home: Path) -> None:
+    weights = spec(server, sha256="0" * 64)
+    with pytest.raises(DownloadError, match="is not the published file") as caught:
+        fetch(weights)
+    assert str(download_path(weights)) in caught.value.remedy
+    assert leftovers(home) == []
+
+
+def test_a_file_put_there_by_hand_is_checked_too(server: Server) -> None:
+    weights = spec(server)
+    download_path(weights).parent.mkdir(parents=True)
+    download_path(weights).write_bytes(b"something else")
+    with pytest.raises(DownloadError, match="is not the published file"):
+        fetch(weights)
+    download_path(weights).write_bytes(server.body)
+    assert fetch(weights) == download_path(weights)
+    assert server.served == 0
+
+
+def test_an_interrupted_download_leaves_nothing(server: Server, home: Path) -> None:
+    server.cut_after = 100
+    with pytest.raises(DownloadError, match="cannot download"):
+        fetch(spec(server))
+    assert leftovers(home) == []
+    server.cut_after = None
+    assert fetch(spec(server)).read_bytes() == server.body
+
+
+def test_what_a_killed_download_left_is_discarded(server: Server, home: Path) -> None:
+    weights = spec(server)
+    target = download_path(weights)
+    target.parent.mkdir(parents=True)
+    target.with_name(f".{target.name}.part").write_bytes(b"half of it")
+    assert fetch(weights).read_bytes() == server.body
+    assert leftovers(home) == [target.name]
+
+
+def test_offline_the_error_says_what_to_get_and_where_to_put_it(server: Server) -> None:
+    weights = spec(server, url="http://127.0.0.1:9/weights.zip")
+    with pytest.raises(DownloadError) as caught:
+        fetch(weights)
+    for needed in (weights.url, weights.sha256, str(weights.size), str(download_path(weights))):
+        assert needed in str(caught.value)
+    assert "no connection" in caught.value.problem
+
+
+def test_a_missing_file_is_told_from_a_missing_network(server: Server) -> None:
+    with pytest.raises(DownloadError, match="the server answered 404"):
+        fetch(spec(server, url=f"http://127.0.0.1:{server.server_port}/elsewhere.zip"))

@@ -1,0 +1,289 @@
+"""Looking up, opening and keeping models."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import skyloom
+from skyloom.errors import (
+    BackendError,
+    BundleError,
+    InputError,
+    NameClashError,
+    OutputError,
+    PluginError,
+    UnknownNameError,
+)
+from skyloom.registry import find
+from tests.conftest import Installer
+
+AFFINE = """
+    import numpy as np
+    import skyloom
+    from skyloom.interfaces import FieldGenerator, Metric
+
+    class Affine(Metric):
+        def __init__(self, bundle, *, backend="auto", power=1):
+            self.session = bundle.session("affine", backend=backend)
+            self.backend = self.session.backend
+            self.power = power
+
+        def compare(self, reference, candidate, *, seed=0):
+            y = self.session.run({"x": np.zeros((1, 3), np.float32)})["y"]
+            provenance = self.provenance(seed)
+            return skyloom.Score(
+                metric="affine", value=float(y[0, 0]), n_reference=1, n_candidate=1, provenance=provenance
+            )
+
+    class Plain(Metric):
+        def __init__(self, *, step=1.0, colour="red"):
+            self.step = step
+
+        def compare(self, reference, candidate, *, seed=0):
+            raise NotImplementedError
+
+    class NotAMetric:
+        pass
+
+    def spec(name, factory, task="metric", **more):
+        factory = f"{__name__}:{factory}"
+        return skyloom.ModelSpec(name=name, task=task, summary="For tests", factory=factory, **more)
+
+    @skyloom.hookimpl
+    def skyloom_models():
+        yield spec("affine", "Affine", weights="bundle", licence="CC0-1.0")
+        yield spec("plain", "Plain", bands=("g", "r"))
+        yield spec("twofold", "Plain")
+        yield spec("twofold", "Plain", task="field-generator")
+        yield spec("misfit", "NotAMetric")
+        yield spec("absent", "Missing")
+        yield spec("homeless", "Plain", task="dowsing")
+"""
+
+
+@pytest.fixture
+def affine(install: Installer) -> Path:
+    return install("skyloom-affine", AFFINE, version="3.1")
+
+
+def test_tasks_are_listed_by_name() -> None:
+    found = {task.name: task for task in skyloom.tasks()}
+    assert set(found) == {"sequence-captioner", "field-generator", "image-prior", "metric"}
+    assert found["metric"].plugin.startswith("skyloom ")
+
+
+@pytest.mark.usefixtures("affine")
+def test_models_are_filtered() -> None:
+    assert {info.name for info in skyloom.models("field-generator")} == {"twofold"}
+    assert {info.name for info in skyloom.models(ready=True, task="metric")} == {
+        "plain", "twofold", "misfit", "absent",
+    }  # fmt: skip
+    assert "plain" not in {info.name for info in skyloom.models(band="z")}
+    assert "plain" in {info.name for info in skyloom.models(band="r")}
+    assert skyloom.models(plugin="somebody-else") == []
+    assert skyloom.metrics() == skyloom.models("metric")
+
+
+@pytest.mark.usefixtures("affine")
+def test_a_model_is_loaded_with_its_options() -> None:
+    assert skyloom.load("plain", step=2.5).step == 2.5  # type: ignore[attr-defined]
+    assert skyloom.load("metric/plain").origin is not None
+    with pytest.raises(InputError, match=r"unexpected keyword.*'stepp'.*Its options are 'step' and 'colour'"):
+        skyloom.load("plain", stepp=2)
+
+
+@pytest.mark.usefixtures("affine")
+def test_a_name_in_two_tasks_needs_its_task() -> None:
+    with pytest.raises(NameClashError, match="field-generator/twofold or metric/twofold"):
+        skyloom.load("twofold")
+    assert isinstance(skyloom.load("metric/twofold"), skyloom.Metric)
+
+
+@pytest.mark.usefixtures("affine")
+def test_a_model_that_is_not_what_it_says() -> None:
+    with pytest.raises(PluginError, match=r"'misfit' of skyloom-affine 3.1 is a NotAMetric, not a Metric"):
+        skyloom.load("misfit")
+    with pytest.raises(PluginError, match="cannot import 'skyloom_affine_module:Missing'"):
+        skyloom.load("absent")
+    with pytest.raises(PluginError, match="there is no task 'dowsing'"):
+        skyloom.load("homeless")
+
+
+@pytest.mark.usefixtures("affine")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("plian", "Did you mean 'plain'?"),
+        ("Plain", "Did you mean 'plain'?"),
+        ("metrics/plain", "there is no task 'metrics'. Did you mean 'metric'?"),
+        ("metric/plane", "there is no metric 'plane'. Did you mean 'plain'?"),
+        ("./plain", "there is no bundle at './plain'"),
+        ("somewhere/else/b.zip", "there is no bundle at"),
+        ("", "there is no model, weights or bundle ''"),
+    ],
+)
+def test_an_unknown_name_says_what_is_near(name: str, message: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        skyloom.load(name)
+    assert message in str(caught.value)
+
+
+@pytest.mark.usefixtures("affine")
+def test_backends_of_a_model_without_networks() -> None:
+    skyloom.load("plain", backend="cpu")
+    with pytest.raises(BackendError, match="runs on the CPU"):
+        skyloom.load("plain", backend="cuda")
+    with pytest.raises(InputError, match="the backend is 'fpga'"):
+        skyloom.load("plain", backend="fpga")
+
+
+@pytest.mark.usefixtures("affine")
+def test_a_model_that_needs_weights_says_which_there_are(affine_bundle: Path) -> None:
+    with pytest.raises(InputError, match="Load a bundle by its path, or add one"):
+        skyloom.load("affine")
+    skyloom.add(affine_bundle)
+    with pytest.raises(InputError, match="Load 'affine-test'"):
+        skyloom.load("affine")
+
+
+@pytest.mark.usefixtures("affine")
+@pytest.mark.parametrize("kind", ["path", "string", "zip", "added", "task/added"])
+def test_a_bundle_is_loaded(affine_bundle: Path, tmp_path: Path, kind: str) -> None:
+    name: str | Path = affine_bundle
+    if kind == "string":
+        name = str(affine_bundle)
+    elif kind == "zip":
+        name = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", affine_bundle))
+    elif "added" in kind:
+        skyloom.add(affine_bundle, name="mine")
+        name = kind.replace("added", "mine").replace("task", "metric")
+    model = skyloom.load(name, backend="cpu", power=2)
+    assert isinstance(model, skyloom.Metric)
+    score = model.compare(None, None, seed=5)
+    assert score.value == 1.0
+    assert score.provenance == skyloom.Provenance(
+        model="affine",
+        task="metric",
+        plugin="skyloom-affine 3.1",
+        weights="affine-test 1",
+        seed=5,
+        backend="cpu",
+    )
+
+
+def test_a_bundle_without_its_plugin_names_it(affine_bundle: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"for the model 'affine' \(from skyloom-affine\).*Install"):
+        skyloom.load(affine_bundle)
+
+
+@pytest.mark.usefixtures("affine")
+def test_added_bundles_are_kept_and_listed(affine_bundle: Path, home: Path) -> None:
+    info = skyloom.add(affine_bundle)
+    assert (info.name, info.kind, info.ready, info.licence) == ("affine-test", "bundle", True, "CC0-1.0")
+    assert Path(info.path) == home / "bundles" / "affine-test"
+    shutil.rmtree(affine_bundle)
+    assert isinstance(skyloom.load("affine-test"), skyloom.Metric)
+    assert find("affine-test").model == "affine"
+
+
+@pytest.mark.usefixtures("affine")
+def test_adding_never_replaces_unasked(affine_bundle: Path) -> None:
+    skyloom.add(affine_bundle)
+    with pytest.raises(OutputError, match=r"there is a bundle 'affine-test' in your store already"):
+        skyloom.add(affine_bundle)
+    skyloom.add(affine_bundle, overwrite=True)
+    with pytest.raises(OutputError, match=r"'plain' is offered by skyloom-affine 3.1 already"):
+        skyloom.add(affine_bundle, name="plain")
+    with pytest.raises(InputError, match=r"the bundle would be called '../x'"):
+        skyloom.add(affine_bundle, name="../x")
+    assert [info.name for info in skyloom.models() if info.kind == "bundle"] == ["affine-test"]
+
+
+@pytest.mark.usefixtures("affine")
+def test_a_damaged_bundle_is_not_added(affine_bundle: Path, home: Path) -> None:
+    (affine_bundle / "README.md").write_bytes(b"# Affinn\n")
+    with pytest.raises(BundleError):
+        skyloom.add(affine_bundle)
+    assert not list(home.rglob("*affine*"))
+
+
+@pytest.mark.usefixtures("affine")
+def test_a_bundle_damaged_in_the_store_is_listed_with_its_problem(affine_bundle: Path) -> None:
+    path = Path(skyloom.add(affine_bundle).path)
+    (path / "manifest.json").write_text("{")
+    (info,) = [info for info in skyloom.models() if info.kind == "bundle"]
+    assert not info.ready
+    assert "manifest" in info.problem
+    assert isinstance(skyloom.load("plain"), skyloom.Metric)
+    with pytest.raises(PluginError, match="cannot be used: the manifest"):
+        skyloom.load("affine-test")
+
+
+SHIPPED = """
+    import skyloom
+
+    @skyloom.hookimpl
+    def skyloom_weights():
+        yield skyloom.WeightsSpec(
+            name="affine-shipped", model="{model}", summary="For tests", licence="CC0-1.0",
+            package_path="{package}:weights/affine",
+        )
+"""
+
+
+@pytest.mark.usefixtures("affine")
+def test_weights_that_ship_with_a_plugin(install: Installer, affine_bundle: Path) -> None:
+    site = install("shipping", SHIPPED.format(model="affine", package="shipping_data"))
+    (site / "shipping_data").mkdir()
+    (site / "shipping_data" / "__init__.py").touch()
+    shutil.copytree(affine_bundle, site / "shipping_data" / "weights" / "affine")
+    info = find("affine-shipped")
+    assert (info.kind, info.task, info.ready) == ("weights", "metric", True)
+    assert isinstance(skyloom.load("affine-shipped"), skyloom.Metric)
+    assert isinstance(skyloom.load("metric/affine-shipped"), skyloom.Metric)
+
+
+@pytest.mark.usefixtures("affine")
+def test_weights_of_a_model_that_nobody_offers(install: Installer) -> None:
+    install("shipping", SHIPPED.format(model="unheard-of", package="shipping_data"))
+    info = find("affine-shipped")
+    assert info.problem == "there is no model 'unheard-of'"
+    with pytest.raises(PluginError, match="there is no model 'unheard-of'"):
+        skyloom.load("affine-shipped")
+
+
+@pytest.mark.usefixtures("affine")
+def test_weights_that_hold_another_model(install: Installer, affine_bundle: Path) -> None:
+    site = install("shipping", SHIPPED.format(model="plain", package="shipping_data"))
+    (site / "shipping_data").mkdir()
+    (site / "shipping_data" / "__init__.py").touch()
+    shutil.copytree(affine_bundle, site / "shipping_data" / "weights" / "affine")
+    with pytest.raises(BundleError, match="should hold weights of 'plain', not of 'affine'"):
+        skyloom.load("affine-shipped")
+
+
+def test_weights_lie_in_one_place() -> None:
+    common: dict[str, Any] = {"name": "w", "model": "m", "summary": "s", "licence": "l"}
+    with pytest.raises(ValueError, match="give url, sha256 and size together, or package_path alone"):
+        skyloom.WeightsSpec(**common)
+    with pytest.raises(ValueError, match="together"):
+        skyloom.WeightsSpec(**common, url="https://example.org/a.zip")
+    with pytest.raises(ValueError, match="alone"):
+        skyloom.WeightsSpec(
+            **common, url="https://example.org/a.zip", sha256="0" * 64, size=1, package_path="p:a"
+        )
+
+
+def test_the_zip_in_the_store_is_the_one_that_was_added(affine_bundle: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in affine_bundle.rglob("*"):
+            if path.is_file():
+                packed.write(path, path.relative_to(affine_bundle))
+    info = skyloom.add(archive)
+    assert (Path(info.path) / "README.md").read_bytes() == b"# Affine\n"
