@@ -58,7 +58,7 @@ def main() -> int:
 def _table(name: str, rows: list[Row]) -> Table:
     table = Table(title=f"benchmarks {name}")
     for heading in ("case", "baseline"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for heading in ("ours", "baseline", "unit", "ratio", "goal", "error"):
         table.add_column(heading, justify="right")
     for row in rows:
@@ -69,7 +69,7 @@ def _table(name: str, rows: list[Row]) -> Table:
             f"{row.baseline_s:.4g}",
             row.unit,
             f"[{'green' if row.reached else 'red'}]{row.ratio:.2f}[/]",
-            "" if row.goal is None else f"{row.goal:g}",
+            "" if row.goal is None else f"{row.goal:.3g}",
             "" if row.error is None else f"{row.error:.2g}",
         )
     return table

@@ -24,7 +24,7 @@ from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
 from skyloom.version import version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from importlib.metadata import EntryPoint
 
 API = 1
@@ -131,6 +131,14 @@ class Plugins:
         return f" ({listed(owners)} {be} installed but cannot be used: see 'skyloom plugins doctor')"
 
 
+class _Manager(pluggy.PluginManager):
+    """Looks only at what is marked; inspecting all else in a module takes longer than importing it."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        marked = hasattr(getattr(plugin, name, None), f"{self.project_name}_impl")
+        return super().parse_hookimpl_opts(plugin, name) if marked else None
+
+
 @cache
 def plugins() -> Plugins:
     """Import all allowed plugins once and collect what they offer.
@@ -138,7 +146,7 @@ def plugins() -> Plugins:
     Faulty ones are reported by one `PluginWarning`, or raised as `PluginError` where the
     environment variable ``SKYLOOM_PLUGINS_STRICT`` is set to 1.
     """
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager = _Manager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     records: list[PluginRecord] = []
     offers: list[tuple[PluginRecord, Spec]] = []
@@ -190,15 +198,10 @@ def _ask(
     manager: pluggy.PluginManager, record: PluginRecord, plugin: object
 ) -> tuple[PluginRecord, list[Spec]]:
     """Register one plugin and collect what it offers; all of it or nothing."""
-    others = manager.get_plugins()
     try:
-        _check_hook_names(manager, plugin)
         manager.register(plugin, f"{record.distribution}:{record.name}")
         offered = [
-            spec
-            for hook, kind in _HOOKS.items()
-            for answer in manager.subset_hook_caller(hook, others)()
-            for spec in _checked(hook, kind, answer)
+            spec for hook, answer in _implementations(manager, plugin) for spec in _checked(hook, answer())
         ]
         _check_unique(offered)
     except KeyboardInterrupt:
@@ -215,20 +218,36 @@ def _ask(
     ), offered
 
 
-def _check_hook_names(manager: pluggy.PluginManager, plugin: object) -> None:
-    """Refuse hooks that Skyloom will never call."""
-    marked = {name: manager.parse_hookimpl_opts(plugin, name) for name in dir(plugin)}
-    hooks = {name: options for name, options in marked.items() if options is not None}
-    for name, options in hooks.items():
-        if name not in _HOOKS and not options.get("optionalhook"):
-            raise PluginError(f"it implements a hook '{name}'", did_you_mean(name, _HOOKS))
-    if not hooks:
+def _implementations(
+    manager: pluggy.PluginManager, plugin: object
+) -> list[tuple[str, Callable[..., object]]]:
+    """Return the hooks that a plugin implements; refuse those that Skyloom would never call.
+
+    They are called one by one, not through pluggy's ``hook.name()``, which would let one plugin's
+    exception hide what the others answer.
+    """
+    found = []
+    for caller in manager.get_hookcallers(plugin) or []:
+        for implementation in caller.get_hookimpls():
+            if implementation.plugin is not plugin:
+                continue
+            if implementation.wrapper or implementation.hookwrapper:
+                raise PluginError(
+                    f"it wraps the hook '{caller.name}'", "Implement it; there is nothing to wrap"
+                )
+            if caller.has_spec():
+                found.append((caller.name, implementation.function))
+            elif not implementation.optionalhook:
+                raise PluginError(f"it implements a hook '{caller.name}'", did_you_mean(caller.name, _HOOKS))
+    if not found:
         raise PluginError(
             "it implements no hook", f"Mark functions named {listed(_HOOKS)} with @skyloom.hookimpl"
         )
+    return found
 
 
-def _checked(hook: str, kind: type[Spec], answer: object) -> Iterator[Spec]:
+def _checked(hook: str, answer: object) -> Iterator[Spec]:
+    kind = _HOOKS[hook]
     if isinstance(answer, Spec) or not isinstance(answer, Iterable):
         raise PluginError(
             f"its hook {hook} returned a {type(answer).__name__}",
