@@ -1,0 +1,81 @@
+# Two commands for newcomers, `make demo` and `make test`; both build the environment they need, once.
+# Paths are relative throughout, so that a folder with a space in its name is no trouble.
+
+PYTHON ?= python3
+TEST := .venv
+DEMO := .venv-demo
+WHEEL := .venv-wheel
+INSTALL := -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+SOURCES := pyproject.toml constraints.txt examples/skyloom_example/pyproject.toml
+
+.PHONY: help demo test lint types contracts unit example wheel benchmarks constraints clean
+
+help:
+	@echo "make demo        install Skyloom and an example plugin, and show what they do"
+	@echo "make test        install everything and run every check"
+	@echo "make wheel       build the wheel and try it in an empty environment"
+	@echo "make benchmarks  measure the figures that the README promises"
+	@echo "make clean       remove the environments and caches"
+
+demo: $(DEMO)/ready
+	@$(DEMO)/bin/python examples/demo.py
+
+test: lint types contracts unit example
+	@echo "All checks passed."
+
+lint: $(TEST)/ready
+	$(TEST)/bin/python -m ruff check .
+	$(TEST)/bin/python -m ruff format --check .
+
+types: $(TEST)/ready
+	$(TEST)/bin/python -m mypy
+
+contracts: $(TEST)/ready
+	$(TEST)/bin/lint-imports --no-logo
+
+unit: $(TEST)/ready
+	$(TEST)/bin/python -m coverage erase
+	OMP_NUM_THREADS=1 $(TEST)/bin/python -m pytest --cov --cov-report=
+	$(TEST)/bin/python -m coverage report --fail-under=95
+
+example: $(TEST)/ready
+	cd examples/skyloom_example && OMP_NUM_THREADS=1 ../../$(TEST)/bin/python -m pytest -q
+	$(TEST)/bin/python -m skyloom plugins check skyloom-example
+
+wheel: $(TEST)/ready
+	rm -rf build dist $(WHEEL)
+	$(TEST)/bin/python -m build --wheel --no-isolation --outdir dist . > /dev/null
+	$(PYTHON) -m venv $(WHEEL)
+	$(WHEEL)/bin/python $(INSTALL) dist/*.whl
+	cd dist && ../$(WHEEL)/bin/python ../tests/wheel/check.py
+
+benchmarks: $(TEST)/ready
+	$(TEST)/bin/python -m benchmarks startup
+	$(TEST)/bin/python -m benchmarks reading
+
+$(TEST)/ready: $(SOURCES)
+	@$(PYTHON) -c 'import sys; sys.exit("Skyloom needs Python 3.11 or later: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(TEST)
+	$(TEST)/bin/python $(INSTALL) --editable ".[dev,zarr]" --editable examples/skyloom_example
+	@touch $@
+
+$(DEMO)/ready: $(SOURCES)
+	@$(PYTHON) -c 'import sys; sys.exit("Skyloom needs Python 3.11 or later: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python $(INSTALL) --editable . --editable examples/skyloom_example
+	@touch $@
+
+# Resolve every extra anew and keep what came out; run the checks before committing it.
+constraints:
+	rm -rf $(TEST)-constraints
+	$(PYTHON) -m venv $(TEST)-constraints
+	$(TEST)-constraints/bin/python -m pip --disable-pip-version-check install --quiet \
+		torch==2.13.0 ".[dev,openvino,serve,train,zarr]"
+	{ echo "# The versions that the checks were run with; made by 'make constraints'."; \
+	  $(TEST)-constraints/bin/python -m pip freeze --exclude skyloom | \
+	  sed -e 's/+cpu$$//' -e 's/^onnxruntime-gpu==\(.*\)/onnxruntime==\1\n&/'; } > constraints.new
+	mv constraints.new constraints.txt
+	rm -rf $(TEST)-constraints
+
+clean:
+	rm -rf $(TEST) $(DEMO) $(WHEEL) $(TEST)-constraints build dist .coverage* .*_cache .hypothesis
