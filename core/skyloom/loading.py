@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from skyloom.errors import (
     BackendError,
     BundleError,
     InputError,
+    InputTypeError,
     MissingExtraError,
     PluginError,
     UnknownNameError,
@@ -27,8 +28,26 @@ if TYPE_CHECKING:
     from skyloom.bundle import Bundle
     from skyloom.interfaces import Model
 
+_M = TypeVar("_M")
 
-def load(name: str | os.PathLike[str], *, backend: str = "auto", **options: Any) -> Model:
+
+@overload
+def load(name: str | os.PathLike[str], *, backend: str = "auto", **options: Any) -> Any: ...
+
+
+@overload  # not type[_M], for which type checkers refuse abstract classes
+def load(
+    name: str | os.PathLike[str], interface: Callable[..., _M], *, backend: str = "auto", **options: Any
+) -> _M: ...
+
+
+def load(
+    name: str | os.PathLike[str],
+    interface: Callable[..., Any] | None = None,
+    *,
+    backend: str = "auto",
+    **options: Any,
+) -> Any:
     """Open a model.
 
     Parameters
@@ -37,6 +56,9 @@ def load(name: str | os.PathLike[str], *, backend: str = "auto", **options: Any)
         A model that needs no weights, published weights, one of the user's bundles, each by its
         name or as ``"task/name"``; or the path of a bundle. A name wins over a path of the same
         spelling: write ``./name`` for the path.
+    interface
+        The interface it must have, e.g. `skyloom.Metric`; editors and type checkers then know what
+        it can do, and anything else is an error.
     backend
         What runs the networks: ``"cpu"``, ``"cuda"``, or ``"auto"``.
     **options
@@ -46,9 +68,19 @@ def load(name: str | os.PathLike[str], *, backend: str = "auto", **options: Any)
     --------
     ::
 
-        captioner = skyloom.load("annuli", step=2.0)
+        captioner = skyloom.load("annuli", skyloom.SequenceCaptioner, step=2.0)
         profiles = captioner.caption(images)
     """
+    model = _load(name, backend, options)
+    if isinstance(interface, type) and not isinstance(model, interface):
+        raise InputTypeError(
+            f"'{name}' is a {type(model).__name__}, not a {interface.__name__}",
+            "Load another model, or leave the interface away",
+        )
+    return model
+
+
+def _load(name: str | os.PathLike[str], backend: str, options: dict[str, Any]) -> Model:
     from skyloom.runtime import check_backend
 
     check_backend(backend)

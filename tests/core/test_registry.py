@@ -14,6 +14,7 @@ from skyloom.errors import (
     BackendError,
     BundleError,
     InputError,
+    InputTypeError,
     NameClashError,
     OutputError,
     PluginError,
@@ -91,7 +92,10 @@ def test_models_are_filtered() -> None:
 
 @pytest.mark.usefixtures("affine")
 def test_a_model_is_loaded_with_its_options() -> None:
-    assert skyloom.load("plain", step=2.5).step == 2.5  # type: ignore[attr-defined]
+    assert skyloom.load("plain", step=2.5).step == 2.5
+    assert skyloom.load("plain", skyloom.Metric).provenance().model == "plain"
+    with pytest.raises(InputTypeError, match="'plain' is a Plain, not a ImagePrior"):
+        skyloom.load("plain", skyloom.ImagePrior)
     assert skyloom.load("metric/plain").origin is not None
     with pytest.raises(InputError, match=r"unexpected keyword.*'stepp'.*Its options are 'step' and 'colour'"):
         skyloom.load("plain", stepp=2)

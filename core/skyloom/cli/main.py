@@ -19,10 +19,10 @@ from skyloom.cli.verbs import add_plugin_verbs
 from skyloom.errors import SkyloomError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 INTERRUPTED = 130
-VERBS = {
+VERBS: dict[str, Callable[..., None]] = {
     "tasks": listing.tasks,
     "models": listing.models,
     "metrics": listing.metrics,
