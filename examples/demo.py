@@ -12,6 +12,7 @@ import skyloom
 from skyloom.cli import main as run
 
 SEED = 7
+FOLDER = Path("demo")
 
 
 def show(command: str) -> None:
@@ -51,7 +52,8 @@ def main() -> None:
 
     print("\nWeaving a mock field, tile by tile:")
     field = skyloom.load("confetti").generate((512, 512), seed=SEED)
-    print(f"  {field} -> {field.to_fits(Path('demo_field.fits'), overwrite=True)}")
+    FOLDER.mkdir(exist_ok=True)
+    print(f"  {field} -> {field.to_fits(FOLDER / 'field.fits', overwrite=True)}")
 
     print("\nCutting a satellite trail out of 200 sampled galaxies, and repairing it:")
     prior = skyloom.load("eigengalaxies")
