@@ -121,6 +121,14 @@ class ImageReadError(SkyloomError, OSError):
         return type(self), (self.path, self.reason, self.remedy)
 
 
+class MissingFileError(ImageReadError, FileNotFoundError):
+    """There is no such file, or nothing fits a pattern."""
+
+
+class SkippedFilesWarning(UserWarning):
+    """Some files could not be read as images and were left out, as was asked for."""
+
+
 def listed(names: Iterable[str], *, last: str = "and", none: str = "none") -> str:
     """Write names as people do: ``'a', 'b' and 'c'``."""
     quoted = [f"'{name}'" for name in names]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from skyloom.reading import ImageStream
 
     type_path = str | PathLike[str]
-    type_source = type_path | Sequence[type_path] | Mapping[str, type_path]
+    type_files = type_path | Mapping[str, type_path]
+    type_source = type_files | Sequence[type_files]
 
 DEFAULT_BATCH = 32
 
@@ -84,7 +85,7 @@ class Images:
             is one image with several bands.
         bands
             Band names; ``band0``, ``band1``, ... where they are not given. A string such as
-            ``"gri"`` names one band a letter.
+            ``"gri"`` names one band a letter, or the one band of a single-band image.
         mask : bool array that broadcasts against (image, band, y, x)
             True where a pixel must not be trusted; non-finite pixels are added to it.
         pixel_scale
@@ -111,9 +112,9 @@ class Images:
             data=values,
             bands=_bands(bands, depth),
             mask=hidden,
-            pixel_scale=_positive("pixel_scale", pixel_scale),
+            pixel_scale=checked_scale(pixel_scale),
             zero_point=_zero_point(zero_point, depth),
-            unit=_unit(unit),
+            unit=checked_unit(unit),
             names=_names(names, count, first),
             index=np.arange(first, first + count, dtype=np.int64),
         )
@@ -146,10 +147,22 @@ class Images:
 
         Files that are not images by their name (``.txt``, ``.csv``, ...) are passed over. See `open`
         for the options, and `stream` for folders that are larger than memory.
+
+        Parameters
+        ----------
+        folder
+            Where the files are.
+        bands
+            The bands to read, in this order.
+        pattern
+            Which names to take; ``"*_{band}.fits"`` groups one file a band into images.
+        **options
+            As for `open`.
         """
         from skyloom.reading import find_files
 
-        return cls.open(find_files(folder, pattern=pattern), bands, **options)
+        files = find_files(folder, pattern=pattern, format=options.get("format", "auto"))
+        return cls.open(files, bands, **options)
 
     @classmethod
     def open(
@@ -172,7 +185,7 @@ class Images:
             ``"raise"`` stops at the first bad file; ``"skip"`` leaves bad files out, with one
             warning that counts and names them.
         **options
-            ``pixel_scale``, ``zero_point``, ``unit``, ``format``, ``readers``: see `stream`.
+            As for `stream`.
         """
         from skyloom.reading import read_all
 
@@ -201,8 +214,9 @@ class Images:
             Images in a batch; a batch ends earlier where the size of the images changes.
         **options
             ``pixel_scale``, ``zero_point``, ``unit`` override what the files say; ``format`` is
-            one of ``"auto"``, ``"fits"``, ``"numpy"``, ``"raster"``, ``"zarr"``; ``readers`` is
-            the number of files read at a time.
+            one of ``"auto"``, ``"fits"``, ``"numpy"``, ``"raster"``, ``"zarr"``; ``extension`` is
+            the one FITS extension to read; ``pattern`` says which files of a folder to take;
+            ``readers`` is the number of files read at a time.
         """
         from skyloom.reading import ImageStream
 
@@ -368,7 +382,10 @@ def _hide(
 
 
 def _bands(bands: Sequence[str] | None, depth: int) -> tuple[str, ...]:
-    names = tuple(f"band{number}" for number in range(depth)) if bands is None else tuple(bands)
+    if bands is None:
+        names = tuple(f"band{number}" for number in range(depth))
+    else:
+        names = (bands,) if isinstance(bands, str) and depth == 1 else tuple(bands)
     if len(names) != depth:
         raise InputError(
             f"{len(names)} bands are named ({listed(names)}) and the images have {depth}",
@@ -387,34 +404,57 @@ def _names(names: Sequence[str] | None, count: int, first: int) -> tuple[str, ..
     return tuple(str(name) for name in names)
 
 
-def _positive(what: str, value: float | None) -> float | None:
+def checked_scale(value: float | None) -> float | None:
+    """Return a pixel scale in arcsec, or None; anything but a positive number is an error."""
     if value is None:
         return None
-    number = float(value)
+    number = _float("pixel_scale", value, "Give a positive number of arcsec")
     if not (np.isfinite(number) and number > 0):
-        raise InputError(f"{what} is {value}", "Give a positive number of arcsec")
+        raise InputError(f"pixel_scale is {value}", "Give a positive number of arcsec")
     return number
 
 
-def _zero_point(value: float | Sequence[float] | None, depth: int) -> tuple[float, ...] | None:
+def checked_zero_point(value: float | Sequence[float] | None) -> tuple[float, ...] | None:
+    """Return finite magnitudes, one or one a band, or None."""
     if value is None:
         return None
-    numbers = tuple(float(number) for number in np.atleast_1d(np.asarray(value, float)))
+    remedy = "Give one finite magnitude, or one a band"
+    given = value if isinstance(value, list | tuple | np.ndarray) else [value]
+    numbers = tuple(_float("zero_point", number, remedy) for number in given)
+    if not numbers or not np.isfinite(numbers).all():
+        raise InputError(f"zero_point is {value!r}", remedy)
+    return numbers
+
+
+def _zero_point(value: float | Sequence[float] | None, depth: int) -> tuple[float, ...] | None:
+    numbers = checked_zero_point(value)
+    if numbers is None:
+        return None
     numbers = numbers * depth if len(numbers) == 1 else numbers
-    if len(numbers) != depth or not np.isfinite(numbers).all():
+    if len(numbers) != depth:
         raise InputError(
             f"zero_point is {value!r} for {depth} bands", "Give one finite magnitude, or one a band"
         )
     return numbers
 
 
+def _float(what: str, value: object, remedy: str) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise InputTypeError(f"{what} is {value!r}", remedy) from None
+
+
 @cache
-def _unit(unit: str) -> str:
+def checked_unit(unit: str) -> str:
+    """Return a unit that astropy knows, as it was written; empty where it is not known."""
     if unit:
         from astropy import units
 
         try:
+            if unit.count("/") > 1:  # ambiguous, and astropy only warns of it
+                raise ValueError
             units.Unit(unit)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise InputError(f"the unit is '{unit}'", "Give one that astropy knows, e.g. 'nmgy'") from error
     return unit

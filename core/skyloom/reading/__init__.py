@@ -1,0 +1,9 @@
+"""Images out of files: which files, what they say of themselves, and a stream of batches."""
+
+from __future__ import annotations
+
+from skyloom.reading.sources import find_files
+from skyloom.reading.stream import ImageStream, read_all
+from skyloom.reading.survey import Survey, survey
+
+__all__ = ["ImageStream", "Survey", "find_files", "read_all", "survey"]

@@ -1,0 +1,155 @@
+"""NPY and NPZ files, read without ever unpickling."""
+
+from __future__ import annotations
+
+import ast
+import struct
+import zipfile
+from math import prod
+from typing import IO, TYPE_CHECKING, cast
+
+import numpy as np
+
+from skyloom.errors import listed
+from skyloom.reading.frames import Bytes, Frames, believable
+from skyloom.reading.joined import JoinedFrames
+from skyloom.reading.pixels import ArrayFrames, FileFrames, read_into
+from skyloom.reading.request import Found, Unreadable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NPY_MAGIC = b"\x93NUMPY"
+ZIP_MAGIC = b"PK\x03\x04"
+_MOST_HEADER = 2**16
+_PIXELS = ("data", "images", "image")
+_MASK = "mask"
+
+
+def open_npy(file: Bytes, size: int | None, *, sequential: bool = False) -> Frames:
+    """Open one array.
+
+    Parameters
+    ----------
+    file
+        At its beginning.
+    size
+        Bytes in the file, where they are known.
+    sequential
+        Whether going back in the file is slow.
+    """
+    dtype, shape, fortran, offset = _header(file)
+    if size is not None and offset + dtype.itemsize * prod(shape) > size:
+        raise Unreadable(
+            f"truncated: {size - offset} of {dtype.itemsize * prod(shape)} bytes of pixels are there"
+        )
+    if not fortran:
+        return FileFrames(file, offset, shape, dtype, Found(), sequential=sequential)
+
+    def load() -> NDArray[np.generic]:
+        pixels: NDArray[np.generic] = np.empty(shape[::-1], dtype)
+        file.seek(offset)
+        read_into(file, pixels)
+        return pixels.T
+
+    return ArrayFrames(load, shape, Found())
+
+
+def _header(file: Bytes) -> tuple[np.dtype[np.generic], tuple[int, ...], bool, int]:
+    """Return type, shape, whether the first axis varies fastest, and where the numbers begin."""
+    prefix = file.read(8)
+    if prefix[:6] != NPY_MAGIC:
+        raise Unreadable("not a NPY file")
+    if len(prefix) < 8 or prefix[6] not in (1, 2, 3):
+        raise Unreadable("not a NPY file of a known version")
+    form = "<H" if prefix[6] == 1 else "<I"
+    count = struct.calcsize(form)
+    raw = file.read(count)
+    length = struct.unpack(form, raw)[0] if len(raw) == count else _MOST_HEADER + 1
+    text = file.read(length) if length <= _MOST_HEADER else b""
+    if not text or len(text) < length:
+        raise Unreadable("truncated: the file ends inside its header")
+    try:
+        said = ast.literal_eval(text.decode("utf-8" if prefix[6] == 3 else "latin-1").strip())
+        descr, fortran, shape = said["descr"], said["fortran_order"], said["shape"]
+        dtype = np.dtype(descr)
+    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError) as error:
+        raise Unreadable("not a valid NPY file: its header cannot be understood") from error
+    if not isinstance(descr, str) or dtype.kind not in "buif":
+        raise Unreadable(f"not an image: its numbers are of type {descr}", "Save real numbers")
+    whole = isinstance(shape, tuple) and all(type(axis) is int and axis >= 0 for axis in shape)
+    if not whole or not isinstance(fortran, bool):
+        raise Unreadable("not a valid NPY file: its header cannot be understood")
+    return dtype, shape, fortran, len(prefix) + count + length
+
+
+def open_npz(file: Bytes, size: int) -> Frames:
+    """Open an archive of arrays: ``data`` (and ``mask``), one array, or one array a band.
+
+    Parameters
+    ----------
+    file
+        At its beginning.
+    size
+        Bytes on disk.
+    """
+    try:
+        archive = zipfile.ZipFile(cast("IO[bytes]", file))
+    except zipfile.BadZipFile as error:
+        raise Unreadable("truncated or damaged: it is not a complete archive") from error
+    members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+    mask = members.pop(_MASK, None)
+    named = [name for name in _PIXELS if name in members] or list(members)
+    if not named:
+        raise Unreadable("not an image: the archive holds no arrays")
+    if len(named) == 1 or named[0] in _PIXELS:
+        frames = _member(archive, members[named[0]], size)
+        return frames if mask is None else _Masked(frames, _member(archive, mask, size))
+    parts: list[Frames] = [_member(archive, members[name], size) for name in named]
+    if any(part.count * part.depth != 1 for part in parts):
+        raise Unreadable(
+            f"it holds several arrays: {listed(named)}",
+            "Name the pixels 'data', or store one (y, x) array a band under its name",
+        )
+    return JoinedFrames(parts, named, tuple(named))
+
+
+def _member(archive: zipfile.ZipFile, name: str, size: int) -> Frames:
+    member = archive.open(name)
+    frames = open_npy(cast("Bytes", member), None, sequential=True)
+    frames.owns(member)
+    believable((frames.count, frames.depth, frames.height, frames.width), 8, size)
+    return frames
+
+
+class _Masked(Frames):
+    """Pixels with the mask that is stored beside them."""
+
+    sequential = True
+
+    def __init__(self, pixels: Frames, mask: Frames) -> None:
+        super().__init__((pixels.count, pixels.depth, pixels.height, pixels.width), pixels.found)
+        fits = all(
+            there in (1, here)
+            for here, there in zip(
+                (self.count, self.depth, self.height, self.width),
+                (mask.count, mask.depth, mask.height, mask.width),
+                strict=True,
+            )
+        )
+        if not fits or (mask.height, mask.width) != (self.height, self.width):
+            raise Unreadable(
+                f"its mask has {mask.height}x{mask.width} pixels and its image {self.height}x{self.width}",
+                "Store a mask that broadcasts against the pixels",
+            )
+        self._pixels, self._mask = pixels, mask
+        self.owns(pixels, mask)
+
+    def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
+        self._pixels.read(start, stop, planes, out)
+        first, last = (start, stop) if self._mask.count > 1 else (0, 1)
+        chosen = planes if self._mask.depth > 1 else (0,)
+        hidden = np.empty((last - first, len(chosen), self.height, self.width), np.float32)
+        self._mask.read(first, last, chosen, hidden)
+        out[np.broadcast_to(hidden != 0, out.shape)] = np.nan
+        return False

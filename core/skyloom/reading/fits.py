@@ -1,0 +1,268 @@
+"""FITS files: images, cubes, stacks, one extension a band, tile-compressed, gzipped."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skyloom.errors import listed
+from skyloom.reading.cards import Cards, Unit, parse_value, read_unit
+from skyloom.reading.compressed import decompress, table_header
+from skyloom.reading.frames import Bytes, Frames, believable, full_shape
+from skyloom.reading.joined import JoinedFrames
+from skyloom.reading.meaning import found_in, keys_for
+from skyloom.reading.pixels import ArrayFrames, FileFrames, Scaling
+from skyloom.reading.request import Found, Request, Unreadable, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+_GENERIC = {"", "PRIMARY", "IMAGE", "SCI", "COMPRESSED_IMAGE", "DATA", "COADD"}
+_AUXILIARY = re.compile(
+    r"(DQ|ERR|ERROR|WHT|WEIGHT|WT|IVAR|INVVAR|VAR|VARIANCE|SIGMA|RMS|MASK|MSK|PSF|SEG|SEGM|CON|EXP|BKG|SKY)"
+    r"[-_ ]?\w{0,2}"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The bytes of a FITS file.
+
+    Attributes
+    ----------
+    file
+        Readable and seekable.
+    size
+        Bytes on disk.
+    packed
+        Whether it is decompressed on the fly, so that `size` says nothing about its end and going
+        back is slow.
+    """
+
+    file: Bytes
+    size: int
+    packed: bool = False
+
+
+@dataclass(frozen=True)
+class Hdu:
+    """One part of a file that holds an image.
+
+    Attributes
+    ----------
+    number
+        0 for the primary one.
+    shape
+        Lengths of the axes, slowest first; empty where there are no pixels.
+    found
+        Interprets the header for a number of planes.
+    names
+        What it might be called, the most likely band first.
+    frames
+        Opens the pixels.
+    """
+
+    number: int
+    shape: tuple[int, ...]
+    found: Callable[[int], Found]
+    names: tuple[str, ...]
+    frames: Callable[[Found], Frames]
+
+    def open(self) -> Frames:
+        """Open the pixels with the meaning that the header gives them."""
+        return self.frames(self.found(full_shape(self.shape)[1]))
+
+
+def open_fits(source: Source, request: Request, start: bytes = b"") -> Frames:
+    """Open a FITS file of the usual form; `Unusual` where astropy is needed.
+
+    Parameters
+    ----------
+    source
+        Its bytes, positioned behind `start`.
+    request
+        What to read.
+    start
+        The bytes that were read already.
+    """
+    return choose(_scan(source, start), request)
+
+
+def choose(hdus: Iterator[Hdu], request: Request) -> Frames:
+    """Open the part or parts that hold the bands asked for."""
+    seen: list[Hdu] = []
+    for hdu in hdus:
+        seen.append(hdu)
+        if hdu.number == 0 and hdu.shape and request.extension is None:
+            frames = hdu.open()
+            try:
+                settle(request, frames.found, frames.depth)
+            except Unreadable:  # another extension may have the band
+                continue
+            return frames
+    images = [hdu for hdu in seen if hdu.shape]
+    if request.extension is not None:
+        images = _by_name(images, request.extension)
+    if not images:
+        raise Unreadable("not an image: no part of the file holds pixels")
+    if seen[0].shape and len(images) == 1:
+        return images[0].open()
+    return _several(images, request.bands)
+
+
+def _by_name(images: list[Hdu], extension: int | str) -> list[Hdu]:
+    wanted = str(extension).casefold()
+    chosen = [
+        hdu for hdu in images if hdu.number == extension or wanted in [name.casefold() for name in hdu.names]
+    ]
+    if not chosen:
+        there = listed(f"{hdu.number}{' ' * bool(hdu.names)}{''.join(hdu.names[:1])}" for hdu in images)
+        raise Unreadable(f"no extension {extension!r} with pixels; there is {there}", "Ask for one of those")
+    return chosen[:1]
+
+
+def _several(images: list[Hdu], asked: tuple[str, ...] | None) -> Frames:
+    """Join the extensions that are bands of one image."""
+    if asked is not None:
+        for fold in (str, str.casefold):  # astropy writes names in upper case
+            wanted = [fold(band) for band in asked]
+            named = [next((hdu for hdu in images if band in map(fold, hdu.names)), None) for band in wanted]
+            chosen = [hdu for hdu in named if hdu is not None]
+            if len(chosen) == len(asked) == len({hdu.number for hdu in chosen}):
+                return _join(chosen, asked)
+    images = [hdu for hdu in images if not _AUXILIARY.fullmatch("".join(hdu.names[:1]).upper())] or images
+    if len(images) == 1 or len(images[0].shape) > 2:
+        return images[0].open()
+    names = tuple(hdu.names[0] for hdu in images if hdu.names)
+    return _join(images, names if len(set(names)) == len(images) else None)
+
+
+def _join(images: list[Hdu], names: tuple[str, ...] | None) -> Frames:
+    if any(full_shape(hdu.shape)[1] != 1 for hdu in images):
+        raise Unreadable(
+            "its extensions are cubes, and together they are asked to be one image", "Name one extension"
+        )
+    if len(images) == 1:
+        frames = images[0].open()
+        frames.found = replace(frames.found, bands=names)
+        return frames
+    return JoinedFrames([hdu.open() for hdu in images], [_label(hdu) for hdu in images], names)
+
+
+def _label(hdu: Hdu) -> str:
+    return hdu.names[0] if hdu.names else f"extension {hdu.number}"
+
+
+def _scan(source: Source, start: bytes) -> Iterator[Hdu]:
+    offset, number = 0, 0
+    primary: Unit | None = None
+    while unit := read_unit(source.file, number, offset, start):
+        primary = primary or unit
+        yield _hdu(source, unit, primary)
+        number, offset, start = number + 1, unit.after, b""
+        if not source.packed and offset >= source.size:
+            return
+        source.file.seek(offset)
+
+
+def _hdu(source: Source, unit: Unit, primary: Unit) -> Hdu:
+    shape = unit.image_shape
+    names = band_names(unit.cards.get) if unit.number and shape else ()
+
+    def found(depth: int) -> Found:
+        own = unit.cards.pick(_byte_keys(depth))
+        if unit is not primary:
+            inherited = primary.cards.pick(_byte_keys(depth))
+            own = tuple(here or there for here, there in zip(own, inherited, strict=True))
+        said = _found(depth, own)
+        if not said.bands and depth == 1 and names:
+            return replace(said, bands=names[:1])
+        return said
+
+    return Hdu(unit.number, shape, found, names, lambda said: _frames(source, unit, said))
+
+
+def band_names(get: Callable[[str], object]) -> tuple[str, ...]:
+    """Return what an extension might be called: its name, unless it says nothing, then its filter."""
+    texts = [get(key) for key in ("EXTNAME", "FILTER", "BAND")]
+    names = [text.strip() for text in texts if isinstance(text, str)]
+    names.sort(key=lambda name: name.upper() in _GENERIC)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+@cache
+def _byte_keys(depth: int) -> tuple[bytes, ...]:
+    return tuple(key.encode().ljust(8) for key in keys_for(depth) if len(key) <= 8)
+
+
+@lru_cache(maxsize=512)
+def _found(depth: int, cards: tuple[bytes | None, ...]) -> Found:
+    """Interpret header cards; files of one survey share nearly all of them, so that this is quick."""
+    keys = _byte_keys(depth)
+    values = {
+        key.decode().strip(): parse_value(card)
+        for key, card in zip(keys, cards, strict=True)
+        if card is not None
+    }
+    return found_in(values, depth)
+
+
+def _frames(source: Source, unit: Unit, found: Found) -> Frames:
+    if unit.compressed:
+        return _compressed(source, unit, found)
+    dtype = np.dtype(_DTYPES[unit.bitpix])
+    if source.packed:
+        believable(unit.shape, dtype.itemsize, source.size)
+    elif unit.offset + unit.size > source.size:
+        there = max(source.size - unit.offset, 0)
+        raise Unreadable(f"truncated: {there} of {unit.size} bytes of pixels are there")
+    return FileFrames(
+        source.file,
+        unit.offset,
+        unit.shape,
+        dtype,
+        found,
+        scaling=_scaling(unit.cards, integer=unit.bitpix > 0),
+        sequential=source.packed,
+    )
+
+
+def _scaling(cards: Cards, *, integer: bool, blank: str = "BLANK") -> Scaling:
+    stated = cards.get(blank) if integer else None
+    return Scaling(
+        cards.number("BSCALE", 1.0),
+        cards.number("BZERO", 0.0),
+        stated if isinstance(stated, int) and not isinstance(stated, bool) else None,
+    )
+
+
+def _compressed(source: Source, unit: Unit, found: Found) -> Frames:
+    header = table_header(unit)
+    bitpix = unit.cards.integer("ZBITPIX")
+    if bitpix not in _DTYPES:
+        raise Unreadable(f"not a valid FITS file: ZBITPIX is {bitpix}")
+    shape = unit.image_shape
+    believable(shape, abs(bitpix) // 8, source.size)
+    if not source.packed and unit.offset + unit.size > source.size:
+        raise Unreadable(f"truncated: {source.size - unit.offset} of {unit.size} bytes of pixels are there")
+    blank = "BLANK" if unit.cards.get("BLANK") is not None else "ZBLANK"
+    scaling = _scaling(unit.cards, integer=bitpix > 0, blank=blank)
+
+    def load() -> NDArray[np.generic]:
+        source.file.seek(unit.offset)
+        data = bytearray(unit.size)
+        view, done = memoryview(data), 0
+        while done < unit.size and (count := source.file.readinto(view[done:])):
+            done += count
+        if done < unit.size:
+            raise Unreadable(f"truncated: {done} of {unit.size} bytes of pixels are there")
+        return decompress(header, bytes(data))
+
+    return ArrayFrames(load, shape, found, scaling=scaling)

@@ -1,0 +1,160 @@
+"""From a file of any format to its images; every failure becomes an `ImageReadError`."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from skyloom.errors import ImageReadError, MissingFileError, SkyloomError, listed
+from skyloom.reading.arrays import NPY_MAGIC, ZIP_MAGIC, open_npy, open_npz
+from skyloom.reading.cards import BLOCK
+from skyloom.reading.fits import Source, open_fits
+from skyloom.reading.joined import JoinedFrames, PlaneFrames
+from skyloom.reading.raster import JPEG_MAGIC, PNG_MAGIC, open_raster
+from skyloom.reading.request import Request, Unreadable, Unusual, settle
+from skyloom.reading.zarr import open_zarr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from skyloom.reading.frames import Bytes, Frames
+    from skyloom.reading.sources import Item
+
+GZIP_MAGIC = b"\x1f\x8b"
+_MAGIC = {
+    b"SIMPLE": "fits",
+    GZIP_MAGIC: "fits",
+    NPY_MAGIC: "numpy",
+    ZIP_MAGIC: "numpy",
+    PNG_MAGIC: "raster",
+    JPEG_MAGIC: "raster",
+}
+_KNOWN = "FITS, NPY, NPZ, PNG, JPEG and Zarr can be read"
+
+
+@contextmanager
+def failures_of(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with a file into an `ImageReadError` that names it."""
+    try:
+        yield
+    except (SkyloomError, Unusual):
+        raise
+    except Unreadable as error:
+        raise ImageReadError(path, error.reason, error.remedy) from error.__cause__
+    except FileNotFoundError as error:
+        raise MissingFileError(path, "there is no such file (any more)") from error
+    except PermissionError as error:
+        raise ImageReadError(path, "permission denied", "Ask its owner for leave to read it") from error
+    except MemoryError as error:
+        raise ImageReadError(path, "too large for the memory of this machine") from error
+    except EOFError as error:
+        raise ImageReadError(path, "truncated: its compressed data end too early") from error
+    except Exception as error:  # whatever a decoder makes of damaged bytes
+        text = str(error).strip().partition("\n")[0][:160] or type(error).__name__
+        raise ImageReadError(path, f"damaged or not an image: {text}") from error
+
+
+def open_frames(item: Item, request: Request, *, quiet: bool = False) -> Frames:
+    """Open the images of one file, or of the several that hold one band each.
+
+    Parameters
+    ----------
+    item
+        What to open.
+    request
+        What to read.
+    quiet
+        Whether this runs in the thread of the consumer, with warnings held back, so that libraries
+        that warn may be used. Without it, they are left alone by raising `Unusual`.
+    """
+    if item.bands is None:
+        with failures_of(item.path):
+            return _open(item.path, request, quiet=quiet)
+    parts: list[Frames] = []
+    chosen = [item.bands.index(band) for band in request.bands or item.bands if band in item.bands]
+    missing = [band for band in request.bands or () if band not in item.bands]
+    with failures_of(item.path):
+        if missing:
+            raise Unreadable(f"no such band: there is no file for {listed(missing)}")
+    try:
+        for number in chosen:
+            with failures_of(item.paths[number]):
+                parts.append(_one_plane(item.paths[number], item.bands[number], request, quiet=quiet))
+        names = tuple(item.bands[number] for number in chosen)
+        with failures_of(item.path):
+            joined = JoinedFrames(parts, [str(item.paths[number]) for number in chosen], names)
+            settle(request, joined.found, joined.depth)
+            return joined
+    except BaseException:
+        for part in parts:
+            part.close()
+        raise
+
+
+def _one_plane(path: Path, band: str, request: Request, *, quiet: bool) -> Frames:
+    free = Request(format=request.format, extension=request.extension)
+    frames = _open(path, free, quiet=quiet)
+    if frames.depth == 1:
+        return frames
+    named = frames.found.bands or ()
+    if band in named:
+        return PlaneFrames(frames, named.index(band))
+    frames.close()
+    raise Unreadable(f"wrong number of bands: {frames.depth} where the band '{band}' alone is expected")
+
+
+def _open(path: Path, request: Request, *, quiet: bool) -> Frames:
+    wanted = request.format
+    about = os.stat(path)  # noqa: PTH116 - half as long as Path.stat, for every file of a survey
+    if stat.S_ISDIR(about.st_mode):
+        if wanted not in {"auto", "zarr"}:
+            raise Unreadable(f"not a {wanted} file but a folder")
+        return open_zarr(path, quiet=quiet)
+    if not stat.S_ISREG(about.st_mode):
+        raise Unreadable("not a regular file")
+    if about.st_size == 0:
+        raise Unreadable("empty: the file has 0 bytes")
+    file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - as above; closed with its frames
+    try:
+        frames = _opened(file, about.st_size, request, quiet=quiet)
+        frames.owns(file)
+        settle(request, frames.found, frames.depth)
+    except BaseException:
+        file.close()
+        raise
+    return frames
+
+
+def _opened(file: Bytes, size: int, request: Request, *, quiet: bool) -> Frames:
+    start = file.read(BLOCK)
+    kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+    if kind is None or request.format not in {"auto", kind}:
+        came = f"a {kind} file" if kind else f"it begins with {start[:8]!r}"
+        wanted = "an image of a known format" if request.format == "auto" else f"a {request.format} file"
+        raise Unreadable(f"not {wanted}: {came}", _KNOWN)
+    if kind == "fits":
+        return _open_fits(file, size, start, request, quiet=quiet)
+    file.seek(0)
+    if start.startswith(NPY_MAGIC):
+        return open_npy(file, size)
+    return open_npz(file, size) if kind == "numpy" else open_raster(file, size)
+
+
+def _open_fits(file: Bytes, size: int, start: bytes, request: Request, *, quiet: bool) -> Frames:
+    packed = start.startswith(GZIP_MAGIC)
+    if packed:
+        file.seek(0)
+        file, start = gzip.GzipFile(fileobj=file), b""
+    try:
+        return open_fits(Source(file, size, packed), request, start)
+    except Unusual:
+        if not quiet:
+            raise
+    from skyloom.reading.lenient import open_leniently
+
+    file.seek(0)
+    return open_leniently(file, size, request)

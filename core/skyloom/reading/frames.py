@@ -1,0 +1,130 @@
+"""The images of one opened file, whatever its format."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from math import prod
+from typing import TYPE_CHECKING, Protocol
+
+from skyloom.reading.request import Found, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Self
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Closable(Protocol):
+    """A file, and whatever else is closed in the end."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Bytes(Closable, Protocol):
+    """An open file, or what behaves like one."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` of the next bytes."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Fill a buffer with the next bytes, and return how many there were."""
+
+    def seek(self, place: int, /) -> int:
+        """Go to a byte."""
+
+
+EXPANSION = 4096
+"""The most that any compression in use shrinks pixels; what claims more is not believed."""
+
+SMALL = 2**26
+"""Bytes of pixels that are believed whatever the size of the file."""
+
+MOST_BANDS = 2**16
+
+
+class Frames(ABC):
+    """Images of one size in one file, read on demand. A context manager that closes the file.
+
+    Attributes
+    ----------
+    count, depth, height, width
+        Number of images, and of planes, rows and columns of each.
+    found
+        What the file says about them.
+    sequential
+        Whether images have to be read from first to last.
+    """
+
+    sequential = False
+
+    def __init__(self, shape: Sequence[int], found: Found) -> None:
+        self.count, self.depth, self.height, self.width = full_shape(shape)
+        self.found = found
+        self._owned: list[Closable] = []
+
+    @abstractmethod
+    def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
+        """Read images `start` to `stop` into `out`.
+
+        Parameters
+        ----------
+        start, stop
+            Which images.
+        planes
+            Which planes of each, in the order in which they are wanted.
+        out : float32 array (image, plane, y, x)
+            Where they go; NaN stands for a pixel without a value.
+
+        Returns
+        -------
+        bool
+            Whether all of it is known to be finite; False where nobody looked.
+        """
+
+    def owns(self, *things: Closable) -> None:
+        """Close these when this is closed."""
+        self._owned += things
+
+    def close(self) -> None:
+        """Close what is open."""
+        for thing in self._owned:
+            thing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def full_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
+    """Return (image, band, y, x) for 2 to 4 dimensions; leading axes of length 1 do not count."""
+    lengths = [int(length) for length in shape]
+    while len(lengths) > 4 and lengths[0] == 1:
+        del lengths[0]
+    if not 2 <= len(lengths) <= 4:
+        raise Unreadable(
+            f"not an image: {len(shape)} dimensions {tuple(shape)}",
+            "Images are (y, x), (band, y, x) or (image, band, y, x)",
+        )
+    if min(lengths) < 1:
+        raise Unreadable(f"empty: the image has shape {tuple(shape)}")
+    count, depth, height, width = [1] * (4 - len(lengths)) + lengths
+    if depth > MOST_BANDS:
+        raise Unreadable(f"too large: {depth} bands", "Store many images of few bands as (image, band, y, x)")
+    return count, depth, height, width
+
+
+def believable(shape: Sequence[int], itemsize: int, size: int) -> None:
+    """Refuse a compressed image that claims to be far larger than `size` bytes could hold."""
+    if prod(int(length) for length in shape) * itemsize > max(SMALL, size * EXPANSION):
+        raise Unreadable(f"too large: {tuple(shape)} pixels are claimed by a file of {size} bytes")

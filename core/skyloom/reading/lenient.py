@@ -1,0 +1,120 @@
+"""FITS files of an unusual form, read by astropy.
+
+Astropy mends what it can and says so through `warnings`, whose state belongs to the whole process.
+So this runs only in the thread of the consumer, never in a reader thread.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from dataclasses import replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from skyloom.reading.fits import Hdu, band_names, choose
+from skyloom.reading.frames import EXPANSION, Bytes, Frames, full_shape
+from skyloom.reading.meaning import found_in, keys_for
+from skyloom.reading.pixels import ArrayFrames, Scaling
+from skyloom.reading.request import Found, Request, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+_SERIOUS = ("truncated", "corrupted", "END card", "not a multiple")
+
+
+def open_leniently(file: Bytes, size: int, request: Request) -> Frames:
+    """Open a FITS file with astropy, and load what is asked for.
+
+    Parameters
+    ----------
+    file
+        At its beginning.
+    size
+        Bytes on disk.
+    request
+        What to read.
+    """
+    from astropy.io import fits
+
+    with _noticing(), fits.open(file, memmap=False, do_not_scale_image_data=True) as hdus:
+        if not len(hdus):
+            raise Unreadable("not a FITS file: nothing in it is a header")
+        parts = [_hdu(hdu, number, hdus[0].header, size) for number, hdu in enumerate(hdus)]
+        frames = choose(iter(parts), request)
+        _load(frames)
+        return frames
+
+
+@contextmanager
+def _noticing() -> Iterator[None]:
+    """Keep warnings from the user; those that say that pixels are missing become failures."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        text = str(warning.message).strip().partition("\n")[0]
+        if any(word in text for word in _SERIOUS):
+            raise Unreadable(f"truncated or damaged: {text[:120]}")
+
+
+def _load(frames: Frames) -> None:
+    for part in getattr(frames, "parts", [frames]):
+        if isinstance(part, ArrayFrames):
+            part.load()
+
+
+def _hdu(hdu: Any, number: int, primary: Any, size: int) -> Hdu:
+    from astropy.io import fits
+
+    shape: tuple[int, ...] = ()
+    if isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU):
+        shape = tuple(int(length) for length in hdu.shape)
+    header = hdu.header
+
+    def value(key: str) -> object:
+        own = _own(header, key)
+        return _own(primary, key) if own is None else own
+
+    names = band_names(lambda key: _own(header, key)) if number and shape else ()
+
+    def found(depth: int) -> Found:
+        said = found_in({key: value(key) for key in keys_for(depth)}, depth)
+        if said.bands or depth > 1 or not names:
+            return said
+        return replace(said, bands=names[:1])
+
+    def load() -> NDArray[np.generic]:
+        full_shape(shape)
+        if prod(shape) * abs(int(header["BITPIX"])) // 8 > size * EXPANSION:
+            raise Unreadable(f"truncated: {shape} pixels are claimed by a file of {size} bytes")
+        pixels: NDArray[np.generic] | None = hdu.data
+        if pixels is None:
+            raise Unreadable("empty: it has no pixels")
+        return pixels
+
+    blank = _own(header, "BLANK")
+    scaling = Scaling(
+        _factor(_own(header, "BSCALE"), 1.0),
+        _factor(_own(header, "BZERO"), 0.0),
+        blank if isinstance(blank, int) and not isinstance(blank, bool) else None,
+    )
+    return Hdu(number, shape, found, names, lambda said: ArrayFrames(load, shape, said, scaling=scaling))
+
+
+def _own(header: Any, key: str) -> object:
+    from astropy.io import fits
+
+    try:
+        found = header.get(key)
+    except (fits.VerifyError, ValueError):
+        return None
+    return found if isinstance(found, str | bool | int | float) else None
+
+
+def _factor(value: object, default: float) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default

@@ -1,0 +1,153 @@
+"""What a caller asks of a file, what a file says of itself, and how the two are settled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal, get_args
+
+from skyloom.errors import InputError, listed
+
+Format = Literal["auto", "fits", "numpy", "raster", "zarr"]
+FORMATS: tuple[str, ...] = get_args(Format)
+
+
+class Unreadable(Exception):  # noqa: N818 - it is turned into an ImageReadError where the path is known
+    """A file is not what it should be; `reason` and `remedy` become those of `ImageReadError`."""
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        self.reason, self.remedy = reason, remedy
+        super().__init__(reason)
+
+
+class Unusual(Exception):  # noqa: N818 - not an error: astropy is asked instead
+    """A file is written in a way that the quick parser leaves to astropy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the caller asks for; None and empty leave it to the file.
+
+    Attributes
+    ----------
+    bands
+        The bands to read, in this order.
+    format
+        The only format to accept, or ``"auto"``.
+    extension
+        The one FITS extension to read, by number or name.
+    pixel_scale
+        Side of a pixel in arcsec.
+    zero_point
+        AB magnitude of one unit: one for all bands, or one a band.
+    unit
+        Unit of the pixels.
+    """
+
+    bands: tuple[str, ...] | None = None
+    format: str = "auto"
+    extension: int | str | None = None
+    pixel_scale: float | None = None
+    zero_point: tuple[float, ...] | None = None
+    unit: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise InputError(f"the format is {self.format!r}", f"Give {listed(FORMATS)}")
+        if self.bands is not None and (not self.bands or len(set(self.bands)) < len(self.bands)):
+            raise InputError(f"the bands asked for are {listed(self.bands)}", "Name each band once")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a file says about its pixels.
+
+    Attributes
+    ----------
+    bands
+        One name a plane; None where the file does not say.
+    weak
+        The names belong to the format (the colours of a PNG), so that others may take their place.
+    pixel_scale, zero_point, unit
+        As in `Images`.
+    note
+        What was passed over, for the record.
+    """
+
+    bands: tuple[str, ...] | None = None
+    weak: bool = False
+    pixel_scale: float | None = None
+    zero_point: tuple[float, ...] | None = None
+    unit: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meaning:
+    """What the pixels of an image mean, settled; images that share it can share a batch."""
+
+    bands: tuple[str, ...]
+    pixel_scale: float | None
+    zero_point: tuple[float, ...] | None
+    unit: str
+    note: str = field(default="", compare=False)
+
+
+@lru_cache(maxsize=1024)
+def settle(request: Request, found: Found, depth: int) -> tuple[tuple[int, ...], Meaning]:
+    """Return the planes to read, in order, and the meaning of the result.
+
+    Parameters
+    ----------
+    request
+        What the caller asks for.
+    found
+        What the file says.
+    depth
+        Number of planes that an image of the file has.
+    """
+    planes, bands = _choose(request.bands, found, depth)
+    zero_point = request.zero_point
+    if zero_point is None:
+        zero_point = None if found.zero_point is None else tuple(found.zero_point[k] for k in planes)
+    elif len(zero_point) == 1:
+        zero_point = zero_point * len(planes)
+    elif len(zero_point) != len(planes):
+        raise Unreadable(
+            f"wrong number of bands: {len(planes)} for {len(zero_point)} zero-points",
+            "Give one zero-point, or one a band",
+        )
+    return planes, Meaning(
+        bands=bands,
+        pixel_scale=found.pixel_scale if request.pixel_scale is None else request.pixel_scale,
+        zero_point=zero_point,
+        unit=found.unit if request.unit is None else request.unit,
+        note=found.note if request.unit is None else "",
+    )
+
+
+def _choose(
+    asked: tuple[str, ...] | None, found: Found, depth: int
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    everything = tuple(range(depth))
+    if asked is None:
+        return everything, found.bands or tuple(f"band{plane}" for plane in everything)
+    named = found.bands or ()
+    if all(band in named for band in asked):
+        return tuple(named.index(band) for band in asked), asked
+    folded = [band.casefold() for band in named]
+    if (
+        not found.weak
+        and len(set(folded)) == len(folded)
+        and all(band.casefold() in folded for band in asked)
+    ):
+        return tuple(folded.index(band.casefold()) for band in asked), asked
+    if named and not found.weak:
+        missing = [band for band in asked if band.casefold() not in folded]
+        raise Unreadable(f"no such band: {listed(missing)}; the file has {listed(named)}", "Ask for those")
+    if len(asked) != depth:
+        raise Unreadable(
+            f"wrong number of bands: the file has {depth}, {len(asked)} are asked for ({listed(asked)})",
+            "Name as many bands as the file has; several images of one band are (image, 1, y, x)",
+        )
+    return everything, asked

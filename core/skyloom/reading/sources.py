@@ -1,0 +1,218 @@
+"""Which files a source stands for."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skyloom.errors import InputError, InputTypeError, MissingFileError
+from skyloom.reading.zarr import is_zarr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from skyloom.reading.request import Request
+
+SUFFIXES = {
+    "fits": (".fits", ".fit", ".fts", ".fz", ".fits.gz", ".fit.gz", ".fts.gz"),
+    "numpy": (".npy", ".npz"),
+    "raster": (".png", ".jpg", ".jpeg"),
+    "zarr": (".zarr",),
+}
+_BAND = "{band}"
+_BAND_PATTERN = "(?P<band>[A-Za-z0-9]+)"
+_TRIMMED = "_-. "
+
+PathLike = str | os.PathLike[str]
+Source = PathLike | Mapping[str, PathLike] | Sequence[PathLike | Mapping[str, PathLike]]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file to read, or the files that hold one band each of the same images.
+
+    Attributes
+    ----------
+    name
+        What the image is called.
+    paths
+        The files.
+    bands
+        The band of each; None for a single file that says so itself.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    bands: tuple[str, ...] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file that stands for all in a message."""
+        return self.paths[0]
+
+
+def find_files(
+    folder: PathLike,
+    *,
+    pattern: str = "*",
+    format: str = "auto",  # noqa: A002 - the name of the option
+) -> list[Path | dict[str, Path]]:
+    """Return the image files of a folder in the order of their names.
+
+    Hidden files and files that are not images by their ending are passed over.
+
+    Parameters
+    ----------
+    folder
+        Where to look; not below it, unless the pattern says ``**``.
+    pattern
+        Which names to take. ``{band}`` in it, as in ``"*_{band}.fits"``, stands for the name of a
+        band and groups the files that differ in nothing else into one image.
+    format
+        Take only files of this format.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such folder, or it holds no image that fits the pattern.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise MissingFileError(root, "there is no such folder", "Check the path")
+    found = _matching(glob.escape(str(root)) + os.sep + pattern, format=format)
+    if not found:
+        raise MissingFileError(
+            root,
+            "it holds no image files" + ("" if pattern == "*" else f" that fit '{pattern}'"),
+            f"Images end in {', '.join(_endings(format))}",
+        )
+    return found
+
+
+def resolve(source: Source, request: Request, *, pattern: str | None = None) -> list[Item]:
+    """Return everything that a source stands for, in order.
+
+    Parameters
+    ----------
+    source
+        A file, a folder, a glob pattern, several of these, or a mapping from band to file.
+    request
+        Its format limits what is taken of folders.
+    pattern
+        Which files of folders to take, see `find_files`.
+
+    Raises
+    ------
+    MissingFileError
+        Nothing is there at all. Where some of several files are missing, reading them fails instead.
+    """
+    single = isinstance(source, str | os.PathLike | Mapping)
+    sources: list[object] = [source]
+    if not single and isinstance(source, Sequence):
+        sources = list(source)
+    elif not single:
+        raise InputTypeError(
+            f"the source is of type {type(source).__name__}",
+            "Give a path, a folder, a glob pattern, a list of these, or a mapping from band to file",
+        )
+    items = [item for one in sources for item in _items(one, request, pattern, strict=single)]
+    if not items:
+        raise InputError("the list of files is empty", "Give at least one file")
+    if not any(path.exists() for item in items for path in item.paths):
+        raise MissingFileError(items[0].path, "there is no such file", "Check the path")
+    return items
+
+
+def _items(source: object, request: Request, pattern: str | None, *, strict: bool) -> list[Item]:
+    if isinstance(source, Mapping):
+        return [_mapped(source)]
+    if not isinstance(source, str | os.PathLike):
+        raise InputTypeError(
+            f"a source is of type {type(source).__name__}", "Give a path, or a mapping from band to path"
+        )
+    path = Path(os.path.expanduser(source))  # noqa: PTH111 - a glob pattern is not a path yet
+    if path.is_dir() and not is_zarr(path):
+        found = find_files(path, pattern=pattern or "*", format=request.format)
+    elif not os.path.lexists(path) and (glob.has_magic(str(path)) or _BAND in str(path)):
+        found = _matching(str(path), format=request.format)
+        if not found and strict:
+            raise MissingFileError(path, "no image file fits this pattern", "Check the pattern")
+    else:
+        return [Item(_stem(path), (path,))]
+    return [_mapped(one) if isinstance(one, dict) else Item(_stem(one), (one,)) for one in found]
+
+
+def _mapped(files: Mapping[str, PathLike]) -> Item:
+    if not files:
+        raise InputError("the mapping from band to file is empty", "Give one file a band")
+    paths = tuple(Path(os.path.expanduser(path)) for path in files.values())  # noqa: PTH111
+    bands = tuple(str(band) for band in files)
+    return Item(_shared_name(paths, bands), paths, bands)
+
+
+def _shared_name(paths: tuple[Path, ...], bands: tuple[str, ...]) -> str:
+    """Return what the names of the files have in common when the bands are taken away."""
+    for form in (r"(?<![A-Za-z0-9]){}(?![A-Za-z0-9])", "{}"):
+        stems = {
+            re.sub(form.format(re.escape(band)), "", _stem(path), count=1).strip(_TRIMMED)
+            for path, band in zip(paths, bands, strict=True)
+        }
+        if len(stems) == 1 and (name := stems.pop()):
+            return re.sub(r"([-_. ])[-_. ]+", r"\1", name)
+    return paths[0].absolute().parent.name
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    for ending in sorted(_endings("auto"), key=len, reverse=True):
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            name = name[: -len(ending)]
+            break
+    return name.removesuffix(".fits") or name
+
+
+def _matching(pattern: str, *, format: str) -> list[Path | dict[str, Path]]:  # noqa: A002
+    endings = _endings(format)
+    paths = sorted(
+        path
+        for path in map(Path, glob.glob(pattern.replace(_BAND, "*"), recursive="**" in pattern))  # noqa: PTH207
+        if path.name.lower().endswith(endings) and (not path.is_dir() or is_zarr(path))
+    )
+    return list(paths) if _BAND not in pattern else list(_grouped(paths, pattern))
+
+
+def _grouped(paths: Iterable[Path], pattern: str) -> list[dict[str, Path]]:
+    """Put together the files whose names differ only in the band."""
+    if pattern.count(_BAND) > 1:
+        raise InputError(f"the pattern '{pattern}' holds {_BAND} more than once", "Put it in once")
+    regular = re.compile(_regular(pattern))
+    groups: dict[tuple[str, str], dict[str, Path]] = {}
+    for path in paths:
+        if match := regular.fullmatch(str(path)):
+            start, stop = match.span("band")
+            groups.setdefault((str(path)[:start], str(path)[stop:]), {})[match["band"]] = path
+    return list(groups.values())
+
+
+def _regular(pattern: str) -> str:
+    """Translate a glob pattern with ``{band}`` to a regular expression."""
+    pieces = {"**": ".*", "*": r"[^/\\]*", "?": r"[^/\\]", _BAND: _BAND_PATTERN}
+    tokens = re.findall(r"\*\*|\*|\?|\{band\}|\[[^]]+\]|.", pattern, flags=re.DOTALL)
+    return "".join(pieces.get(token) or _literal(token) for token in tokens)
+
+
+def _literal(token: str) -> str:
+    """Translate one character, or a set of them in brackets."""
+    if len(token) == 1:
+        return re.escape(token)
+    inner = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+    return f"[^{inner[1:]}]" if inner[:1] == "!" else f"[{inner}]"
+
+
+def _endings(format: str) -> tuple[str, ...]:  # noqa: A002
+    return sum(SUFFIXES.values(), ()) if format == "auto" else SUFFIXES[format]

@@ -1,0 +1,308 @@
+"""Batches of images, read ahead of the consumer in bounded memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skyloom.errors import ImageReadError, InputError, SkippedFilesWarning
+from skyloom.images import Images, checked_scale, checked_unit, checked_zero_point
+from skyloom.reading.blocks import RUN_BYTES, Block, Later, Part, Piece, read_here, read_run
+from skyloom.reading.request import Request
+from skyloom.reading.sources import Source, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_NAMED = 5
+
+
+class ImageStream:
+    """Images of any number of files, a batch at a time; iterating again reads again.
+
+    A bad file does not stop the stream: it is left out and recorded in `failures`. Only as many
+    files as `readers` plus one are in memory ahead of the consumer (small ones in groups), whatever
+    the length of the source. Leaving the loop early stops the readers.
+
+    Parameters
+    ----------
+    source
+        A file, a folder, a glob pattern, several of these, or a mapping from band to file.
+    bands
+        The bands to read, in this order; all that there are where nothing is given.
+    batch_size
+        Images in a batch; a batch ends earlier where their size or their meaning changes.
+    readers
+        Number of files read at a time.
+    pattern
+        Which files of a folder to take; ``"*_{band}.fits"`` groups one file a band.
+    format
+        ``"auto"``, ``"fits"``, ``"numpy"``, ``"raster"`` or ``"zarr"``.
+    extension
+        The one FITS extension to read, by number or name.
+    pixel_scale
+        Side of a pixel in arcsec, whatever the files say.
+    zero_point
+        AB magnitude of one unit, for all bands or one a band, whatever the files say.
+    unit
+        Unit of the pixels, whatever the files say.
+
+    Attributes
+    ----------
+    total
+        Number of files that the source stands for; the bands of one image count once.
+    done
+        Number of files settled so far, read or not.
+    failures
+        One `ImageReadError` a file that could not be read, with its `path` and `reason`.
+    notes
+        What was passed over in files that could be read, e.g. a unit that astropy does not know,
+        with the number of images that it concerns.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for number in range(5):
+    ...         np.save(Path(folder) / f"galaxy{number}.npy", np.ones((3, 32, 32)))
+    ...     _ = (Path(folder) / "broken.npy").write_bytes(b"oops")
+    ...     stream = ImageStream(folder, "grz", batch_size=2)
+    ...     [len(images) for images in stream], [failure.path.name for failure in stream.failures]
+    ([2, 2, 1], ['broken.npy'])
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        bands: Sequence[str] | None = None,
+        *,
+        batch_size: int = 32,
+        readers: int | None = None,
+        pattern: str | None = None,
+        format: str = "auto",  # noqa: A002 - the word people look for
+        extension: int | str | None = None,
+        pixel_scale: float | None = None,
+        zero_point: float | Sequence[float] | None = None,
+        unit: str | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise InputError(f"the batch size is {batch_size}", "Give a positive number")
+        if readers is not None and readers < 1:
+            raise InputError(f"the number of readers is {readers}", "Give a positive number")
+        self._request = Request(
+            bands=None if bands is None else tuple(bands),
+            format=format,
+            extension=extension,
+            pixel_scale=checked_scale(pixel_scale),
+            zero_point=checked_zero_point(zero_point),
+            unit=None if unit is None else checked_unit(unit),
+        )
+        self._items = resolve(source, self._request, pattern=pattern)
+        self._batch_size = batch_size
+        self._readers = readers or min(4, max(2, os.cpu_count() or 1))
+        self.total = len(self._items)
+        self.done = 0
+        self.failures: list[ImageReadError] = []
+        self.notes: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.total} files in batches of {self._batch_size}>"
+
+    def __iter__(self) -> Iterator[Images]:
+        self.done, self.failures, self.notes = 0, [], {}
+        waiting = _Waiting()
+        for block in self._blocks():
+            self._record(block)
+            if block.meaning is None or not block.names:
+                waiting.position += block.span
+                continue
+            if not waiting.fits(block):
+                yield waiting.take(waiting.count)
+            waiting.add(block)
+            del block  # while the consumer works, nothing but what is read ahead is kept
+            while waiting.count >= self._batch_size:
+                yield waiting.take(self._batch_size)
+        if waiting.count:
+            yield waiting.take(waiting.count)
+
+    def _record(self, block: Block) -> None:
+        self.done += block.files
+        self.failures += block.failures
+        if block.meaning is not None and block.meaning.note and block.names:
+            note = block.meaning.note
+            self.notes[note] = self.notes.get(note, 0) + len(block.names)
+
+    def _blocks(self) -> Iterator[Block]:
+        stop = threading.Event()
+        pool = ThreadPoolExecutor(self._readers, thread_name_prefix="skyloom-reader")
+        try:
+            yield from self._ahead(pool, stop, map(Piece, self._items))
+        finally:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _ahead(
+        self, pool: ThreadPoolExecutor, stop: threading.Event, pieces: Iterable[Piece]
+    ) -> Iterator[Block]:
+        """Keep some runs of files ahead of the consumer, and hand on what they bring in order."""
+        runs = self._runs(iter(pieces))
+        pending: deque[Future[list[Part]]] = deque()
+        while True:
+            for run in islice(runs, self._readers + 1 - len(pending)):
+                pending.append(pool.submit(read_run, run, self._request, self._batch_size, stop))
+            if not pending:
+                return
+            parts = deque(pending.popleft().result())
+            while parts:
+                part = parts.popleft()
+                if isinstance(part, Block):
+                    yield part
+                elif isinstance(part, Later):
+                    yield from read_here(part.item, self._request, self._batch_size)
+                else:
+                    yield from self._ahead(pool, stop, part.pieces)
+                del part
+
+    def _runs(self, pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
+        """Group small files, so that what a reader brings can be a batch as it is."""
+        share = -(-self.total // self._readers)
+        for first in pieces:
+            alone = first.stop is not None
+            count = 1 if alone else min(self._batch_size, share, RUN_BYTES // _size_of(first))
+            yield [first, *islice(pieces, max(count - 1, 0))]
+
+
+def _size_of(piece: Piece) -> int:
+    try:
+        return max(1, sum(os.stat(path).st_size for path in piece.item.paths))  # noqa: PTH116
+    except OSError:
+        return 1
+
+
+class _Waiting:
+    """Blocks of one kind that wait to become batches."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.position = 0
+        self._blocks: deque[tuple[Block, int, int]] = deque()  # block, its position, images taken
+
+    def fits(self, block: Block) -> bool:
+        """Whether a block can share a batch with what waits."""
+        if not self._blocks:
+            return True
+        first = self._blocks[0][0]
+        assert first.data is not None
+        assert block.data is not None
+        return first.meaning == block.meaning and first.data.shape[1:] == block.data.shape[1:]
+
+    def add(self, block: Block) -> None:
+        self._blocks.append((block, self.position, 0))
+        self.position += block.span
+        self.count += len(block.names)
+
+    def take(self, count: int) -> Images:
+        """Return the first images; without a copy where they are a block as it is."""
+        parts: list[tuple[Any, Any]] = []
+        names: list[str] = []
+        index: list[int] = []
+        meaning = self._blocks[0][0].meaning
+        assert meaning is not None
+        while len(names) < count:
+            block, position, start = self._blocks.popleft()
+            stop = min(len(block.names), start + count - len(names))
+            assert block.data is not None
+            parts.append((block.data[start:stop], None if block.mask is None else block.mask[start:stop]))
+            names += block.names[start:stop]
+            index += [position + place for place in block.places[start:stop]]
+            if stop < len(block.names):
+                self._blocks.appendleft((block, position, stop))
+        self.count -= count
+        data, mask = parts[0] if len(parts) == 1 else _joined(parts)
+        return Images(
+            data=data,
+            bands=meaning.bands,
+            mask=mask,
+            pixel_scale=meaning.pixel_scale,
+            zero_point=meaning.zero_point,
+            unit=meaning.unit,
+            names=tuple(names),
+            index=np.array(index, np.int64),
+        )
+
+
+def _joined(parts: list[tuple[Any, Any]]) -> tuple[Any, Any]:
+    data = np.concatenate([data for data, _ in parts])
+    if all(mask is None for _, mask in parts):
+        return data, None
+    masks = [np.zeros(data.shape, np.bool_) if mask is None else mask for data, mask in parts]
+    return data, np.concatenate(masks)
+
+
+def read_all(
+    source: Source, bands: Sequence[str] | None = None, *, on_error: str = "raise", **options: Any
+) -> Images:
+    """Read everything into one batch.
+
+    Parameters
+    ----------
+    source, bands, **options
+        As for `ImageStream`.
+    on_error
+        ``"raise"`` stops at the first bad file; ``"skip"`` leaves bad files out, with one
+        `SkippedFilesWarning` that counts and names them.
+
+    Raises
+    ------
+    ImageReadError
+        A file cannot be read, or with ``"skip"`` none can.
+    InputError
+        The images differ in size, bands, scale, zero-point or unit.
+    """
+    if on_error not in {"raise", "skip"}:
+        raise InputError(f"on_error is {on_error!r}", "Give 'raise' or 'skip'")
+    stream = ImageStream(source, bands, **options)
+    batches: list[Images] = []
+    for images in stream:
+        if on_error == "raise" and stream.failures:
+            break
+        if batches:
+            _check_alike(batches[0], images)
+        batches.append(images)
+    if stream.failures and (on_error == "raise" or not batches):
+        raise stream.failures[0]
+    if stream.failures:
+        warnings.warn(_skipped(stream), stacklevel=3)
+    return batches[0] if len(batches) == 1 else Images.concatenate(batches)
+
+
+def _check_alike(first: Images, other: Images) -> None:
+    if first.shape[1:] == other.shape[1:] and first.bands == other.bands:
+        return
+    raise InputError(
+        f"'{first.names[0]}' is {_described(first)} and '{other.names[0]}' is {_described(other)}, "
+        "and one batch holds images of one kind",
+        "Read them one by one with Images.stream, or name the bands that all have",
+    )
+
+
+def _described(images: Images) -> str:
+    return f"{'x'.join(map(str, images.shape[1:]))} ({', '.join(images.bands)})"
+
+
+def _skipped(stream: ImageStream) -> SkippedFilesWarning:
+    named = [f"'{failure.path}' ({failure.reason})" for failure in stream.failures[:_NAMED]]
+    more = len(stream.failures) - len(named)
+    rest = f" and {more} more" if more else ""
+    return SkippedFilesWarning(
+        f"{len(stream.failures)} of {stream.total} files could not be read and are left out: "
+        f"{', '.join(named)}{rest}"
+    )
