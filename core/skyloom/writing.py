@@ -109,11 +109,26 @@ def open_fits_for_writing(
 
 def _cards_of(pixels: Images | Field, provenance: Provenance | None = None) -> dict[str, Any]:
     """Return the FITS cards that carry the meaning of pixels; the reader understands the same ones."""
-    cards: dict[str, Any] = {f"BAND{number}": band for number, band in enumerate(pixels.bands)}
+    cards: dict[str, Any] = {f"BAND{number}": _plain(band) for number, band in enumerate(pixels.bands)}
     if pixels.pixel_scale is not None:
         cards["PIXSCALE"] = (pixels.pixel_scale, "arcsec / pixel")
     for number, value in enumerate(pixels.zero_point or ()):
         cards[f"MAGZP{number}"] = (value, "AB magnitude of one unit")
     if pixels.unit:
-        cards["BUNIT"] = pixels.unit
+        cards["BUNIT"] = pixels.unit if pixels.unit.isascii() else _ascii_unit(pixels.unit)
     return cards | ({} if provenance is None else provenance.header())
+
+
+def _plain(band: str) -> str:
+    if band.isascii() and band.isprintable():
+        return band
+    raise OutputError(
+        f"the band {band!r} cannot go into a FITS header", "Name it in printable ASCII characters"
+    )
+
+
+def _ascii_unit(unit: str) -> str:
+    """Write a unit such as ``"µJy"`` the way FITS can hold it."""
+    from astropy import units
+
+    return str(units.Unit(unit).to_string())
