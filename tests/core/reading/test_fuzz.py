@@ -20,7 +20,7 @@ from skyloom.errors import ImageReadError
 from skyloom.reading import ImageStream
 
 SMALL = np.arange(3 * 6 * 5, dtype=np.float32).reshape(3, 6, 5)
-MANY = settings(max_examples=60, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=40, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def bytes_of(write: Any) -> Any:
