@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from skyloom.cli import main
@@ -228,3 +229,21 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert process.wait() == 1
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+def test_images_are_surveyed(capsys: Capture, tmp_path: Path) -> None:
+    folder = tmp_path / "cutouts"
+    folder.mkdir()
+    np.save(folder / "a.npy", np.ones((3, 8, 8)))
+    assert run(capsys, "images", str(folder), "--bands", "gri") == (
+        0, "files   1\nimages  1\n1 of    3x8x8 (g, r, i)\n", "",
+    )  # fmt: skip
+    (folder / "b.npy").write_bytes(b"oops")
+    status, out, err = run(capsys, "images", str(folder), "--bands", "gri")
+    assert status == 1
+    assert "unreadable  1" in out
+    assert err.startswith(f"skyloom: cannot read '{folder / 'b.npy'}'")
+    (folder / "a.npy").unlink()
+    status, out, _ = run(capsys, "images", str(folder), "--json")
+    assert status == 2
+    assert json.loads(out)["failures"][0]["path"] == str(folder / "b.npy")

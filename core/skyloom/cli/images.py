@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, show_fields, show_json
+from skyloom.cli.output import AsJson, progress, show_fields, show_json
 
 
 def images(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or glob patterns.")],
     bands: Annotated[str | None, typer.Option(help="Bands to read: letters, or names with commas.")] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help="Files of a folder to take; '*_{band}.fits' for one file a band.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what is in image files.
@@ -21,12 +24,13 @@ def images(
     from skyloom.reading.survey import survey
 
     names = None if bands is None else bands.split(",") if "," in bands else list(bands)
-    found = survey(paths, names)
+    with progress("reading") as update:
+        found = survey(paths, names, pattern=pattern, progress=update)
     if as_json:
         show_json(found.model_dump(mode="json"))
     else:
         show_fields(found.fields())
         for failure in found.failures:
             typer.echo(f"skyloom: cannot read '{failure.path}': {failure.reason}", err=True)
-    if found.failures:
-        raise typer.Exit(1)
+    if found.exit_status:
+        raise typer.Exit(found.exit_status)
