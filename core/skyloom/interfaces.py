@@ -12,19 +12,29 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from skyloom.errors import InputError, InputTypeError, listed
+from skyloom.expect import expect_images, expect_shape
 from skyloom.field import Field, Tile
-from skyloom.images import Images
 from skyloom.provenance import Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
 
+    from skyloom.images import Images
     from skyloom.profile import Profile
     from skyloom.score import Score
+
+
+__all__ = [
+    "FieldGenerator",
+    "ImagePrior",
+    "Metric",
+    "Model",
+    "SequenceCaptioner",
+    "expect_images",
+    "expect_shape",
+]
 
 
 class Model:
@@ -49,72 +59,6 @@ class Model:
         if self.origin is None:
             return Provenance(model=type(self).__name__, task="", seed=seed)
         return self.origin.model_copy(update={"seed": seed})
-
-
-def expect_images(
-    images: object,
-    *,
-    bands: Sequence[str] | None = None,
-    band_count: int | None = None,
-    min_size: int = 1,
-    pixel_scale: bool = False,
-    zero_point: bool = False,
-    what: str = "the images",
-) -> Images:
-    """Return `images` if a model can work on them, else say what is wrong with them.
-
-    Parameters
-    ----------
-    images
-        What the user gave.
-    bands
-        The bands that are needed, in this order; the images may hold others, which are dropped.
-    band_count
-        How many bands are needed, whatever their names.
-    min_size
-        Rows and columns that are needed at least.
-    pixel_scale, zero_point
-        Whether these must be known.
-    what
-        How the error calls them.
-    """
-    if not isinstance(images, Images):
-        raise InputTypeError(
-            f"{what} are a {type(images).__name__}",
-            "Wrap arrays with Images.from_array, or read with Images.open",
-        )
-    if len(images) == 0:
-        raise InputError(f"{what} are an empty batch", "Give at least one image")
-    if bands is not None and images.bands != tuple(bands):
-        missing = [band for band in bands if band not in images.bands]
-        if missing:
-            raise InputError(
-                f"{what} have the bands {listed(images.bands)}; {listed(missing)} is missing",
-                f"Give images with the bands {listed(bands)}",
-            )
-        images = images.select(bands)
-    if band_count is not None and images.shape[1] != band_count:
-        raise InputError(
-            f"{what} have {images.shape[1]} bands, allowed is {band_count}",
-            "Choose bands with images.select([...])",
-        )
-    if min(images.shape[2:]) < min_size:
-        raise InputError(
-            f"{what} have {images.shape[2]}x{images.shape[3]} pixels",
-            f"Give cutouts of {min_size}x{min_size} pixels or more",
-        )
-    if pixel_scale and images.pixel_scale is None:
-        raise InputError(f"{what} have no pixel scale", "Give pixel_scale= in arcsec when reading them")
-    if zero_point and images.zero_point is None:
-        raise InputError(f"{what} have no zero-point", "Give zero_point= in AB mag when reading them")
-    if images.mask is not None:
-        hopeless = np.flatnonzero(images.mask.all(axis=(2, 3)).any(axis=-1))
-        if len(hopeless):
-            raise InputError(
-                f"{what} hold no valid pixel in a band of {listed(images.names[k] for k in hopeless[:3])}",
-                "Leave them out",
-            )
-    return images
 
 
 class SequenceCaptioner(Model, ABC):
@@ -192,16 +136,6 @@ class FieldGenerator(Model, ABC):
                 tile = first if place == (0, 0) else self.tile(seed, *place)
                 window = data[:, top : top + rows, left : left + columns]
                 window[...] = tile.data[:, : window.shape[1], : window.shape[2]]
-
-
-def expect_shape(shape: object) -> tuple[int, int]:
-    """Return rows and columns if they are two positive integers."""
-    if isinstance(shape, tuple | list) and len(shape) == 2:
-        height, width = shape
-        whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in shape)
-        if whole and height > 0 and width > 0:
-            return int(height), int(width)
-    raise InputError(f"the shape of the field is {shape!r}", "Give (rows, columns), two positive integers")
 
 
 class ImagePrior(Model, ABC):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,10 @@ class Profile:
 
     def __len__(self) -> int:
         return len(self.axis)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return partial(type(self), **values | {"columns": dict(self.columns)}), ()
 
     def __repr__(self) -> str:
         span = f" to {self.axis[-1]:g} {self.axis_unit}" if len(self) else ""

@@ -1,0 +1,45 @@
+"""The conformance kit: what every model of a task must do, as named checks anyone can run.
+
+With pytest::
+
+    @parametrize_with_checks("skyloom-example")
+    def test_conformance(check):
+        check()
+
+Without it::
+
+    report = check_plugin("skyloom-example")
+"""
+
+from __future__ import annotations
+
+from skyloom.testing.cases import Case, all_checks, cases
+from skyloom.testing.check import Check, CheckFailure, SkipCheck, check, checks_in, expect
+from skyloom.testing.compare import difference, not_finite
+from skyloom.testing.parametrize import parametrize_with_checks
+from skyloom.testing.refusals import expect_refusal, result_or_refusal
+from skyloom.testing.report import Report, Result, check_plugin
+from skyloom.testing.subject import Call, Subject, TaskChecks
+
+__all__ = [
+    "Call",
+    "Case",
+    "Check",
+    "CheckFailure",
+    "Report",
+    "Result",
+    "SkipCheck",
+    "Subject",
+    "TaskChecks",
+    "all_checks",
+    "cases",
+    "check",
+    "check_plugin",
+    "checks_in",
+    "difference",
+    "expect",
+    "expect_refusal",
+    "not_finite",
+    "parametrize_with_checks",
+    "result_or_refusal",
+]
