@@ -26,7 +26,7 @@ def _sample(model: Any, images: object, seed: int) -> object:
 
 
 def _inpaint(model: Any, images: Any, seed: int) -> object:
-    return model.inpaint(images, holes(images) if isinstance(images, Images) else None, seed=seed)
+    return model.inpaint(images, holes(images)[:, :1] if isinstance(images, Images) else None, seed=seed)
 
 
 def _translate(model: Any, images: Any, seed: int) -> object:
