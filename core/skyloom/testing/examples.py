@@ -36,14 +36,11 @@ def galaxies(
 
     Image number k is the same in every batch: it depends on `seed` and on ``first + k`` alone.
     """
-    return Images.from_array(
-        np.stack([_galaxy(generator(seed, first + k), len(bands), size) for k in range(count)]),
-        bands,
-        pixel_scale=pixel_scale,
-        zero_point=zero_point,
-        unit=unit,
-        first=first,
+    made = [_galaxy(generator(seed, first + k), len(bands), size) for k in range(count)]
+    images = Images.from_array(
+        np.stack(made), bands, pixel_scale=pixel_scale, zero_point=zero_point, first=first
     )
+    return replace(images, unit=unit)  # which is known to be a unit: asking astropy takes half a second
 
 
 def _galaxy(random: np.random.Generator, depth: int, size: tuple[int, int]) -> NDArray[np.float64]:
