@@ -26,12 +26,13 @@ def install(project: Path, target: Path) -> list[Path]:
 
 
 def run_with(search_path: list[Path], *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of Python with more folders on the search path."""
+    """Run a command of Python with more folders on the search path, and without plugins of pytest."""
     paths = [*map(str, search_path), os.environ.get("PYTHONPATH", "")]
     return subprocess.run(
         [sys.executable, "-m", *command],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "COVERAGE_PROCESS_START": ""},
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,

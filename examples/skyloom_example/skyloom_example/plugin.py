@@ -31,6 +31,7 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
         task="sequence-captioner",
         summary="Median surface brightness in circular annuli",
         factory="skyloom_example.annuli:Annuli",
+        example_size=(32, 32),
         licence=LICENCE,
     )
     yield skyloom.ModelSpec(
@@ -70,6 +71,7 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
         task="metric",
         summary="How far the distribution of total fluxes is from the reference",
         factory="skyloom_example.flux_distance:FluxDistance",
+        example_size=(32, 32),
         tiny={"resamples": 20},
         stochastic=True,
         licence=LICENCE,
@@ -79,5 +81,6 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
         task="background-estimator",
         summary="The median of the pixels that are left after clipping the bright ones",
         factory="skyloom_example.clipped_median:ClippedMedian",
+        example_size=(32, 32),
         licence=LICENCE,
     )

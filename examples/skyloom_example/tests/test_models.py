@@ -82,11 +82,11 @@ def covariance(prior: Eigengalaxies) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_samples_have_the_moments_of_the_prior(prior: Eigengalaxies) -> None:
-    samples = prior.sample(4000, seed=1).data.reshape(4000, -1).astype(float)
+    samples = prior.sample(1500, seed=1).data.reshape(1500, -1).astype(float)
     mean, expected = covariance(prior)
     sigma = np.sqrt(np.diag(expected))
-    assert np.abs((samples.mean(axis=0) - mean) / sigma).max() < 5 / np.sqrt(4000)
-    assert np.abs((np.cov(samples.T) - expected) / np.outer(sigma, sigma)).max() < 0.1
+    assert np.abs((samples.mean(axis=0) - mean) / sigma).max() < 5 / np.sqrt(1500)
+    assert np.abs((np.cov(samples.T) - expected) / np.outer(sigma, sigma)).max() < 0.15
 
 
 def test_inpainting_is_the_conditional_gaussian(prior: Eigengalaxies) -> None:
@@ -99,18 +99,18 @@ def test_inpainting_is_the_conditional_gaussian(prior: Eigengalaxies) -> None:
     gain = joint[np.ix_(h, k)] @ np.linalg.inv(joint[np.ix_(k, k)])
     centre = mean[h] + gain @ (known - mean[k])
     spread = np.sqrt(np.diag(joint[np.ix_(h, h)] - gain @ joint[np.ix_(k, h)]))
-    copies = Images.from_array(np.repeat(image.data, 3000, axis=0), ("r",))
-    painted = prior.inpaint(copies, hole, seed=5).data.reshape(3000, -1)[:, h].astype(float)
-    assert np.abs((painted.mean(axis=0) - centre) / spread).max() < 5 / np.sqrt(3000)
-    assert painted.std(axis=0) == pytest.approx(spread, rel=0.08)
+    copies = Images.from_array(np.repeat(image.data, 1000, axis=0), ("r",))
+    painted = prior.inpaint(copies, hole, seed=5).data.reshape(1000, -1)[:, h].astype(float)
+    assert np.abs((painted.mean(axis=0) - centre) / spread).max() < 5 / np.sqrt(1000)
+    assert painted.std(axis=0) == pytest.approx(spread, rel=0.12)
 
 
 def test_translation_and_interpolation_keep_the_prior(prior: Eigengalaxies) -> None:
-    a, b = prior.sample(3000, seed=1), prior.sample(3000, seed=2)
+    a, b = prior.sample(1000, seed=1), prior.sample(1000, seed=2)
     _, expected = covariance(prior)
     for moved in (prior.translate(a, 0.6, seed=9), prior.interpolate(a, b, 0.3)):
-        found = moved.data.reshape(3000, -1).astype(float).var(axis=0)
-        assert found == pytest.approx(np.diag(expected), rel=0.15)
+        found = moved.data.reshape(1000, -1).astype(float).var(axis=0)
+        assert found == pytest.approx(np.diag(expected), rel=0.25)
 
 
 # flux-distance
