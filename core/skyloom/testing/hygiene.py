@@ -101,7 +101,7 @@ def check_expected_failures_exist(subject: Subject) -> None:
     for name, reason in subject.spec.expected_failures.items():
         expect(
             name in known,
-            "expected failures to name checks of this model",
+            "every expected failure to name a check of this model",
             f"'{name}'",
             "Correct the name in ModelSpec.expected_failures; docs/conformance.md lists all checks",
         )

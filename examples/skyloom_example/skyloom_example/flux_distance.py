@@ -24,7 +24,8 @@ class FluxDistance(Metric):
 
     It is the mean distance, in the unit of the images, by which fluxes of the one sample have to be
     shifted to become those of the other. The floor is the mean distance of two samples that are both
-    drawn from the reference, with the sizes of the two; the interval comes from resampling both.
+    drawn from the reference, with the sizes of the two. The interval comes from resampling both; as that
+    adds a distance of its own, it is shifted back to the value.
 
     Parameters
     ----------
@@ -47,14 +48,15 @@ class FluxDistance(Metric):
         parts = _distances(*fluxes)
         drawn = self._resample(*fluxes, generator(seed, INTERVAL))
         floor = self._resample(fluxes[0], fluxes[0], generator(seed, FLOOR), sizes=(len(one), len(other)))
-        low, high = np.quantile(drawn, [0.16, 0.84])
+        value = float(parts.mean())
+        low, high = np.maximum(value + np.quantile(drawn, [0.16, 0.84]) - drawn.mean(), 0.0)
         return Score(
             metric=self.origin.model if self.origin else "flux-distance",
-            value=float(parts.mean()),
+            value=value,
             unit=one.unit,
             parts={band: float(part) for band, part in zip(one.bands, parts, strict=True)},
             floor=float(floor.mean()),
-            interval=(float(low), float(high)),
+            interval=(min(float(low), value), max(float(high), value)),
             n_reference=len(one),
             n_candidate=len(other),
             method={"resamples": self.resamples},

@@ -477,7 +477,7 @@ class Ratio(Spread):
             return super().score(float(np.float64(1 + value) / self.spread(one)), one, other)
 
 
-@bad("check_interval_is_ordered", SPREAD)
+@bad("check_interval_holds_value", SPREAD)
 class Inverted(Adjusted):
     changed = {"interval": (2.0, 1.0)}
 

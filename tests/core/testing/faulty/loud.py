@@ -1,6 +1,6 @@
 from tests.core.testing.toys import Rows
 
-print("Thank you for using Loud!")  # noqa: T201
+print("Thank you for using Loud!")
 
 
 class Loud(Rows):
