@@ -63,8 +63,9 @@ def open_session(graph: bytes, *, backend: str = AUTO, threads: int | None = Non
     import onnxruntime
 
     check_backend(backend)
+    onnxruntime.set_default_logger_severity(4)  # what goes wrong is raised, not logged
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised, not logged
+    options.log_severity_level = 4
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0"
     )  # spinning stalls shared machines
