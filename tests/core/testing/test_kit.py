@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from skyloom.errors import UnknownNameError
-from skyloom.plugins import PluginRecord
+from skyloom.errors import PluginError, UnknownNameError
+from skyloom.plugins import PluginRecord, PluginWarning
 from skyloom.testing import (
     Case,
     CheckFailure,
@@ -133,6 +133,47 @@ def test_unknown_name_suggests() -> None:
         UnknownNameError, match=r"there is no plugin or model 'skylom'.*Did you mean 'skyloom'"
     ):
         check_plugin("skylom")
+
+
+PLUGIN = """
+import skyloom
+
+@skyloom.hookimpl
+def skyloom_models():
+    yield skyloom.ModelSpec(
+        name="rows", task="TASK", summary="A toy", factory="tests.core.testing.toys:Rows", licence="MIT"
+    )
+"""
+
+
+@pytest.mark.parametrize("name", ["theirs", "skyloom-theirs", "rows", "sequence-captioner/rows"])
+def test_models_are_found_by_every_name(name: str, install: Any) -> None:
+    install("skyloom-theirs", PLUGIN.replace("TASK", "sequence-captioner"), entry="theirs")
+    found = list(cases(name))
+    assert {case.subject.spec.name for case in found} == {"rows"}
+    assert {case.subject.owner.distribution for case in found} == {"skyloom-theirs"}
+
+
+def test_model_of_an_unknown_task_fails_one_check(install: Any) -> None:
+    install("skyloom-theirs", PLUGIN.replace("TASK", "no-such-task"))
+    (result,) = check_plugin("skyloom-theirs").results
+    assert (result.check, result.outcome) == ("check_task_is_known", "failed")
+
+
+def test_broken_plugin_cannot_be_checked(install: Any) -> None:
+    install("skyloom-theirs", "import no_such_module")
+    with (
+        pytest.warns(PluginWarning),
+        pytest.raises(PluginError, match=r"cannot be checked: .*no_such_module"),
+    ):
+        check_plugin("skyloom-theirs")
+
+
+def test_plugin_without_models_is_not_right(install: Any) -> None:
+    install("skyloom-theirs", PLUGIN.partition("    yield")[0] + "    return []")
+    report = check_plugin("skyloom-theirs")
+    assert not report.ok
+    assert report.results == ()
 
 
 def test_failures_and_skips_are_what_pytest_and_pickle_expect() -> None:
