@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass, fields, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from skyloom.provenance import Provenance
     from skyloom.reading import ImageStream
 
     type_path = str | PathLike[str]
@@ -52,6 +53,8 @@ class Images:
     index : int64 array (image,)
         Position of each image in the source it was cut from. Anything random that is done to an
         image depends on the seed and on this number, so that results do not depend on batching.
+    provenance
+        What made the images, where a model did.
     """
 
     data: NDArray[np.float32]
@@ -62,6 +65,7 @@ class Images:
     unit: str
     names: tuple[str, ...]
     index: NDArray[np.int64]
+    provenance: Provenance | None = None
 
     @classmethod
     def from_array(
@@ -75,6 +79,7 @@ class Images:
         unit: str = "",
         names: Sequence[str] | None = None,
         first: int = 0,
+        provenance: Provenance | None = None,
     ) -> Images:
         """Wrap an array.
 
@@ -98,6 +103,8 @@ class Images:
             One name an image; their numbers where they are not given.
         first
             Position of the first image in a longer sequence, see `index`.
+        provenance
+            What made the images.
 
         Examples
         --------
@@ -117,12 +124,17 @@ class Images:
             unit=checked_unit(unit),
             names=_names(names, count, first),
             index=np.arange(first, first + count, dtype=np.int64),
+            provenance=provenance,
         )
 
     def __post_init__(self) -> None:
         for array in (self.data, self.mask, self.index):
             if array is not None:
                 array.flags.writeable = False
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by way of the constructor, so that the arrays stay read-only."""
+        return partial(type(self), **{item.name: getattr(self, item.name) for item in fields(self)}), ()
 
     @classmethod
     def from_fits(cls, source: type_source, bands: Sequence[str] | None = None, **options: Any) -> Images:
@@ -276,7 +288,13 @@ class Images:
             zero_point=None if self.zero_point is None else tuple(self.zero_point[k] for k in order),
         )
 
-    def with_data(self, data: ArrayLike, *, mask: ArrayLike | None = None) -> Images:
+    def with_data(
+        self,
+        data: ArrayLike,
+        *,
+        mask: ArrayLike | None = None,
+        provenance: Provenance | None = None,
+    ) -> Images:
         """Return other pixels with the same meaning: bands, scale, zero-point, unit, names, index."""
         values, hidden = _pixels(data)
         if values.shape[:2] != self.shape[:2]:
@@ -285,7 +303,7 @@ class Images:
                 f"Give {self.shape[0]} images of {self.shape[1]} bands",
             )
         values, hidden = _hide(values, hidden, mask)
-        return replace(self, data=values, mask=hidden)
+        return replace(self, data=values, mask=hidden, provenance=provenance)
 
     def filled(self, value: float = np.nan) -> NDArray[np.float32]:
         """Return a writable copy of the pixels with `value` where the mask is set."""
@@ -297,7 +315,8 @@ class Images:
     def to_fits(self, path: type_path, *, overwrite: bool = False) -> Path:
         """Write one FITS file: (band, y, x) of a single image, else (image, band, y, x).
 
-        Masked pixels are written as NaN; bands, scale, zero-point and unit go into the header.
+        Masked pixels are written as NaN; bands, scale, zero-point, unit and provenance go into the
+        header.
         """
         from skyloom.writing import write_images
 
@@ -333,6 +352,7 @@ class Images:
             else None,
             names=tuple(name for part in parts for name in part.names),
             index=np.concatenate([part.index for part in parts]),
+            provenance=first.provenance if all(p.provenance == first.provenance for p in parts) else None,
         )
 
 

@@ -32,7 +32,7 @@ def write_images(images: Images, path: str | PathLike[str], *, overwrite: bool =
 
     data = images.filled()
     hdu = fits.PrimaryHDU(data[0] if len(images) == 1 else data)
-    hdu.header.update(_cards_of(images))
+    hdu.header.update(_cards_of(images, images.provenance))
     with complete(path, overwrite=overwrite) as part:
         hdu.writeto(part)
     return Path(path)

@@ -14,6 +14,7 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
+import skyloom
 from skyloom import Images
 from skyloom.errors import InputError, InputTypeError, UnknownNameError
 from skyloom.images import checked_scale, checked_unit, checked_zero_point
@@ -175,3 +176,28 @@ def test_checked_values() -> None:
     assert units.Unit(checked_unit("MJy / sr"))
     with pytest.raises(InputError):
         checked_zero_point([])
+
+
+def test_pickled_images_keep_their_meaning_and_stay_read_only() -> None:
+    made_by = skyloom.Provenance(model="m", task="image-prior", seed=3)
+    before = Images.from_array(
+        np.ones((2, 1, 4, 4)), "r", mask=np.eye(4, dtype=bool), unit="nmgy", provenance=made_by
+    )
+    after = pickle.loads(pickle.dumps(before))
+    np.testing.assert_array_equal(after.data, before.data)
+    np.testing.assert_array_equal(after.mask, before.mask)
+    assert (after.bands, after.unit, after.provenance) == (("r",), "nmgy", made_by)
+    assert not after.data.flags.writeable
+    assert not after.mask.flags.writeable
+
+
+def test_provenance_stays_with_what_was_made(tmp_path: Path) -> None:
+    made_by = skyloom.Provenance(model="m", task="image-prior", plugin="p 1.0", seed=3)
+    images = Images.from_array(np.ones((2, 1, 4, 4)), "r", provenance=made_by)
+    assert images[1].provenance == made_by
+    assert Images.concatenate([images, images]).provenance == made_by
+    other = images.with_data(np.zeros((2, 1, 4, 4)))
+    assert other.provenance is None
+    assert Images.concatenate([images, other]).provenance is None
+    header = fits.getheader(images.to_fits(tmp_path / "made.fits"))
+    assert (header["SKYMODEL"], header["SKYPLUG"], header["SKYSEED"]) == ("m", "p 1.0", "3")

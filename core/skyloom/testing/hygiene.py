@@ -6,7 +6,6 @@ import inspect
 import pickle
 from typing import TYPE_CHECKING
 
-from skyloom.images import Images
 from skyloom.interfaces import Model
 from skyloom.names import resolve
 from skyloom.provenance import Provenance
@@ -150,10 +149,7 @@ def check_provenance(subject: Subject) -> None:
     """Every result says which model, plugin, weights, seed and backend made it."""
     for name, result in subject.results(seed=5).items():
         for item in _items(result):
-            record = getattr(item, "provenance", None)
-            if record is None and isinstance(item, Images):
-                continue  # the caller names what made them when they are written
-            _check_record(name, item, record, subject)
+            _check_record(name, item, getattr(item, "provenance", None), subject)
 
 
 def _check_record(name: str, item: object, record: object, subject: Subject) -> None:

@@ -64,7 +64,9 @@ class Eigengalaxies(ImagePrior):
         del steps
         pixels = self._draw(seed, range(first, first + expect_count(n)))
         shape = (n, 1, self.size, self.size)
-        return Images.from_array(pixels.reshape(shape), self.bands, first=first)
+        return Images.from_array(
+            pixels.reshape(shape), self.bands, first=first, provenance=self.provenance(seed)
+        )
 
     def inpaint(
         self,
@@ -86,7 +88,7 @@ class Eigengalaxies(ImagePrior):
             z = random.multivariate_normal(centre, covariance, method="cholesky")
             noise = self.noise * random.standard_normal(mean.shape)
             image[holes] = (mean + weights @ z + noise)[holes]
-        return images.with_data(painted.reshape(images.shape))
+        return images.with_data(painted.reshape(images.shape), provenance=self.provenance(seed))
 
     def posterior(
         self, image: NDArray[np.float32], known: NDArray[np.bool_]
@@ -109,7 +111,7 @@ class Eigengalaxies(ImagePrior):
         mean, _ = self._fit
         kept = np.sqrt(1 - strength**2) * (self._flat(images) - mean)
         fresh = strength * (self._draw(seed, images.index) - mean)
-        return images.with_data((mean + kept + fresh).reshape(images.shape))
+        return images.with_data((mean + kept + fresh).reshape(images.shape), provenance=self.provenance(seed))
 
     def interpolate(
         self, a: Images, b: Images, weight: float = 0.5, *, seed: int = 0, steps: int | None = None
@@ -122,7 +124,7 @@ class Eigengalaxies(ImagePrior):
         angle = expect_fraction(weight, what="the weight") * np.pi / 2
         mean, _ = self._fit
         arc = np.cos(angle) * (self._flat(a) - mean) + np.sin(angle) * (self._flat(b) - mean)
-        return a.with_data((mean + arc).reshape(a.shape))
+        return a.with_data((mean + arc).reshape(a.shape), provenance=self.provenance(seed))
 
     def _expect(self, images: Images) -> Images:
         images = expect_images(images, bands=self.bands)

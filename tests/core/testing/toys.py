@@ -89,18 +89,23 @@ class White(ImagePrior):
 
     def sample(self, n: int, *, seed: int = 0, steps: int | None = None, first: int = 0) -> Images:
         indices = range(first, first + expect_count(n))
-        return Images.from_array(normals(seed, indices, (2, *SIZE)), ("g", "r"), first=first)
+        return Images.from_array(
+            normals(seed, indices, (2, *SIZE)), ("g", "r"), first=first, provenance=self.provenance(seed)
+        )
 
     def inpaint(self, images: Images, mask: Any = None, *, seed: int = 0, steps: int | None = None) -> Images:
         images = expect_images(images)
-        return images.with_data(np.where(expect_mask(mask, images), self.noise(images, seed), images.data))
+        return images.with_data(
+            np.where(expect_mask(mask, images), self.noise(images, seed), images.data),
+            provenance=self.provenance(seed),
+        )
 
     def translate(
         self, images: Images, strength: float = 0.5, *, seed: int = 0, steps: int | None = None
     ) -> Images:
         images, strength = expect_images(images), expect_fraction(strength, what="the strength")
         kept = np.sqrt(1 - strength**2) * images.filled(0)
-        return images.with_data(kept + strength * self.noise(images, seed))
+        return images.with_data(kept + strength * self.noise(images, seed), provenance=self.provenance(seed))
 
     def interpolate(
         self, a: Images, b: Images, weight: float = 0.5, *, seed: int = 0, steps: int | None = None
@@ -108,7 +113,9 @@ class White(ImagePrior):
         a, b = expect_pair(a, b)
         weight = expect_fraction(weight, what="the weight")
         check_seed(seed)
-        return a.with_data((1 - weight) * a.filled(0) + weight * b.filled(0))
+        return a.with_data(
+            (1 - weight) * a.filled(0) + weight * b.filled(0), provenance=self.provenance(seed)
+        )
 
 
 class Spread(Metric):
