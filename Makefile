@@ -62,7 +62,7 @@ $(TEST)/ready: $(SOURCES)
 $(DEMO)/ready: $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit("Skyloom needs Python 3.11 or later: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(DEMO)
-	$(DEMO)/bin/python $(INSTALL) --editable . --editable examples/skyloom_example
+	$(DEMO)/bin/python $(INSTALL) --editable . --editable "examples/skyloom_example[export]"
 	@touch $@
 
 # Resolve every extra anew and keep what came out; run the checks before committing it.

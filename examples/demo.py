@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 
 import skyloom
 from skyloom.cli import main as run
+from skyloom_example.graphs import write_ring_bundle
 
 SEED = 7
 FOLDER = Path("demo")
@@ -35,6 +38,8 @@ def galaxies(count: int = 20, size: int = 64, pixel_scale: float = 0.4) -> skylo
 
 def main() -> None:
     """Show what there is, use it, and check it."""
+    FOLDER.mkdir(exist_ok=True)
+    os.environ["SKYLOOM_HOME"] = str(FOLDER / "home")
     print("Skyloom knows tasks; plugins bring models for them.")
     show("tasks")
     show("models")
@@ -52,7 +57,6 @@ def main() -> None:
 
     print("\nWeaving a mock field, tile by tile:")
     field = skyloom.load("confetti").generate((512, 512), seed=SEED)
-    FOLDER.mkdir(exist_ok=True)
     print(f"  {field} -> {field.to_fits(FOLDER / 'field.fits', overwrite=True)}")
 
     print("\nCutting a satellite trail out of 200 sampled galaxies, and repairing it:")
@@ -61,6 +65,13 @@ def main() -> None:
     trail = np.eye(sampled.shape[-1], dtype=bool)
     repaired = prior.inpaint(sampled, trail, seed=SEED)
     print(f"  {skyloom.load('flux-distance').compare(sampled, repaired)}")
+
+    print("\nKeeping a trained bundle, checking it against its original network, and running it by name:")
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        bundle = write_ring_bundle(Path(folder) / "rings", size=64, rings=20)
+        show(f"add {bundle.as_posix()} --name rings --force")
+    show("verify rings")
+    print(f"\n  {skyloom.load('rings').caption(images)[0]}")
 
     print("\nChecking the plugin that brought these models:")
     show("plugins check skyloom-example")

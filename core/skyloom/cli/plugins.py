@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import platform
 import sys
+from itertools import count
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, records, show_fields, show_json, show_table
+from skyloom.cli.output import AsJson, progress, records, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
     from skyloom.plugins import PluginRecord
+    from skyloom.testing import Report
 
 app = typer.Typer(help="See, check and repair plugins.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -43,19 +45,13 @@ def check(
     """
     from skyloom.testing import check_plugin
 
-    report = check_plugin(name)
+    done = count(1)
+    with progress("checking") as update:
+        report = check_plugin(name, progress=lambda _: update(next(done), None))
     if as_json:
         show_json(records(report.results))
     else:
-        rows = [
-            (result.model, result.check, result.outcome, result.message)
-            for result in report.results
-            if result.outcome != "passed"
-        ]
-        if rows:
-            show_table(("model", "check", "outcome", "why"), rows, empty="")
-        passed = sum(result.outcome == "passed" for result in report.results)
-        typer.echo(f"{passed} of {len(report.results)} checks passed.")
+        _show_report(report)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -115,6 +111,22 @@ def doctor(as_json: AsJson = False) -> None:
             typer.echo("Nothing is wrong.")
     if faulty or problems:
         raise typer.Exit(1)
+
+
+def _show_report(report: Report) -> None:
+    """Show what did not pass; checks of a model with the same outcome and reason share a row."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for result in report.results:
+        if result.outcome != "passed":
+            alike.setdefault((result.model, result.outcome, result.message), []).append(result.check)
+    rows = [
+        (model, checks[0] if len(checks) == 1 else f"{len(checks)} checks", outcome, why)
+        for (model, outcome, why), checks in alike.items()
+    ]
+    if rows:
+        show_table(("model", "check", "outcome", "why"), rows, empty="")
+    passed = sum(result.outcome == "passed" for result in report.results)
+    typer.echo(f"{passed} of {len(report.results)} checks passed.")
 
 
 def _offers(record: PluginRecord) -> list[str]:
