@@ -32,7 +32,8 @@ READ_SPECS = f"""
 import skyloom.registry
 {READ_METADATA}
 for entry in all_entries():
-    list(entry.load().skyloom_models())
+    if entry.group == "skyloom.plugins.v1":
+        list(entry.load().skyloom_models())
 """
 
 
