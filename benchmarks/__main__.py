@@ -27,13 +27,16 @@ NAMES = sorted(
 
 
 def main() -> int:
-    """Run a benchmark; 1 when a promised ratio is missed, 2 when there is nothing to run."""
+    """Run a benchmark; 1 when a promised ratio is missed, 2 when there is nothing to run.
+
+    Quick runs are too short to judge by: they show that the benchmark works.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument(
         "--case", default="", metavar="SUBSTRING", help="run only the cases whose name holds this"
     )
-    parser.add_argument("--quick", action="store_true", help="smaller inputs and fewer repeats")
+    parser.add_argument("--quick", action="store_true", help="smaller inputs and fewer repeats; not judged")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here as JSON")
     arguments = parser.parse_args()
 
@@ -52,7 +55,7 @@ def main() -> int:
         result = {"benchmark": arguments.name, "machine": machine(), "rows": [row.record() for row in rows]}
         with complete(arguments.json, overwrite=True) as part:
             part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return 0 if all(row.reached for row in rows) else 1
+    return 0 if arguments.quick or all(row.reached for row in rows) else 1
 
 
 def _table(name: str, rows: list[Row]) -> Table:
