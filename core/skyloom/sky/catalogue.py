@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from skyloom.sky import population, sersic
-from skyloom.sky.drawing import canvases
+from skyloom.sky.drawing import SIZES, add_patch, canvases
 from skyloom.sky.galaxy import Galaxy, Texture
-from skyloom.sky.population import Background
 from skyloom.sky.psf import Gaussian, Moffat, type_psf
 from skyloom.sky.stamps import Sersic, blur, responses
-from skyloom.sky.survey import Survey
 from skyloom.sky.texture import draw_texture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from astropy.table import QTable
 
-SIZES = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-"""Sizes of patches: few, so that what depends on the size alone is computed once."""
+    from skyloom.sky.population import Background
+    from skyloom.sky.survey import Survey
 
 DISC_INDEX, BULGE_INDEX = 1.0, 4.0
 _BULGE_RADIUS = 0.3
@@ -51,7 +49,8 @@ class Catalogue:
     magnitudes : float array (source, band)
         Total AB magnitudes.
     bulge_share
-        Share of the light in the bulge, a de Vaucouleurs profile, in the reference band; the rest is an exponential disc.
+        Share of the light in the bulge, a de Vaucouleurs profile, in the reference band; the rest is
+        an exponential disc.
     bulge_colour
         How much redder the bulge is than the disc, as `redness`.
     radius
@@ -89,7 +88,12 @@ class Catalogue:
     @classmethod
     def joined(cls, parts: Sequence[Catalogue]) -> Catalogue:
         """Return several catalogues as one."""
-        return cls(**{item.name: np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)})
+        return cls(
+            **{
+                item.name: np.concatenate([getattr(part, item.name) for part in parts])
+                for item in fields(cls)
+            }
+        )
 
     def to_table(self, survey: Survey) -> QTable:
         """Return the catalogue as an astropy table with units."""
@@ -113,7 +117,10 @@ class Catalogue:
 
 
 def draw_catalogue(
-    background: Background, survey: Survey, extent: tuple[float, float, float, float], random: np.random.Generator
+    background: Background,
+    survey: Survey,
+    extent: tuple[float, float, float, float],
+    random: np.random.Generator,
 ) -> Catalogue:
     """Draw the galaxies and stars of a rectangle of sky.
 
@@ -134,7 +141,9 @@ def draw_catalogue(
     """
     x0, y0, width, height = extent
     area = width * height * (survey.pixel_scale / 60) ** 2
-    galaxies = population.draw_magnitudes("galaxies", background.magnitude, area * background.galaxies, random)
+    galaxies = population.draw_magnitudes(
+        "galaxies", background.magnitude, area * background.galaxies, random
+    )
     stars = population.draw_magnitudes("stars", background.magnitude, area * background.stars, random)
     count, total = len(galaxies), len(galaxies) + len(stars)
     star = np.arange(total) >= count
@@ -198,7 +207,7 @@ def add_light(catalogue: Catalogue, survey: Survey, image: type_f4, *, largest: 
             rows = chosen[start : start + chunk]
             patches = _patches(catalogue[rows], survey, int(size), x[rows], y[rows])
             for patch, left, bottom in zip(patches, x[rows], y[rows], strict=True):
-                _add(patch, image, int(left), int(bottom))
+                add_patch(patch, image, int(left), int(bottom))
 
 
 def reach(catalogue: Catalogue, survey: Survey) -> type_f8:
@@ -229,7 +238,10 @@ def as_galaxy(catalogue: Catalogue, number: int, survey: Survey) -> Galaxy:
     kept = [i for i, share in enumerate((1 - one.bulge_share[0], one.bulge_share[0])) if share > 0]
     magnitudes = survey.zero_point - 2.5 * np.log10(fluxes[:, kept])
     return Galaxy(
-        tuple((disc, bulge)[i] for i in kept), magnitudes, (float(one.x[0]), float(one.y[0])), texture=_texture(one, 0)
+        tuple((disc, bulge)[i] for i in kept),
+        magnitudes,
+        (float(one.x[0]), float(one.y[0])),
+        texture=_texture(one, 0),
     )
 
 
@@ -237,7 +249,9 @@ def _fluxes(catalogue: Catalogue, survey: Survey) -> type_f8:
     """Return the flux (source, band, component) of disc (or point) and bulge."""
     total = 10 ** (0.4 * (survey.zero_point - catalogue.magnitudes))
     redder = population.colours(catalogue.bulge_colour, survey) - population.colours(0.0, survey)
-    ratio = np.where(catalogue.bulge_share < 1, catalogue.bulge_share / np.maximum(1 - catalogue.bulge_share, 1e-9), 0)
+    ratio = np.where(
+        catalogue.bulge_share < 1, catalogue.bulge_share / np.maximum(1 - catalogue.bulge_share, 1e-9), 0
+    )
     bulge = ratio[:, None] * 10 ** (-0.4 * redder)
     share = np.where(catalogue.bulge_share[:, None] == 1, 1.0, bulge / (1 + bulge))
     return np.stack([total * (1 - share), total * share], axis=-1)
@@ -259,7 +273,9 @@ def _texture(catalogue: Catalogue, number: int) -> Texture | None:
     if seed < 0:
         return None
     disc, bulge = _parts(catalogue, number)
-    return population.draw_texture_of(disc, bulge.half_light_radius, np.random.Generator(np.random.PCG64(seed)))
+    return population.draw_texture_of(
+        disc, bulge.half_light_radius, np.random.Generator(np.random.PCG64(seed))
+    )
 
 
 def _patches(
@@ -267,7 +283,7 @@ def _patches(
 ) -> type_f4:
     """Draw sources on patches (source, band, y, x) of one size; (x, y) are their first pixels."""
     boards = canvases(survey, size)
-    grid = boards[0].grids(boards[0].plan(()))[0]
+    grid = boards[0].grids((size,))[0]
     kx, ky = grid.kx / survey.pixel_scale, grid.ky / survey.pixel_scale
     fluxes = _fluxes(catalogue, survey).astype(np.float32)
     light = np.zeros((len(catalogue), len(boards), len(ky), len(kx)), np.float32)
@@ -278,13 +294,14 @@ def _patches(
             shapes = _squared_wave_numbers(catalogue[has], component, kx, ky)
             shapes = sersic.transform(index).at_squared(shapes)
             light[has] += shapes[:, None] * fluxes[has, :, component, None, None]
-    light = light * responses(boards, grid)
     along_y = np.exp(-1j * np.multiply.outer(catalogue.y - y, grid.ky)).astype(np.complex64)
     along_x = np.exp(-1j * np.multiply.outer(catalogue.x - x, grid.kx)).astype(np.complex64)
     phases = along_y[:, None, :, None], along_x[:, None, None, :]
-    patches = grid.invert(light, phases, slice(0, size))
+    patches = grid.invert(light * responses(boards, grid), phases, slice(0, size))
     for number in np.flatnonzero(catalogue.texture >= 0):
-        patches[number] += _patch_texture(catalogue, int(number), survey, size, (int(x[number]), int(y[number])))
+        patches[number] += _patch_texture(
+            catalogue, int(number), survey, size, (int(x[number]), int(y[number]))
+        )
     return patches
 
 
@@ -293,25 +310,22 @@ def _patch_texture(
 ) -> type_f4:
     galaxy = as_galaxy(catalogue, number, survey).moved(-first[0], -first[1])
     disc = galaxy.fluxes(np.full(len(survey.bands), survey.zero_point))[:, galaxy.reference]
-    light = draw_texture(galaxy, disc, wavelengths=survey.wavelengths, size=size, pixel_scale=survey.pixel_scale)
+    light = draw_texture(
+        galaxy, disc, wavelengths=survey.wavelengths, size=size, pixel_scale=survey.pixel_scale
+    )
     return blur(light, canvases(survey, size))
 
 
 def _squared_wave_numbers(catalogue: Catalogue, component: int, kx: type_f8, ky: type_f8) -> type_f4:
     """Return the squared elliptical wave numbers (source, ky, kx) of one component."""
-    forms = np.array([_parts(catalogue, number)[component].quadratic_form() for number in range(len(catalogue))])
+    forms = np.array(
+        [_parts(catalogue, number)[component].quadratic_form() for number in range(len(catalogue))]
+    )
     xx, xy, yy = (form[:, None].astype(np.float32) for form in forms.T)
     squared = (2 * xy * ky.astype(np.float32))[:, :, None] * kx.astype(np.float32)
     squared += (xx * (kx**2).astype(np.float32))[:, None, :]
     squared += (yy * (ky**2).astype(np.float32))[:, :, None]
     return np.asarray(squared, np.float32)
-
-
-def _add(patch: type_f4, image: type_f4, x: int, y: int) -> None:
-    """Add a patch to an image as far as it lies on it."""
-    size = patch.shape[-1]
-    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + size, image.shape[2]), min(y + size, image.shape[1])
-    image[:, y0:y1, x0:x1] += patch[:, y0 - y : y1 - y, x0 - x : x1 - x]
 
 
 def _psf_reach(psf: type_psf, contrast: type_f8) -> type_f8:
@@ -321,5 +335,7 @@ def _psf_reach(psf: type_psf, contrast: type_f8) -> type_f8:
         return np.sqrt(2 * variance * np.log(np.maximum(contrast / (2 * np.pi * variance), np.e)))
     if isinstance(psf, Moffat):
         peak = (psf.beta - 1) / (np.pi * psf.alpha**2)
-        return np.asarray(psf.alpha * np.sqrt(np.maximum(contrast * peak, 2) ** (1 / psf.beta) - 1), np.float64)
+        return np.asarray(
+            psf.alpha * np.sqrt(np.maximum(contrast * peak, 2) ** (1 / psf.beta) - 1), np.float64
+        )
     return np.full(contrast.shape, max(len(psf.pixels), len(psf.pixels[0])) / 2 * psf.pixel_scale)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from skyloom.frozen import Frozen
-from skyloom.sky.survey import Survey
+
+if TYPE_CHECKING:
+    from skyloom.sky.survey import Survey
 
 type_f4 = NDArray[np.float32]
 type_f8 = NDArray[np.float64]
@@ -72,7 +74,9 @@ class Trail(NamedTuple):
     phase: float = 0.0
 
 
-def random_trails(config: Trails, survey: Survey, size: int, random: np.random.Generator) -> tuple[Trail, ...]:
+def random_trails(
+    config: Trails, survey: Survey, size: int, random: np.random.Generator
+) -> tuple[Trail, ...]:
     """Draw the trails of one image."""
     if random.random() >= config.probability:
         return ()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skyloom.errors import InputError
 from skyloom.sky.sersic import check_index
-from skyloom.sky.stamps import Sersic
+
+if TYPE_CHECKING:
+    from skyloom.sky.stamps import Sersic
 
 type_f8 = NDArray[np.float64]
 
@@ -88,7 +90,7 @@ class Galaxy:
             check_index(part.n)
             if not (0 < part.axis_ratio <= 1 and part.half_light_radius > 0):
                 raise InputError(
-                    f"a component has half-light radius {part.half_light_radius} and axis ratio {part.axis_ratio}",
+                    f"a component has radius {part.half_light_radius} and axis ratio {part.axis_ratio}",
                     "Give a positive radius, and an axis ratio above 0 and up to 1",
                 )
         magnitudes.flags.writeable = False

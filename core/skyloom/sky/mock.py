@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +11,25 @@ from numpy.typing import NDArray
 from skyloom.errors import InputError, UnknownNameError, did_you_mean
 from skyloom.frozen import Frozen
 from skyloom.images import Images
-from skyloom.profile import Profile
 from skyloom.random import check_seed, generator
 from skyloom.sky import population
 from skyloom.sky.catalogue import add_light, draw_catalogue
 from skyloom.sky.contaminants import Amount, Share, Trails, draw_trail, hot_pixels, random_trails
 from skyloom.sky.drawing import draw_galaxy
-from skyloom.sky.galaxy import Galaxy
 from skyloom.sky.noise import expose, sky_plane
+from skyloom.sky.pairs import Pairs
 from skyloom.sky.population import Background, Count, Targets
 from skyloom.sky.psf import Positive
 from skyloom.sky.survey import DESI, SDSS, XDF, Survey
 from skyloom.sky.truth import Truth, measure
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from skyloom.sky.galaxy import Galaxy
+
 _MARGIN = 12
-_NOISE_FREE_TOLERANCE = 10.0
+_NOISE_FREE_TOLERANCE = 30.0
 _MASKED = 1.0
 _CHUNK = 8
 
@@ -95,17 +99,29 @@ class MockBatch:
         The images as observed; their mask is True on everything that is not the galaxy.
     truths
         One an image.
+    masks : bool array (image, y, x)
+        True where something else than the galaxy is bright.
     """
 
     images: Images
     truths: tuple[Truth, ...]
+    masks: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.truths)
 
-    def profiles(self, band: str) -> list[Profile]:
-        """Return the observed profile of each galaxy in a band."""
-        return [truth.profile(band) for truth in self.truths]
+    def pairs(self, survey: Survey | None = None) -> Pairs:
+        """Return the images with the observed profile of every galaxy in every band.
+
+        Parameters
+        ----------
+        survey
+            Where it is given, profiles end where its noise hides them.
+        """
+        profiles = tuple(
+            tuple(truth.profile(band, survey=survey) for band in truth.bands) for truth in self.truths
+        )
+        return Pairs(self.images, profiles)
 
 
 class MockSky:
@@ -123,7 +139,7 @@ class MockSky:
     >>> batch = MockSky("desi", seed=1).batch(range(4))
     >>> batch.images.shape
     (4, 3, 256, 256)
-    >>> batch.truths[0].profile("r").axis[:3]
+    >>> batch.truths[0].profile("r").axis[:3].round(1)
     array([0. , 0.2, 0.4])
     """
 
@@ -193,7 +209,7 @@ class MockSky:
             unit=survey.unit,
             names=[_name(index) for index in indices],
         )
-        return MockBatch(replace(images, index=np.array(indices, np.int64)), tuple(truths))
+        return MockBatch(replace(images, index=np.array(indices, np.int64)), tuple(truths), masks)
 
     def batches(
         self, count: int, *, batch_size: int = 32, first: int = 0, processes: int = 1

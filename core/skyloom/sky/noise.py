@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from skyloom.sky.survey import Survey
+if TYPE_CHECKING:
+    from skyloom.sky.survey import Survey
 
 _EXACT_BELOW = 30.0
 
@@ -55,7 +58,9 @@ def expose(light: type_f4, survey: Survey, random: np.random.Generator) -> type_
         expected *= gain
         electrons = poisson(expected, random)
         if band.read_noise:
-            electrons += random.standard_normal(electrons.shape, dtype=np.float32) * np.float32(band.read_noise)
+            electrons += random.standard_normal(electrons.shape, dtype=np.float32) * np.float32(
+                band.read_noise
+            )
         electrons -= np.float32(sky) * gain
         electrons /= gain
         image[number] = electrons

@@ -7,7 +7,7 @@ images look like those of surveys is said to be so.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from skyloom.sky.contaminants import Amount, Share
 from skyloom.sky.galaxy import Galaxy, Texture
 from skyloom.sky.psf import Positive
 from skyloom.sky.stamps import Sersic
-from skyloom.sky.survey import Survey
+
+if TYPE_CHECKING:
+    from skyloom.sky.survey import Survey
 
 type_f8 = NDArray[np.float64]
 
@@ -97,11 +99,13 @@ def star_density(magnitude: type_f8) -> type_f8:
     return np.asarray(at_20 * 10 ** (_STAR_SLOPE * (np.asarray(magnitude) - 20)), np.float64)
 
 
-def draw_magnitudes(kind: str, limits: tuple[float, float], area: float, random: np.random.Generator) -> type_f8:
+def draw_magnitudes(
+    kind: str, limits: tuple[float, float], area: float, random: np.random.Generator
+) -> type_f8:
     """Draw the magnitudes of the ``"galaxies"`` or ``"stars"`` on an area in arcmin2, Poisson in number."""
     grid, cumulative = _cumulative(kind, limits)
     count = random.poisson(cumulative[-1] * area)
-    return np.interp(random.uniform(0, cumulative[-1], count), cumulative, grid)
+    return np.asarray(np.interp(random.uniform(0, cumulative[-1], count), cumulative, grid), np.float64)
 
 
 @lru_cache(maxsize=64)
@@ -153,9 +157,18 @@ def draw_target(targets: Targets, survey: Survey, size: int, random: np.random.G
     magnitude = random.uniform(brightest, faintest)
     share = (faintest - magnitude) / max(faintest - brightest, 1e-9)
     smallest, largest = np.log(targets.radius)
-    radius = float(np.exp(np.clip(random.normal(smallest + share * (largest - smallest), targets.scatter), smallest, largest)))
+    radius = float(
+        np.exp(
+            np.clip(
+                random.normal(smallest + share * (largest - smallest), targets.scatter), smallest, largest
+            )
+        )
+    )
     middle = (size - 1) / 2
-    centre = (middle + targets.offset * random.standard_normal(), middle + targets.offset * random.standard_normal())
+    centre = (
+        middle + targets.offset * random.standard_normal(),
+        middle + targets.offset * random.standard_normal(),
+    )
     angle = random.uniform(0, 180)
     if random.random() < targets.ellipticals:
         return _elliptical(magnitude, radius, angle, centre, survey, random)
@@ -170,20 +183,31 @@ def draw_target(targets: Targets, survey: Survey, size: int, random: np.random.G
         min(1.0, axis_ratio + random.uniform(0.3, 0.6) * (1 - axis_ratio)),
         angle,
     )
-    parts, shares, redness = [disc, bulge], [1 - bulge_share - bar_share, bulge_share], [
-        random.uniform(0.05, 0.75),
-        random.uniform(0.6, 1.1),
-    ]
+    parts, shares, redness = (
+        [disc, bulge],
+        [1 - bulge_share - bar_share, bulge_share],
+        [
+            random.uniform(0.05, 0.75),
+            random.uniform(0.6, 1.1),
+        ],
+    )
     if bar_share:
         parts.append(_bar(disc, random))
         shares.append(bar_share)
         redness.append(random.uniform(0.5, 0.9))
-    texture = draw_texture_of(disc, bulge.half_light_radius, random) if random.random() < targets.spirals else None
+    texture = (
+        draw_texture_of(disc, bulge.half_light_radius, random) if random.random() < targets.spirals else None
+    )
     return Galaxy(tuple(parts), _magnitudes(magnitude, shares, redness, survey), centre, texture=texture)
 
 
 def _elliptical(
-    magnitude: float, radius: float, angle: float, centre: tuple[float, float], survey: Survey, random: np.random.Generator
+    magnitude: float,
+    radius: float,
+    angle: float,
+    centre: tuple[float, float],
+    survey: Survey,
+    random: np.random.Generator,
 ) -> Galaxy:
     part = Sersic(round(random.uniform(2.5, 5.5), 2), radius, random.uniform(0.5, 1.0), angle)
     return Galaxy((part,), _magnitudes(magnitude, [1.0], [random.uniform(0.85, 1.1)], survey), centre)
@@ -198,7 +222,12 @@ def _bar(disc: Sersic, random: np.random.Generator) -> Sersic:
     """Draw a bar in the plane of the disc, and look at it as the disc is looked at."""
     length, thickness, turn = random.uniform(0.25, 0.5), random.uniform(0.2, 0.4), random.uniform(0, np.pi)
     turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    flattened = np.diag([1.0, disc.axis_ratio]) @ turned @ np.diag([length, length * thickness]) * disc.half_light_radius
+    flattened = (
+        np.diag([1.0, disc.axis_ratio])
+        @ turned
+        @ np.diag([length, length * thickness])
+        * disc.half_light_radius
+    )
     directions, radii, _ = np.linalg.svd(flattened)
     angle = disc.angle + np.degrees(np.arctan2(-directions[1, 0], directions[0, 0]))
     return Sersic(0.6, float(radii[0]), float(max(radii[1] / radii[0], 0.1)), float(angle % 180))

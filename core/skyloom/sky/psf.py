@@ -48,7 +48,7 @@ class Gaussian(Frozen):
         sigma = self.fwhm / _FWHM_OVER_SIGMA
         with np.errstate(under="ignore"):
             x, y = (np.exp(-0.5 * (sigma * k) ** 2) for k in (kx, ky))
-            return np.multiply.outer(y, x).astype(np.float32)
+            return np.asarray(np.multiply.outer(y, x), np.float32)
 
 
 class Moffat(Frozen):
@@ -139,10 +139,10 @@ class ImagePsf(Frozen):
         image /= image.sum()
         rows, columns = ((np.arange(size) - size // 2) * self.pixel_scale for size in image.shape)
         along_x = np.exp(-1j * np.multiply.outer(columns, kx)) * (np.abs(kx) <= np.pi / self.pixel_scale)
-        along_y = np.exp(-1j * np.multiply.outer(ky, rows)) * (
-            np.abs(ky) <= np.pi / self.pixel_scale
-        )[:, None]
-        return (along_y @ image @ along_x).astype(np.complex64)
+        along_y = (
+            np.exp(-1j * np.multiply.outer(ky, rows)) * (np.abs(ky) <= np.pi / self.pixel_scale)[:, None]
+        )
+        return np.asarray(along_y @ image @ along_x, np.complex64)
 
 
 type_psf = Gaussian | Moffat | ImagePsf

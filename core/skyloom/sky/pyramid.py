@@ -120,7 +120,12 @@ class Grid:
 
 
 def build(
-    finest: float, sizes: tuple[int, ...], centre: float, *, origin: float | None = None, oversampling: int = 1
+    finest: float,
+    sizes: tuple[int, ...],
+    centre: float,
+    *,
+    origin: float | None = None,
+    oversampling: int = 1,
 ) -> tuple[Grid, ...]:
     """Return grids of the given sizes, from the finest pitch in pixels on, centred on one position.
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from skyloom.files import complete
-from skyloom.images import Images
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skyloom.images import Images
 
 _SOFTENING = 8.0
 _GAP = 4
@@ -38,8 +43,7 @@ def colour(data: ArrayLike, scale: ArrayLike, *, stretch: float = 1.5) -> NDArra
     mean = chosen.mean(axis=0)
     bright = np.arcsinh(_SOFTENING * np.clip(mean, 0, None) * stretch / 30) / _SOFTENING * 2
     colours = np.clip(chosen * (bright / np.where(mean > 0, mean, 1)), 0, None) + 0.04
-    colours /= np.maximum(colours.max(axis=0), 1)
-    return np.asarray(np.moveaxis(colours * 255, 0, -1)[::-1], np.uint8)
+    return np.asarray(np.moveaxis(colours.clip(max=1) * 255, 0, -1)[::-1], np.uint8)
 
 
 def contact_sheet(

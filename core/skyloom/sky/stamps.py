@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
 from skyloom.sky import sersic
-from skyloom.sky.psf import type_psf
 from skyloom.sky.pyramid import RATIO, WIDTH, Grid, build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from skyloom.sky.psf import type_psf
 
 _ROOM = (1.25, 1.5, 2.0, 3.0)
 _COARSE_SIZES = (144, 216, 288)
 _MOST_LEVELS = 5
-_BLUR_REACH = 6
+_BLUR_REACH = 4
 _UNSEEN = 1e-8
 _UNSEEN_RELATIVE = 4e-3
 _RESPONSE_LEFT = 3e-4
@@ -185,8 +188,7 @@ def draw(
     weights = np.asarray(fluxes, np.float32)
     image = np.zeros((len(canvases), size, size), np.float32)
     for number, grid in enumerate(canvases[0].grids(sizes)):
-        light = _mix(components, weights, grid, scale)
-        light = light * responses(tuple(canvases), grid)
+        light = _mix(components, weights, grid, scale) * responses(tuple(canvases), grid)
         needed, onto = (slice(0, size), None) if number == 0 else _upsampling(grid, size)
         samples = grid.invert(light, grid.phases(where), needed)
         image += samples if onto is None else onto @ samples @ onto.T
@@ -199,8 +201,11 @@ def blur(light: type_f4, canvases: Sequence[Canvas]) -> type_f4:
     The light has to vary little within a pixel: it is not oversampled.
     """
     size = canvases[0].size
-    psf_reach = max(int(_BLUR_REACH * np.sqrt(canvas.psf.noise_area()) / canvas.pixel_scale) for canvas in canvases)
-    grid = _grids(size, 1, (2 * fft.next_fast_len((size + min(psf_reach, size)) // 2 + 1, real=True),))[0]
+    margin = max(
+        int(_BLUR_REACH * np.sqrt(canvas.psf.noise_area()) / canvas.pixel_scale) for canvas in canvases
+    )
+    padded = 2 * fft.next_fast_len((size + min(margin, size) + 1) // 2, real=True)
+    grid = _grids(size, 1, (padded,))[0]
     spectra = fft.rfft2(light, s=(grid.size, grid.size))
     spectra *= responses(tuple(canvases), grid)
     blurred = fft.irfft2(spectra, s=(grid.size, grid.size), overwrite_x=True)
@@ -219,7 +224,7 @@ def _mix(components: Sequence[Sersic | None], weights: type_f4, grid: Grid, pixe
 @lru_cache(maxsize=64)
 def responses(canvases: tuple[Canvas, ...], grid: Grid) -> type_f4 | type_c8:
     """Return the transforms (band, ky, kx) of PSF, pixel and window of one grid."""
-    return np.stack([canvas.response(grid) for canvas in canvases])
+    return cast("type_f4 | type_c8", np.stack([canvas.response(grid) for canvas in canvases]))
 
 
 @lru_cache(maxsize=64)

@@ -110,7 +110,7 @@ def survey(name: str) -> Survey:
 
 
 def _gain_for(depth: float, sky: float, fwhm: float, beta: float) -> float:
-    """Return the electrons a nanomaggie that reach a 5 sigma point-source depth under a sky, without read noise."""
+    """Return the electrons a nanomaggie that reach a 5 sigma depth for points under a sky."""
     flux = 10 ** (0.4 * (22.5 - depth))
     sky_flux = 10 ** (0.4 * (22.5 - sky))
     return 25 * sky_flux * Moffat(fwhm=fwhm, beta=beta).noise_area() / flux**2
@@ -134,8 +134,9 @@ SDSS = Survey(
 """The Sloan Digital Sky Survey (York et al. 2000): one 54 s drift scan of a 2.5 m telescope.
 
 Seeing: the median widths of DR8. Sky in r: the median of the image-quality page of DR9; g and i
-stand to it as dark skies do. Wavelengths: the constants of the SDSS archive. The gains are chosen so that
-the limiting magnitudes of point sources of the archive are met within 0.3 mag: g 23.3, r 23.1, i 22.3.
+stand to it as dark skies do. Wavelengths: the constants of the SDSS archive. The gains are chosen so
+that the depth for points is within 0.5 mag of the limiting magnitudes of the archive: g 23.3, r 23.1,
+i 22.3.
 """
 
 DESI = Survey(
@@ -150,8 +151,8 @@ DESI = Survey(
 )
 """The DESI Legacy Imaging Surveys as seen by DECam (Dey et al. 2019), coadded at 0.262 arcsec a pixel.
 
-Image quality: the medians of DECaLS. Depth: 5 sigma for point sources in the median of three
-passes, 0.5 to 0.7 mag deeper than what Dey et al. (2019) require of an extended galaxy (g 24.0, r 23.4, z 22.5).
+Image quality: the medians of DECaLS. Depth: 5 sigma for point sources in the median of three passes,
+0.6 to 0.7 mag deeper than what Dey et al. (2019) require for a galaxy (g 24.0, r 23.4, z 22.5).
 """
 
 XDF = Survey(
@@ -164,10 +165,11 @@ XDF = Survey(
         _deep_band("f775w", 769, 0.12, 2.5, 22.6, 30.3),
     ),
 )
-"""The Hubble eXtreme Deep Field (Illingworth et al. 2013), Advanced Camera for Surveys, 0.06 arcsec mosaics.
+"""The Hubble eXtreme Deep Field (Illingworth et al. 2013), its optical mosaics of 0.06 arcsec a pixel.
 
-Depth: Illingworth et al. (2013) reach AB 29.1 to 30.3, 5 sigma in an aperture 0.35 arcsec wide, the ACS
-bands used here at the deep end; it is asked here of a point source fitted with its PSF. The sky is that of a low zodiacal background.
+Depth: Illingworth et al. (2013) reach AB 29.1 to 30.3, 5 sigma in an aperture 0.35 arcsec wide, the
+bands of the Advanced Camera at the deep end; it is asked here of a point fitted with its PSF. The
+sky is that of a low zodiacal background.
 """
 
 SURVEYS: dict[str, Survey] = {survey.name: survey for survey in (SDSS, DESI, XDF)}

@@ -6,29 +6,36 @@ keep the azimuthal average of the galaxy, and with it the meaning of a profile.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
 from skyloom.sky import sersic
-from skyloom.sky.galaxy import Galaxy, Texture
-from skyloom.sky.stamps import Sersic
 
-_RINGS, _SECTORS = 96, 384
-_OUTER = 6.0
+if TYPE_CHECKING:
+    from skyloom.sky.galaxy import Galaxy, Texture
+    from skyloom.sky.stamps import Sersic
+
+_RINGS, _SECTORS = 64, 256
+OUTER = 4.0
+"""Half-light radii of the disc where the texture has faded away."""
 _REDDENING = -0.7
 """Slope of the optical depth of dust with wavelength (Charlot & Fall 2000)."""
 _V_BAND = 550.0
 _BLUE_ARMS = -1.0
 """Slope of the contrast of young stars with wavelength; they outshine the disc in the blue."""
-_CLUMP_SIZE = (1.1, 5.0)
+_CLUMP_SIZE = (0.9, 3.5)
 """Rings and sectors over which a clump is spread."""
 
 type_f4 = NDArray[np.float32]
 type_f8 = NDArray[np.float64]
 
 
-def draw_texture(galaxy: Galaxy, fluxes: type_f8, *, wavelengths: type_f8, size: int, pixel_scale: float) -> type_f4:
+def draw_texture(
+    galaxy: Galaxy, fluxes: type_f8, *, wavelengths: type_f8, size: int, pixel_scale: float
+) -> type_f4:
     """Draw what the texture of a galaxy adds to its smooth light, before any blur.
 
     Parameters
@@ -51,7 +58,7 @@ def draw_texture(galaxy: Galaxy, fluxes: type_f8, *, wavelengths: type_f8, size:
     """
     assert galaxy.texture is not None
     disc = galaxy.parts[galaxy.reference]
-    log_inner, log_outer = np.log(galaxy.texture.inner / 2), np.log(_OUTER * disc.half_light_radius)
+    log_inner, log_outer = np.log(galaxy.texture.inner / 2), np.log(OUTER * disc.half_light_radius)
     log_radius = np.linspace(min(log_inner, log_outer - 1), log_outer, _RINGS)
     factors = _polar_factors(galaxy.texture, disc, log_radius, wavelengths)
 
@@ -84,7 +91,8 @@ def _polar_factors(texture: Texture, disc: Sersic, log_radius: type_f8, waveleng
     """Return the factor (band, ring, sector) on the disc, with a mean of zero around each ring."""
     random = np.random.Generator(np.random.PCG64(texture.seed))
     phase = random.uniform(0, 2 * np.pi)
-    angle = np.arange(_SECTORS) * (2 * np.pi / _SECTORS)
+    angle = (np.arange(_SECTORS) * (2 * np.pi / _SECTORS)).astype(np.float32)
+    log_radius = log_radius.astype(np.float32)
     radius = np.exp(log_radius)[:, None]
     wound = angle - texture.winding * log_radius[:, None] / np.tan(np.radians(texture.pitch))
     spiral = texture.arms * wound + phase
@@ -96,27 +104,33 @@ def _polar_factors(texture: Texture, disc: Sersic, log_radius: type_f8, waveleng
     noise /= noise.std()
     clumps = np.exp(texture.clumps * noise - texture.clumps**2 / 2)
 
-    rise = 1 / (1 + (texture.inner / radius) ** 4)
-    fade = 1 / (1 + (radius / (2.2 * disc.half_light_radius)) ** 4)
-    slope = (np.asarray(wavelengths) / _V_BAND)[:, None, None]
+    rise = (1 / (1 + (texture.inner / radius) ** 4)).astype(np.float32)
+    fade = np.clip(1 - (radius / (OUTER * disc.half_light_radius)) ** 2, 0, None) ** 2
+    slope = (np.asarray(wavelengths, np.float32) / np.float32(_V_BAND))[:, None, None]
     light = 1 + rise * fade * (texture.strength * slope**_BLUE_ARMS * arms * clumps + (clumps - 1) * 0.25)
 
     lanes = np.exp(2 * texture.sharpness * (np.cos(spiral + texture.winding * 0.9) - 1))
     tilt = np.sqrt(1 - disc.axis_ratio**2)
     near_side = 0.5 * (1 + np.sin(angle) * (1 if texture.seed % 2 else -1)) * tilt
-    depth = texture.dust * rise * np.exp(-radius / (2 * disc.half_light_radius)) * (near_side + lanes * clumps)
+    depth = (
+        texture.dust
+        * rise
+        * fade
+        * np.exp(-radius / (2 * disc.half_light_radius))
+        * (near_side + lanes * clumps)
+    )
     light = np.clip(light, 0, None) * np.exp(-depth * slope**_REDDENING)
     light -= light.mean(axis=-1, keepdims=True)
-    return light.astype(np.float32)
+    return np.asarray(light, np.float32)
 
 
 def _look_up(factors: type_f4, ring: type_f4, sector: type_f4) -> type_f4:
     """Interpolate factors (band, ring, sector) linearly; nothing lies inside or outside the rings."""
     inside = (ring >= 0) & (ring < _RINGS - 1)
     np.clip(ring, 0, _RINGS - 1.001, out=ring)
-    lower = ring.astype(np.intp)
-    up = ring - lower
-    up *= inside
+    floor = np.floor(ring)
+    lower = floor.astype(np.intp)
+    up = (ring - floor) * inside
     floor = np.floor(sector)
     along = sector - floor
     start = floor.astype(np.intp) % _SECTORS

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,17 @@ from scipy import special
 
 from skyloom.profile import Profile
 from skyloom.sky import sersic
-from skyloom.sky.galaxy import Galaxy
-from skyloom.sky.pyramid import Grid
+from skyloom.sky.cut import profile_noise, signal_to_noise_cut
 from skyloom.sky.drawing import canvases
-from skyloom.sky.stamps import Canvas, Sersic
-from skyloom.sky.survey import Survey
 
-_ANGLES = 64
-_ZOOM = 32
+if TYPE_CHECKING:
+    from skyloom.sky.galaxy import Galaxy
+    from skyloom.sky.pyramid import Grid
+    from skyloom.sky.stamps import Canvas, Sersic
+    from skyloom.sky.survey import Survey
+
+_ANGLES = 24
+_ZOOM, _ZOOMS = 48, 3
 _FAINTEST = 1e-12
 
 type_f4 = NDArray[np.float32]
@@ -75,21 +79,40 @@ class Truth:
     mask: NDArray[np.bool_] | None = None
     name: str = ""
 
-    def profile(self, band: str) -> Profile:
-        """Return the observed profile of a band, with the other profiles as further columns."""
+    def profile(self, band: str, *, survey: Survey | None = None) -> Profile:
+        """Return the observed profile of a band, with the other profiles as further columns.
+
+        Parameters
+        ----------
+        band
+            Its name.
+        survey
+            Where it is given, the profile carries the noise it would be measured with and ends where
+            it is lost in it, see `signal_to_noise_cut`.
+        """
         number = self.bands.index(band)
+        kept, error, stopped = len(self.radius), None, "edge"
+        if survey is not None:
+            flux = 10 ** (0.4 * (survey.zero_point - self.observed[number]))
+            noise = profile_noise(
+                self.radius, survey.noise()[number], survey.pixel_scale, axis_ratio=self.axis_ratio
+            )
+            kept = signal_to_noise_cut(flux, noise=noise)
+            error = (2.5 / np.log(10) * noise / flux)[:kept]
+            stopped = "noise" if kept < len(self.radius) else "edge"
         return Profile(
-            axis=self.radius,
-            values=self.observed[number],
+            axis=self.radius[:kept],
+            values=self.observed[number, :kept],
+            uncertainty=error,
             columns={
-                "intrinsic": self.intrinsic[number],
-                "ellipticity": self.ellipticity[number],
-                "position_angle": self.position_angle[number],
-                "growth": self.growth[number],
+                "intrinsic": self.intrinsic[number, :kept],
+                "ellipticity": self.ellipticity[number, :kept],
+                "position_angle": self.position_angle[number, :kept],
+                "growth": self.growth[number, :kept],
             },
             name=self.name,
             band=band,
-            stopped="edge",
+            stopped=stopped,
         )
 
 
@@ -149,7 +172,9 @@ def intrinsic_line(galaxy: Galaxy, fluxes: type_f8, radius: type_f8) -> type_f8:
     """Return the intensity (band, step) along the major axis before any blur, in flux / arcsec2."""
     (ax, ay), _ = galaxy.parts[galaxy.reference].axes()
     lines = [
-        sersic.intensity(part.elliptical_radius(radius * ax, radius * ay), part.n, part.half_light_radius, part.axis_ratio)
+        sersic.intensity(
+            part.elliptical_radius(radius * ax, radius * ay), part.n, part.half_light_radius, part.axis_ratio
+        )
         for part in galaxy.parts
     ]
     return np.asarray(fluxes @ np.stack(lines), np.float64)
@@ -178,7 +203,9 @@ def observed_lines(
         from it, the mean of both sides of the centre.
     """
     scale = canvases[0].pixel_scale
-    turned = [part._replace(angle=part.angle - angle - 90) for part in parts]  # the first line becomes the +x axis
+    turned = [
+        part._replace(angle=part.angle - angle - 90) for part in parts
+    ]  # the first line becomes the +x axis
     lines = np.zeros((len(canvases), 4, len(radius)))
     for grid in canvases[0].grids(canvases[0].plan(parts)):
         kx, ky = grid.kx / scale, grid.ky / scale
@@ -206,16 +233,15 @@ def growth_curve(galaxy: Galaxy, fluxes: type_f8, radius: type_f8) -> type_f8:
 def half_light_radius(galaxy: Galaxy, fluxes: type_f8) -> type_f8:
     """Return the semi-major axis (band,) in arcsec of the galaxy's ellipse that holds half of its light."""
     radii = [part.half_light_radius for part in galaxy.parts]
-    found = []
-    for flux in fluxes:
-        low, high = 0.02 * min(radii), 4 * max(radii) / galaxy.axis_ratio
-        for _ in range(3):
-            at = np.geomspace(low, high, _ZOOM)
-            within = growth_curve(galaxy, flux[None], at)[0] / flux.sum()
-            number = int(np.clip(np.searchsorted(within, 0.5), 1, _ZOOM - 1))
-            low, high = at[number - 1], at[number]
-        found.append(np.interp(0.5, within[number - 1 : number + 1], at[number - 1 : number + 1]))
-    return np.array(found)
+    low, high = 0.02 * min(radii), 4 * max(radii) / galaxy.axis_ratio
+    halves = np.full(len(fluxes), 0.5)
+    for _ in range(_ZOOMS):
+        at = np.geomspace(low, high, _ZOOM)
+        within = growth_curve(galaxy, fluxes, at) / fluxes.sum(axis=1, keepdims=True)
+        after = np.array([np.searchsorted(share, 0.5) for share in within]).clip(1, _ZOOM - 1)
+        low, high = at[after.min() - 1], at[after.max()]
+        halves = np.array([np.interp(0.5, share, at) for share in within])
+    return halves
 
 
 def _share_within(part: Sersic, reference: Sersic, radius: type_f8) -> type_f8:
@@ -226,11 +252,12 @@ def _share_within(part: Sersic, reference: Sersic, radius: type_f8) -> type_f8:
     turns = (np.arange(_ANGLES) + 0.5) * (np.pi / _ANGLES)
     along, across = np.cos(turns), np.sin(turns) * reference.axis_ratio
     reach = part.elliptical_radius(along * ax + across * bx, along * ay + across * by)
-    # the sectors of the aperture as the component sees them: equal areas, since both are linear maps of a disc
+    # equal sectors of the aperture, as wide as they look to the component
     weight = reference.axis_ratio / part.axis_ratio / reach**2
     within = special.gammainc(
         2 * part.n,
-        float(sersic.b_of(part.n)) * np.multiply.outer(radius, reach / part.half_light_radius) ** (1 / part.n),
+        float(sersic.b_of(part.n))
+        * np.multiply.outer(radius, reach / part.half_light_radius) ** (1 / part.n),
     )
     return np.asarray(within @ weight / _ANGLES, np.float64)
 
@@ -271,9 +298,9 @@ def _projections(light: type_f4) -> tuple[type_f8, ...]:
     flat = light.ravel()
     return (
         light.sum(axis=0, dtype=np.float64),
-        np.bincount(diagonal.ravel(), flat, count),
+        np.asarray(np.bincount(diagonal.ravel(), flat, count), np.float64),
         light.sum(axis=1, dtype=np.float64),
-        np.bincount(other.ravel(), flat, count),
+        np.asarray(np.bincount(other.ravel(), flat, count), np.float64),
     )
 
 
@@ -285,7 +312,9 @@ def _cosines(grid: Grid, pixel_scale: float, radius: bytes) -> tuple[type_f8, ..
     unit = 2 * np.pi / (grid.size * grid.pitch)
     count = len(grid.ky) + len(grid.kx)
     diagonal = (np.arange(count) - len(grid.ky) // 2) * unit / np.sqrt(2)
-    return tuple(np.cos(np.multiply.outer(k, distance)) / area for k in (grid.kx, diagonal, grid.ky, diagonal))
+    return tuple(
+        np.cos(np.multiply.outer(k, distance)) / area for k in (grid.kx, diagonal, grid.ky, diagonal)
+    )
 
 
 @lru_cache(maxsize=64)
