@@ -24,6 +24,7 @@ WIDTH = 1.6
 
 _HALF_TAPS = 16
 _KAISER = 14.0
+_THREADLESS = 200_000
 
 type_f4 = NDArray[np.float32]
 type_f8 = NDArray[np.float64]
@@ -157,6 +158,24 @@ def build(
             )
         )
     return tuple(grids)
+
+
+def resample(samples: type_f4, weights: type_f4) -> type_f4:
+    """Return weights (position, sample) applied to both axes of samples (..., sample, sample)."""
+    return _product(weights, np.swapaxes(_product(weights, np.swapaxes(samples, -1, -2)), -1, -2))
+
+
+def _product(weights: type_f4, samples: type_f4) -> type_f4:
+    """Multiply matrices in blocks too small for the linear algebra library to start threads for.
+
+    Threads gain nothing on matrices of this size, and stall where the other cores are busy.
+    """
+    rows, inner = weights.shape
+    limit = _THREADLESS // (inner * samples.shape[-1])
+    block = next((size for size in (32, 16, 8, 4, 2) if size <= limit and rows % size == 0), 1)
+    blocks = weights.reshape(rows // block, block, inner)
+    product = blocks @ samples[..., None, :, :]
+    return np.asarray(product.reshape(*samples.shape[:-2], rows, samples.shape[-1]), np.float32)
 
 
 def _smooth(squared_wave_number: type_f8, pitch: float) -> type_f8:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from skyloom.sky import sersic
-from skyloom.sky.pyramid import RATIO, WIDTH, Grid, build
+from skyloom.sky.pyramid import RATIO, WIDTH, Grid, build, resample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -191,7 +191,7 @@ def draw(
         light = _mix(components, weights, grid, scale) * responses(tuple(canvases), grid)
         needed, onto = (slice(0, size), None) if number == 0 else _upsampling(grid, size)
         samples = grid.invert(light, grid.phases(where), needed)
-        image += samples if onto is None else onto @ samples @ onto.T
+        image += samples if onto is None else resample(samples, onto)
     return image
 
 

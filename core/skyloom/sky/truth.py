@@ -220,7 +220,7 @@ def observed_lines(
             if not canvas.psf.has_pixel:
                 light *= pixel
             for line, (sums, waves) in enumerate(zip(_projections(light), cosines, strict=True)):
-                lines[band, line] += sums @ waves
+                lines[band, line] += np.einsum("k,kr->r", sums, waves)
     return lines
 
 
