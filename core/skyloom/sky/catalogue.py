@@ -12,7 +12,7 @@ from skyloom.sky import population, sersic
 from skyloom.sky.drawing import SIZES, add_patch, canvases
 from skyloom.sky.galaxy import Galaxy, Texture
 from skyloom.sky.psf import Gaussian, Moffat, type_psf
-from skyloom.sky.stamps import Sersic, blur, responses
+from skyloom.sky.stamps import Sersic, blur, grids, responses
 from skyloom.sky.texture import draw_texture
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def _patches(
 ) -> type_f4:
     """Draw sources on patches (source, band, y, x) of one size; (x, y) are their first pixels."""
     boards = canvases(survey, size)
-    grid = boards[0].grids((size,))[0]
+    grid = grids(boards, (size,))[0]
     kx, ky = grid.kx / survey.pixel_scale, grid.ky / survey.pixel_scale
     fluxes = _fluxes(catalogue, survey).astype(np.float32)
     light = np.zeros((len(catalogue), len(boards), len(ky), len(kx)), np.float32)

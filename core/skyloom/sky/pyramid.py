@@ -25,6 +25,8 @@ WIDTH = 1.6
 _HALF_TAPS = 16
 _KAISER = 14.0
 _THREADLESS = 200_000
+GENTLE = 0.8
+"""Share of the largest wave number from which on waves are faded out."""
 
 type_f4 = NDArray[np.float32]
 type_f8 = NDArray[np.float64]
@@ -71,7 +73,10 @@ class Grid:
         """The weight (ky, kx) of each wave, divided by the area of a sample."""
         squared = np.add.outer(self.ky**2, self.kx**2)
         with np.errstate(under="ignore"):
-            weight = np.ones_like(squared) if self.high is None else _smooth(squared, self.high)
+            if self.high is None:
+                weight = np.multiply.outer(_end(self.ky), _end(self.kx))
+            else:
+                weight = _smooth(squared, self.high)
             if self.low is not None:
                 weight -= _smooth(squared, self.low)
             return (weight / self.pitch**2).astype(np.float32)
@@ -180,6 +185,12 @@ def _product(weights: type_f4, samples: type_f4) -> type_f4:
 
 def _smooth(squared_wave_number: type_f8, pitch: float) -> type_f8:
     return np.asarray(np.exp(-0.5 * (WIDTH * pitch) ** 2 * squared_wave_number), np.float64)
+
+
+def _end(wave_numbers: type_f8) -> type_f8:
+    """Return weights that let waves end gently: a sharp end rings along the rows and columns of an image."""
+    share = np.abs(wave_numbers) / np.abs(wave_numbers).max()
+    return np.asarray(np.cos(np.pi / 2 * np.clip((share - GENTLE) / (1 - GENTLE), 0, 1)) ** 2, np.float64)
 
 
 def _fold(spectrum: type_c8, size: int) -> type_c8:

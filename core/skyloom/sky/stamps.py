@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from skyloom.sky import sersic
-from skyloom.sky.pyramid import RATIO, WIDTH, Grid, build, resample
+from skyloom.sky.pyramid import GENTLE, RATIO, WIDTH, Grid, build, resample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,8 @@ _MOST_LEVELS = 5
 _BLUR_REACH = 4
 _UNSEEN = 1e-8
 _UNSEEN_RELATIVE = 4e-3
-_RESPONSE_LEFT = 3e-4
+_RESPONSE_LEFT = 1e-4
+_RESPONSE_FADED = 1e-3
 _MOST_OVERSAMPLING = 4
 
 type_f4 = NDArray[np.float32]
@@ -104,10 +105,6 @@ class Canvas:
     psf: type_psf
     tolerance: float = 1.0
 
-    def grids(self, sizes: tuple[int, ...]) -> tuple[Grid, ...]:
-        """Return the pyramid of this canvas with grids of the given sizes."""
-        return _grids(self.size, _oversampling(self.psf, self.pixel_scale), sizes)
-
     def response(self, grid: Grid) -> type_f4 | type_c8:
         """Return the transform (ky, kx) of PSF, pixel and window of one grid."""
         return _response(self.psf, self.pixel_scale, grid)
@@ -145,10 +142,19 @@ class Canvas:
         n, radius, axis_ratio = part.n, part.half_light_radius, part.axis_ratio
         at = np.array([away, reach / axis_ratio])
         copy, faintest = sersic.intensity(at, n, radius, axis_ratio)
-        if smoothed is not None:
+        if smoothed is None:
+            outside = 1 - float(sersic.enclosed(np.array([away / axis_ratio]), n, radius)[0])
+            copy = max(4 * copy, outside / (away + reach) ** 2)  # the nearest copies, and all the others
+        else:
             slope = float(sersic.b_of(n)) * (away / radius) ** (1 / n) / n
             copy *= min(1.0, slope * (slope + axis_ratio**-2) * (smoothed / away) ** 2 / 2)
         return bool(copy < self.tolerance * max(_UNSEEN, _UNSEEN_RELATIVE * faintest))
+
+
+def grids(canvases: Sequence[Canvas], sizes: tuple[int, ...]) -> tuple[Grid, ...]:
+    """Return a pyramid of grids of the given sizes that holds the sharpest of the bands."""
+    finest = max(_oversampling(canvas.psf, canvas.pixel_scale) for canvas in canvases)
+    return _grids(canvases[0].size, finest, sizes)
 
 
 def draw(
@@ -187,7 +193,7 @@ def draw(
         sizes = canvases[0].plan(components)
     weights = np.asarray(fluxes, np.float32)
     image = np.zeros((len(canvases), size, size), np.float32)
-    for number, grid in enumerate(canvases[0].grids(sizes)):
+    for number, grid in enumerate(grids(canvases, sizes)):
         light = _mix(components, weights, grid, scale) * responses(tuple(canvases), grid)
         needed, onto = (slice(0, size), None) if number == 0 else _upsampling(grid, size)
         samples = grid.invert(light, grid.phases(where), needed)
@@ -238,13 +244,19 @@ def _grids(size: int, oversampling: int, sizes: tuple[int, ...]) -> tuple[Grid, 
     return build(1.0, sizes, (size - 1) / 2, origin=0.0, oversampling=oversampling)
 
 
+def _response_at(psf: type_psf, pixel_scale: float, share: float) -> float:
+    """Return what is left at a multiple of the Nyquist wave number along an axis."""
+    k = np.array([0.0, share * np.pi / pixel_scale])
+    pixel = 1.0 if psf.has_pixel else abs(float(np.sinc(share / 2)))
+    return float(np.abs(psf.transform(k, k[:1])[0, 1])) * pixel
+
+
 @lru_cache(maxsize=64)
 def _oversampling(psf: type_psf, pixel_scale: float) -> int:
     """Return how far beyond the Nyquist wave number the blur leaves waves that matter."""
     for factor in range(1, _MOST_OVERSAMPLING):
-        k = np.array([0.0, factor * np.pi / pixel_scale])
-        left = np.abs(psf.transform(k, k[:1])[0, 1]) * abs(np.sinc(factor / 2 if not psf.has_pixel else 0))
-        if left < _RESPONSE_LEFT:
+        share, left = (1.0, _RESPONSE_LEFT) if factor == 1 else (factor * GENTLE, _RESPONSE_FADED)
+        if _response_at(psf, pixel_scale, share) < left:
             return factor
     return _MOST_OVERSAMPLING
 

@@ -19,6 +19,7 @@ from skyloom.profile import Profile
 from skyloom.sky import sersic
 from skyloom.sky.cut import profile_noise, signal_to_noise_cut
 from skyloom.sky.drawing import canvases
+from skyloom.sky.stamps import grids
 
 if TYPE_CHECKING:
     from skyloom.sky.galaxy import Galaxy
@@ -207,7 +208,7 @@ def observed_lines(
         part._replace(angle=part.angle - angle - 90) for part in parts
     ]  # the first line becomes the +x axis
     lines = np.zeros((len(canvases), 4, len(radius)))
-    for grid in canvases[0].grids(canvases[0].plan(parts)):
+    for grid in grids(canvases, canvases[0].plan(parts)):
         kx, ky = grid.kx / scale, grid.ky / scale
         shapes = [part.transform(kx, ky) for part in turned]
         pixel = _turned_pixel(grid, angle + 90)

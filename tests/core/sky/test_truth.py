@@ -90,7 +90,9 @@ def test_a_single_component_has_its_closed_forms(n: float) -> None:
     np.testing.assert_allclose(truth.growth[0, 1:], 15.0 - 2.5 * np.log10(share), atol=1e-6)
     flux = 10 ** (0.4 * (22.5 - 15.0))
     expected = 22.5 - 2.5 * np.log10(flux * sersic.intensity(truth.radius, n, 3.0, 0.6))
-    np.testing.assert_allclose(truth.intrinsic[0], expected, atol=1e-6)
+    seen = expected < 45
+    np.testing.assert_allclose(truth.intrinsic[0, seen], expected[seen], atol=1e-6)
+    assert seen.sum() > 50
 
 
 def test_growth_within_ellipses_of_another_shape_is_the_sum_of_the_pixels_inside() -> None:
