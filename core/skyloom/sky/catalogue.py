@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 DISC_INDEX, BULGE_INDEX = 1.0, 4.0
 _BULGE_RADIUS = 0.3
 _FAINTEST = 0.1
+_TOLERANCE = 30.0
 _PSF_MARGIN = 2.0
 _CHUNK_VALUES = 200_000
 _TEXTURED_PIXELS = 7.0
@@ -282,7 +283,7 @@ def _patches(
     catalogue: Catalogue, survey: Survey, size: int, x: NDArray[np.intp], y: NDArray[np.intp]
 ) -> type_f4:
     """Draw sources on patches (source, band, y, x) of one size; (x, y) are their first pixels."""
-    boards = canvases(survey, size)
+    boards = canvases(survey, size, tolerance=_TOLERANCE)
     grid = grids(boards, (size,))[0]
     kx, ky = grid.kx / survey.pixel_scale, grid.ky / survey.pixel_scale
     fluxes = _fluxes(catalogue, survey).astype(np.float32)

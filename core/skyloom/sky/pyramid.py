@@ -24,7 +24,7 @@ WIDTH = 1.6
 
 _HALF_TAPS = 16
 _KAISER = 14.0
-_THREADLESS = 200_000
+_BLOCK = 16
 GENTLE = 0.8
 """Share of the largest wave number from which on waves are faded out."""
 
@@ -166,21 +166,25 @@ def build(
 
 
 def resample(samples: type_f4, weights: type_f4) -> type_f4:
-    """Return weights (position, sample) applied to both axes of samples (..., sample, sample)."""
-    return _product(weights, np.swapaxes(_product(weights, np.swapaxes(samples, -1, -2)), -1, -2))
+    """Return weights (position, sample) applied to both axes of samples (..., sample, sample).
 
-
-def _product(weights: type_f4, samples: type_f4) -> type_f4:
-    """Multiply matrices in blocks too small for the linear algebra library to start threads for.
-
-    Threads gain nothing on matrices of this size, and stall where the other cores are busy.
+    The product is made in blocks of positions: each needs but a few samples, and is too small for
+    the linear algebra library to start threads, which would stall where the other cores are busy.
     """
-    rows, inner = weights.shape
-    limit = _THREADLESS // (inner * samples.shape[-1])
-    block = next((size for size in (32, 16, 8, 4, 2) if size <= limit and rows % size == 0), 1)
-    blocks = weights.reshape(rows // block, block, inner)
-    product = blocks @ samples[..., None, :, :]
-    return np.asarray(product.reshape(*samples.shape[:-2], rows, samples.shape[-1]), np.float32)
+    count = len(weights)
+    blocks = []
+    for start in range(0, count, _BLOCK):
+        needed = np.flatnonzero(weights[start : start + _BLOCK].any(axis=0))
+        low, high = int(needed[0]), int(needed[-1]) + 1
+        blocks.append((slice(start, start + _BLOCK), slice(low, high), weights[start : start + _BLOCK, low:high]))
+    lead, width = samples.shape[:-2], samples.shape[-1]
+    rows = np.empty((*lead, count, width), np.float32)
+    for positions, needed_samples, block in blocks:
+        np.matmul(block, samples[..., needed_samples, :], out=rows[..., positions, :])
+    resampled = np.empty((*lead, count, count), np.float32)
+    for positions, needed_samples, block in blocks:
+        resampled[..., positions] = rows[..., needed_samples] @ block.T
+    return resampled
 
 
 def _smooth(squared_wave_number: type_f8, pitch: float) -> type_f8:

@@ -26,6 +26,7 @@ _UNSEEN = 1e-8
 _UNSEEN_RELATIVE = 4e-3
 _RESPONSE_LEFT = 1e-4
 _RESPONSE_FADED = 1e-3
+_RESPONSE_MOST = 5e-3
 _MOST_OVERSAMPLING = 4
 
 type_f4 = NDArray[np.float32]
@@ -97,7 +98,7 @@ class Canvas:
     psf
         What a point looks like.
     tolerance
-        How many times the light folded back may exceed what accurate work asks for, see `plan`.
+        How many times what is left out may exceed what accurate work asks for, see `plan`.
     """
 
     size: int
@@ -153,7 +154,7 @@ class Canvas:
 
 def grids(canvases: Sequence[Canvas], sizes: tuple[int, ...]) -> tuple[Grid, ...]:
     """Return a pyramid of grids of the given sizes that holds the sharpest of the bands."""
-    finest = max(_oversampling(canvas.psf, canvas.pixel_scale) for canvas in canvases)
+    finest = max(_oversampling(canvas.psf, canvas.pixel_scale, canvas.tolerance) for canvas in canvases)
     return _grids(canvases[0].size, finest, sizes)
 
 
@@ -252,10 +253,11 @@ def _response_at(psf: type_psf, pixel_scale: float, share: float) -> float:
 
 
 @lru_cache(maxsize=64)
-def _oversampling(psf: type_psf, pixel_scale: float) -> int:
+def _oversampling(psf: type_psf, pixel_scale: float, tolerance: float) -> int:
     """Return how far beyond the Nyquist wave number the blur leaves waves that matter."""
     for factor in range(1, _MOST_OVERSAMPLING):
         share, left = (1.0, _RESPONSE_LEFT) if factor == 1 else (factor * GENTLE, _RESPONSE_FADED)
+        left = min(left * tolerance, _RESPONSE_MOST)
         if _response_at(psf, pixel_scale, share) < left:
             return factor
     return _MOST_OVERSAMPLING
