@@ -176,7 +176,9 @@ def resample(samples: type_f4, weights: type_f4) -> type_f4:
     for start in range(0, count, _BLOCK):
         needed = np.flatnonzero(weights[start : start + _BLOCK].any(axis=0))
         low, high = int(needed[0]), int(needed[-1]) + 1
-        blocks.append((slice(start, start + _BLOCK), slice(low, high), weights[start : start + _BLOCK, low:high]))
+        blocks.append(
+            (slice(start, start + _BLOCK), slice(low, high), weights[start : start + _BLOCK, low:high])
+        )
     lead, width = samples.shape[:-2], samples.shape[-1]
     rows = np.empty((*lead, count, width), np.float32)
     for positions, needed_samples, block in blocks:

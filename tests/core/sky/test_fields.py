@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skyloom.random import generator
 from skyloom.sky.catalogue import add_light, as_galaxy, draw_catalogue
 from skyloom.sky.drawing import draw_galaxy
 from skyloom.sky.fields import FIELDS, MockField
-from skyloom.random import generator
 from skyloom.sky.population import Background
 from skyloom.sky.survey import DESI
 
-FIELD = MockField(FIELDS["desi"].model_copy(update={"tile": 64, "background": Background(magnitude=(18.5, 24), galaxies=30, stars=40)}))
+FIELD = MockField(
+    FIELDS["desi"].model_copy(
+        update={"tile": 64, "background": Background(magnitude=(18.5, 24), galaxies=30, stars=40)}
+    )
+)
 
 
 def test_tiles_join_without_a_seam() -> None:
@@ -54,7 +58,9 @@ def test_the_catalogue_is_where_the_light_is() -> None:
 
 
 def test_the_light_of_a_source_adds_up_to_its_magnitude() -> None:
-    catalogue = draw_catalogue(Background(magnitude=(19, 21), galaxies=4, stars=3), DESI, (0, 0, 300, 300), generator(1))
+    catalogue = draw_catalogue(
+        Background(magnitude=(19, 21), galaxies=4, stars=3), DESI, (0, 0, 300, 300), generator(1)
+    )
     for number in (0, 3, len(catalogue) - 1):
         one = catalogue[np.array([number])].moved(150 - catalogue.x[number], 150 - catalogue.y[number])
         image = np.zeros((3, 301, 301), np.float32)
@@ -64,7 +70,9 @@ def test_the_light_of_a_source_adds_up_to_its_magnitude() -> None:
 
 
 def test_a_catalogue_galaxy_is_the_galaxy_that_truth_is_measured_of() -> None:
-    catalogue = draw_catalogue(Background(magnitude=(18, 20), stars=0, galaxies=4), DESI, (0, 0, 400, 400), generator(5))
+    catalogue = draw_catalogue(
+        Background(magnitude=(18, 20), stars=0, galaxies=4), DESI, (0, 0, 400, 400), generator(5)
+    )
     number = int(np.argmax(catalogue.bulge_share * (catalogue.bulge_share < 1)))
     galaxy = as_galaxy(catalogue, number, DESI)
     np.testing.assert_allclose(galaxy.total_magnitudes, catalogue.magnitudes[number], atol=1e-9)
@@ -82,4 +90,4 @@ def test_density_follows_the_counts() -> None:
     counts = [len(draw_catalogue(background, DESI, (0, 0, 1000, 1000), generator(7, i))) for i in range(20)]
     grid = np.linspace(20, 24, 500)
     expected = np.trapezoid(galaxy_density(grid), grid) * (1000 * 0.262 / 60) ** 2
-    assert np.mean(counts) == pytest.approx(expected, abs=5 * np.sqrt(expected / 20))
+    assert np.mean(counts) == pytest.approx(expected, abs=5 * float(np.sqrt(expected / 20)))

@@ -83,12 +83,17 @@ def test_a_table_without_brightness_says_what_is_missing(tmp_path: Path) -> None
         PairFolder(tmp_path, "r")
 
 
-def test_the_command_line_writes_galaxies_and_a_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_writes_galaxies_and_a_field(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from skyloom.cli.main import main
 
     config = tmp_path / "small.json"
     config.write_text(SMALL.model_dump_json())
-    assert main(["sky", "galaxies", str(tmp_path / "out"), "-n", "2", "--preset", str(config), "--seed", "3"]) == 0
+    assert (
+        main(["sky", "galaxies", str(tmp_path / "out"), "-n", "2", "--preset", str(config), "--seed", "3"])
+        == 0
+    )
     assert len(list((tmp_path / "out" / "images").iterdir())) == 2
     assert json.loads((tmp_path / "out" / "config.json").read_text())["size"] == 48
     assert len((tmp_path / "out" / "galaxies.csv").read_text().splitlines()) == 7
@@ -96,7 +101,18 @@ def test_the_command_line_writes_galaxies_and_a_field(tmp_path: Path, capsys: py
     tiles = tmp_path / "tiles.json"
     tiles.write_text(FIELDS["sdss"].model_copy(update={"tile": 64}).model_dump_json())
     path = tmp_path / "field.fits"
-    arguments = ["sky", "field", str(path), "--size", "70", "80", "--preset", str(tiles), "--sheet", str(tmp_path / "f.png")]
+    arguments = [
+        "sky",
+        "field",
+        str(path),
+        "--size",
+        "70",
+        "80",
+        "--preset",
+        str(tiles),
+        "--sheet",
+        str(tmp_path / "f.png"),
+    ]
     assert main(arguments) == 0
     from astropy.io import fits
 

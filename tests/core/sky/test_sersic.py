@@ -37,7 +37,9 @@ def test_the_intensity_integrates_to_the_enclosed_light(n: float) -> None:
 
 
 @given(st.floats(0.3, 8), st.floats(0.05, 0.95))
-def test_the_radius_that_encloses_a_share_is_the_inverse_of_the_enclosed_share(n: float, share: float) -> None:
+def test_the_radius_that_encloses_a_share_is_the_inverse_of_the_enclosed_share(
+    n: float, share: float
+) -> None:
     radius = sersic.radius_enclosing(share, n, 1.7)
     assert sersic.enclosed(np.array([radius]), n, 1.7)[0] == pytest.approx(share, abs=1e-9)
 
@@ -66,7 +68,10 @@ def test_the_exact_transform_is_the_hankel_integral(n: float) -> None:
 
     for k in (0.3, 1.1, 2.9):
         value, _ = integrate.quad(
-            lambda x, k=k: 2 * np.pi * x * float(sersic.intensity(np.array([x]), n, 1.0)[0]) * j0(k * x), 0, 60, limit=900
+            lambda x, k=k: 2 * np.pi * x * float(sersic.intensity(np.array([x]), n, 1.0)[0]) * j0(k * x),
+            0,
+            60,
+            limit=900,
         )
         assert sersic.exact_transform(n, np.array([k]))[0] == pytest.approx(value, abs=1e-6)
 

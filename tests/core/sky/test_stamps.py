@@ -17,12 +17,13 @@ type_f4 = NDArray[np.float32]
 
 def ours(part: Sersic, psf: Any, offset: tuple[float, float] = (0, 0), size: int = SIZE) -> type_f4:
     middle = (size - 1) / 2
-    return draw(
+    stamps: type_f4 = draw(
         [part],
         np.array([[FLUX]]),
         canvases=[Canvas(size, SCALE, psf)],
         centre=(middle + offset[0], middle + offset[1]),
-    )[0]
+    )
+    return np.asarray(stamps[0])
 
 
 def theirs(part: Sersic, psf: Moffat, offset: tuple[float, float], params: dict[str, Any]) -> type_f4:
@@ -38,7 +39,9 @@ def theirs(part: Sersic, psf: Moffat, offset: tuple[float, float], params: dict[
     return np.asarray(image.array)
 
 
-def random_galaxies(count: int, largest: float, seed: int) -> list[tuple[Sersic, Moffat, tuple[float, float]]]:
+def random_galaxies(
+    count: int, largest: float, seed: int
+) -> list[tuple[Sersic, Moffat, tuple[float, float]]]:
     random = np.random.default_rng(seed)
     psfs = [Moffat(fwhm=1.2, beta=3.5), Moffat(fwhm=0.9, beta=2.5), Moffat(fwhm=1.6, beta=4.765)]
     indices = [0.5, 1.0, 1.8, 3.0, 4.0, 5.0, 6.0]
@@ -115,13 +118,17 @@ def test_an_undersampled_point_has_all_its_light_in_the_right_pixels() -> None:
 def test_moving_by_whole_pixels_moves_the_stamp() -> None:
     part, psf = Sersic(2.0, 1.5, 0.5, 70.0), Moffat(fwhm=1.2)
     a, b = ours(part, psf, (0.3, -0.2)), ours(part, psf, (3.3, -5.2))
-    np.testing.assert_allclose(np.roll(a, (-5, 3), (0, 1))[20:-20, 20:-20], b[20:-20, 20:-20], atol=2e-6 * a.max())
+    np.testing.assert_allclose(
+        np.roll(a, (-5, 3), (0, 1))[20:-20, 20:-20], b[20:-20, 20:-20], atol=2e-6 * a.max()
+    )
 
 
 def test_the_angle_runs_from_north_through_east_when_north_is_up_and_east_left() -> None:
     stamp = ours(Sersic(1.0, 3.0, 0.2, 30.0), Moffat(fwhm=1.2))
     y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
-    covariance = np.array([[(stamp * x * x).sum(), (stamp * x * y).sum()], [(stamp * x * y).sum(), (stamp * y * y).sum()]])
+    covariance = np.array(
+        [[(stamp * x * x).sum(), (stamp * x * y).sum()], [(stamp * x * y).sum(), (stamp * y * y).sum()]]
+    )
     major = np.linalg.eigh(covariance)[1][:, 1]
     assert np.degrees(np.arctan2(-major[0], major[1])) % 180 == pytest.approx(30, abs=0.5)
 

@@ -61,7 +61,9 @@ def test_shapes_are_those_of_the_contours_of_the_image() -> None:
     for number in (6, 12, 24):
         level = polar(image, truth.radius[number : number + 1], 40.0, 0.1)[0]
         radius = np.arange(0, 24, 0.02)
-        found = [np.interp(-level, -polar(image, radius, 40.0 + turn, 0.1), radius) for turn in (0, 45, 90, 135)]
+        found = [
+            np.interp(-level, -polar(image, radius, 40.0 + turn, 0.1), radius) for turn in (0, 45, 90, 135)
+        ]
         inverse = 1 / np.array(found) ** 2
         a, b, c = (inverse[0] + inverse[2]) / 2, (inverse[0] - inverse[2]) / 2, (inverse[1] - inverse[3]) / 2
         shape = 1 - np.sqrt((a - np.hypot(b, c)) / (a + np.hypot(b, c)))
