@@ -83,7 +83,10 @@ def test_texture_moves_light_and_adds_none() -> None:
     galaxy = next(
         g
         for g in map(MockSky("desi", seed=1).galaxy, range(50))
-        if g.texture is not None and g.axis_ratio > 0.5 and g.texture.strength > 0.5
+        if g.texture is not None
+        and g.axis_ratio > 0.5
+        and g.texture.strength > 0.5
+        and g.parts[0].half_light_radius > 5
     )
     smooth = draw_galaxy(type(galaxy)(galaxy.parts, galaxy.magnitudes, galaxy.centre), DESI, 256)
     lumpy = draw_galaxy(galaxy, DESI, 256)
