@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-
-from skyloom.frozen import Frozen
 
 app = typer.Typer(
     help="Mock galaxies and fields whose truth is known.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
-Kind = TypeVar("Kind", bound=Frozen)
+if TYPE_CHECKING:
+    from skyloom.frozen import Frozen
+
+Kind = TypeVar("Kind", bound="Frozen")
 
 
 class Form(StrEnum):
