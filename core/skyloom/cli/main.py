@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli import bundles, images, listing, plugins, scaffold
+from skyloom.cli import bundles, images, listing, plugins, scaffold, sky
 from skyloom.cli.verbs import add_plugin_verbs
 from skyloom.errors import SkyloomError
 
@@ -32,7 +32,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "images": images.images,
     "new-plugin": scaffold.new_plugin,
 }
-GROUPS = {"plugins": plugins.app}
+GROUPS = {"plugins": plugins.app, "sky": sky.app}
 
 
 def build() -> typer.Typer:

@@ -1,0 +1,239 @@
+"""Images with the profiles that belong to them: simulated, or read from a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy import units
+from astropy.table import QTable, Table
+
+from skyloom.errors import ImageReadError, InputError, UnknownNameError, did_you_mean
+from skyloom.images import Images
+from skyloom.profile import Profile
+from skyloom.random import check_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+SPLITS: dict[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
+"""Shares of the galaxies in each part."""
+
+IMAGES, PROFILES = "images", "profiles"
+_IMAGE_ENDINGS = (".fits", ".fits.gz", ".fits.fz", ".fit", ".npy")
+_TABLE_ENDINGS = (".ecsv", ".csv")
+_RADIUS_NAMES = ("radius", "sma", "r")
+_VALUE_NAMES = ("surface_brightness", "mu", "sb")
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Images and profiles for training and testing.
+
+    Attributes
+    ----------
+    images
+        The images.
+    profiles
+        For each image, a profile of each band in the order of `images.bands`.
+    """
+
+    images: Images
+    profiles: tuple[tuple[Profile, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.profiles)
+
+
+def split_of(galaxy: str, *, seed: int = 0, splits: Mapping[str, float] | None = None) -> str:
+    """Return which part of the data a galaxy belongs to.
+
+    It depends on the name of the galaxy and the seed alone: all bands of a galaxy are in one part, and
+    galaxies that are added later move no other from one part to another.
+
+    Examples
+    --------
+    >>> split_of("ngc1300") == split_of("ngc1300")
+    True
+    """
+    shares = SPLITS if splits is None else splits
+    total = float(sum(shares.values()))
+    if not shares or min(shares.values()) < 0 or total <= 0:
+        raise InputError(f"the shares of the parts are {dict(shares)}", "Give positive numbers")
+    digest = hashlib.sha256(f"{check_seed(seed)}:{galaxy}".encode()).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64 * total
+    for name, share in shares.items():
+        place -= share
+        if place < 0:
+            return name
+    return name
+
+
+class PairFolder:
+    """Paired data in a folder: ``images/NAME.fits`` and ``profiles/NAME.ecsv`` or ``.csv``.
+
+    A band may have a file of its own, ``NAME_BAND.fits`` and ``NAME_BAND.csv``. A table has a column for the
+    radius in arcsec (``radius``, ``sma`` or ``r``), one for the surface brightness in mag / arcsec2
+    (``surface_brightness``, ``mu`` or ``sb``), and a column ``band`` where it holds several bands.
+
+    Parameters
+    ----------
+    folder
+        The folder that holds ``images`` and ``profiles``.
+    bands
+        The bands to read, in this order.
+    seed, splits
+        See `split_of`.
+    **options
+        ``pixel_scale``, ``zero_point`` and ``unit`` override what the files say.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        bands: Sequence[str],
+        *,
+        seed: int = 0,
+        splits: Mapping[str, float] | None = None,
+        **options: Any,
+    ) -> None:
+        self.folder = Path(folder)
+        self.bands = tuple(bands)
+        self.seed = check_seed(seed)
+        self.splits = dict(SPLITS if splits is None else splits)
+        self._options = options
+        for part in (IMAGES, PROFILES):
+            if not (self.folder / part).is_dir():
+                raise InputError(
+                    f"'{self.folder}' has no folder '{part}'",
+                    f"Put the data into '{IMAGES}' and '{PROFILES}'",
+                )
+
+    @cached_property
+    def galaxies(self) -> tuple[str, ...]:
+        """The names of the galaxies that have an image and a profile in every band, sorted."""
+        images, tables = self._stems(IMAGES, _IMAGE_ENDINGS), self._stems(PROFILES, _TABLE_ENDINGS)
+        return tuple(sorted(name for name in images if name in tables))
+
+    def names(self, split: str | None = None) -> tuple[str, ...]:
+        """Return the galaxies of one part of the data, or all."""
+        if split is None:
+            return self.galaxies
+        if split not in self.splits:
+            raise UnknownNameError(
+                f"no part of the data is called {split!r}", did_you_mean(split, self.splits)
+            )
+        return tuple(
+            name for name in self.galaxies if split_of(name, seed=self.seed, splits=self.splits) == split
+        )
+
+    def batches(self, split: str | None = None, *, batch_size: int = 32) -> Iterator[Pairs]:
+        """Yield the galaxies of one part batch by batch, in the order of their names."""
+        if batch_size < 1:
+            raise InputError(f"the batch size is {batch_size}", "Give a positive number")
+        names = self.names(split)
+        for start in range(0, len(names), batch_size):
+            yield self.read(names[start : start + batch_size])
+
+    def read(self, names: Sequence[str]) -> Pairs:
+        """Read galaxies by name."""
+        single = [self._image(name) for name in names]
+        first = single[0]
+        for name, image in zip(names, single, strict=True):
+            if image.shape != first.shape:
+                raise InputError(
+                    f"the image of '{name}' is {image.shape[2:]}, that of '{names[0]}' {first.shape[2:]}",
+                    "Cut the images to one size",
+                )
+        images = Images.from_array(
+            np.concatenate([image.data for image in single]),
+            self.bands,
+            mask=np.concatenate(
+                [np.zeros(image.shape, bool) if image.mask is None else image.mask for image in single]
+            ),
+            pixel_scale=first.pixel_scale,
+            zero_point=first.zero_point,
+            unit=first.unit,
+            names=list(names),
+        )
+        return Pairs(images, tuple(tuple(self._profile(name, band) for band in self.bands) for name in names))
+
+    def _stems(self, part: str, endings: tuple[str, ...]) -> set[str]:
+        """Return the galaxies that have a file for all bands together, or one for each."""
+        stems = {
+            path.name.removesuffix(ending)
+            for path in (self.folder / part).iterdir()
+            for ending in endings
+            if path.name.endswith(ending)
+        }
+        last = f"_{self.bands[-1]}"
+        split = {stem.removesuffix(last) for stem in stems if stem.endswith(last)}
+        complete = {name for name in split if all(f"{name}_{band}" in stems for band in self.bands)}
+        parts = {f"{name}_{band}" for name in complete for band in self.bands}
+        return complete | (stems - parts)
+
+    def _find(self, part: str, stem: str, endings: tuple[str, ...]) -> Path | None:
+        paths = (self.folder / part / f"{stem}{ending}" for ending in endings)
+        return next((path for path in paths if path.is_file()), None)
+
+    def _image(self, name: str) -> Images:
+        whole = self._find(IMAGES, name, _IMAGE_ENDINGS)
+        if whole is not None:
+            return Images.open(whole, self.bands, **self._options)
+        files = {band: self._find(IMAGES, f"{name}_{band}", _IMAGE_ENDINGS) for band in self.bands}
+        found = {band: path for band, path in files.items() if path is not None}
+        return Images.open(found, self.bands, **self._options)
+
+    def _profile(self, name: str, band: str) -> Profile:
+        own = self._find(PROFILES, f"{name}_{band}", _TABLE_ENDINGS)
+        path = own or self._find(PROFILES, name, _TABLE_ENDINGS)
+        if path is None:
+            raise InputError(f"'{name}' has no profile in the band {band!r}", f"Add it to '{PROFILES}'")
+        return read_profile(path, name=name, band=band)
+
+
+def read_profile(path: str | os.PathLike[str], *, name: str, band: str) -> Profile:
+    """Read one profile from an ECSV or CSV table.
+
+    Parameters
+    ----------
+    path
+        The table.
+    name
+        Name of the galaxy.
+    band
+        The band; rows of others are left out where the table has a column ``band``.
+    """
+    kind = "ascii.ecsv" if Path(path).suffix == ".ecsv" else "ascii.csv"
+    try:
+        table = QTable(Table.read(path, format=kind))
+    except (OSError, ValueError) as error:
+        raise ImageReadError(os.fspath(path), f"not a table: {error}", "Give an ECSV or CSV file") from error
+    if "band" in table.colnames:
+        table = table[np.asarray(table["band"]).astype(str) == band]
+    columns = {}
+    for what, allowed, unit in (
+        ("radius", _RADIUS_NAMES, units.arcsec),
+        ("surface brightness", _VALUE_NAMES, units.mag / units.arcsec**2),
+    ):
+        column = next((column for column in allowed if column in table.colnames), None)
+        if column is None or not len(table):
+            raise InputError(
+                f"'{path}' has no {what} in the band {band!r}, its columns are {table.colnames}",
+                f"Name the column one of {', '.join(allowed)}",
+            )
+        values = table[column]
+        columns[what] = np.asarray(units.Quantity(values, values.unit or unit).to_value(unit), np.float64)
+    good = np.isfinite(columns["radius"]) & np.isfinite(columns["surface brightness"])
+    return Profile(
+        axis=columns["radius"][good],
+        values=columns["surface brightness"][good],
+        name=name,
+        band=band,
+        stopped="table",
+    )

@@ -1,0 +1,134 @@
+"""Pairs of images and profiles on disk, and the command line that writes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skyloom.errors import InputError, UnknownNameError
+from skyloom.sky.fields import FIELDS
+from skyloom.sky.mock import CONFIGS, MockSky
+from skyloom.sky.pairs import SPLITS, PairFolder, read_profile, split_of
+from skyloom.sky.storing import write_galaxies
+
+SMALL = CONFIGS["sdss"].model_copy(update={"size": 48})
+
+
+@given(st.text(min_size=1), st.integers(0, 10))
+def test_a_galaxy_is_in_one_part_whatever_else_there_is(name: str, seed: int) -> None:
+    assert split_of(name, seed=seed) == split_of(name, seed=seed)
+    assert split_of(name, seed=seed) in SPLITS
+
+
+def test_parts_have_their_shares() -> None:
+    parts = [split_of(f"galaxy-{number}") for number in range(4000)]
+    for name, share in SPLITS.items():
+        assert parts.count(name) / 4000 == pytest.approx(share, abs=0.025)
+    assert {split_of(str(number), splits={"a": 1.0, "b": 0.0}) for number in range(50)} == {"a"}
+
+
+def test_what_is_written_is_read_back_in_the_shape_of_simulated_pairs(tmp_path: Path) -> None:
+    pytest.importorskip("skyloom.reading")
+    sky = MockSky(SMALL, seed=1)
+    folder = write_galaxies(sky, tmp_path / "mock", count=7, batch_size=3, sheet=True)
+    assert (folder / "sheet.png").is_file()
+    pairs = PairFolder(folder, ("g", "r", "i"))
+    simulated = sky.batch(range(7)).pairs(SMALL.survey)
+    found = pairs.read(pairs.galaxies)
+    np.testing.assert_allclose(found.images.filled(), simulated.images.filled())
+    assert found.images.pixel_scale == simulated.images.pixel_scale
+    for mine, theirs in zip(found.profiles, simulated.profiles, strict=True):
+        for one, other in zip(mine, theirs, strict=True):
+            assert (one.name, one.band) == (other.name, other.band)
+            np.testing.assert_allclose(one.values, other.values)
+    parts = [pairs.names(part) for part in SPLITS]
+    assert sorted(sum(parts, ())) == list(pairs.galaxies)
+    batches = list(pairs.batches(batch_size=4))
+    assert [len(batch) for batch in batches] == [4, 3]
+    with pytest.raises(UnknownNameError, match="validation"):
+        pairs.names("validate")
+
+
+def test_one_file_a_band_and_plain_csv_are_read(tmp_path: Path) -> None:
+    pytest.importorskip("skyloom.reading")
+    from astropy.io import fits
+
+    for part in ("images", "profiles"):
+        (tmp_path / part).mkdir()
+    for name in ("a", "b"):
+        for number, band in enumerate("gr"):
+            fits.writeto(tmp_path / "images" / f"{name}_{band}.fits", np.full((8, 8), number, np.float32))
+            table = "\n".join(["sma,mu", "0.0,20.0", "0.2,20.5", "0.4,nan"])
+            (tmp_path / "profiles" / f"{name}_{band}.csv").write_text(table)
+    fits.writeto(tmp_path / "images" / "c_g.fits", np.zeros((8, 8), np.float32))
+    pairs = PairFolder(tmp_path, "gr", pixel_scale=0.4)
+    assert pairs.galaxies == ("a", "b")
+    batch = pairs.read(("a", "b"))
+    assert batch.images.shape == (2, 2, 8, 8)
+    assert batch.images.data[0, 1].max() == 1
+    np.testing.assert_array_equal(batch.profiles[1][0].axis, [0.0, 0.2])
+
+
+def test_a_table_without_brightness_says_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("radius,flux\n0,1\n")
+    with pytest.raises(InputError, match="no surface brightness"):
+        read_profile(path, name="x", band="r")
+    with pytest.raises(InputError, match="no folder 'images'"):
+        PairFolder(tmp_path, "r")
+
+
+def test_the_command_line_writes_galaxies_and_a_field(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from skyloom.cli.main import main
+
+    config = tmp_path / "small.json"
+    config.write_text(SMALL.model_dump_json())
+    assert (
+        main(["sky", "galaxies", str(tmp_path / "out"), "-n", "2", "--preset", str(config), "--seed", "3"])
+        == 0
+    )
+    assert len(list((tmp_path / "out" / "images").iterdir())) == 2
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["size"] == 48
+    assert len((tmp_path / "out" / "galaxies.csv").read_text().splitlines()) == 7
+
+    tiles = tmp_path / "tiles.json"
+    tiles.write_text(FIELDS["sdss"].model_copy(update={"tile": 64}).model_dump_json())
+    path = tmp_path / "field.fits"
+    arguments = [
+        "sky",
+        "field",
+        str(path),
+        "--size",
+        "70",
+        "80",
+        "--preset",
+        str(tiles),
+        "--sheet",
+        str(tmp_path / "f.png"),
+    ]
+    assert main(arguments) == 0
+    from astropy.io import fits
+
+    assert fits.getdata(path).shape == (3, 70, 80)
+    assert path.with_suffix(".ecsv").is_file()
+    assert (tmp_path / "f.png").is_file()
+    assert main([*arguments, "--overwrite"]) == 0
+    assert main(arguments) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_zarr_holds_the_same_images(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    sky = MockSky(SMALL, seed=1)
+    folder = write_galaxies(sky, tmp_path / "mock", count=3, form="zarr", batch_size=2)
+    group = zarr.open_group(str(folder / "images.zarr"), mode="r")
+    np.testing.assert_array_equal(group["data"][:], sky.batch(range(3)).images.data)
+    np.testing.assert_array_equal(group["mask"][:], sky.batch(range(3)).masks)
+    assert list(group.attrs["bands"]) == ["g", "r", "i"]
