@@ -34,8 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 def forget() -> None:
     """Make Skyloom look for plugins again."""
-    entries.all_entries.cache_clear()
-    plugins.plugins.cache_clear()
+    plugins.refresh()
 
 
 @pytest.fixture

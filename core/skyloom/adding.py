@@ -1,20 +1,22 @@
-"""Keeping a bundle in the user's own store."""
+"""Keeping bundles in the user's own store."""
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from typing import TYPE_CHECKING
 
 from skyloom.bundle import Bundle
 from skyloom.bundle.verify import verify
-from skyloom.errors import InputError, OutputError
-from skyloom.files import complete
+from skyloom.errors import InputError, OutputError, UnknownNameError, did_you_mean
+from skyloom.files import complete, make_folder
 from skyloom.names import is_name
 from skyloom.registry import ModelInfo, find, offered
 from skyloom.store import bundles_folder
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
 
 def add(path: str | os.PathLike[str], *, name: str | None = None, overwrite: bool = False) -> ModelInfo:
@@ -47,7 +49,31 @@ def add(path: str | os.PathLike[str], *, name: str | None = None, overwrite: boo
             "Choose another name with --name (name=...), or replace it with --force (overwrite=True)",
         )
     verify(bundle.path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     with complete(target, overwrite=overwrite) as part:
         shutil.copytree(bundle.path, part)
     return find(name, bundle.manifest.task)
+
+
+def remove(name: str) -> Path:
+    """Remove one of the user's own bundles from the store, and return where it was.
+
+    Parameters
+    ----------
+    name
+        What it is called there.
+    """
+    folder = bundles_folder()
+    known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if name not in known:
+        raise UnknownNameError(f"there is no bundle '{name}' in your store", did_you_mean(name, known))
+    target = folder / name
+    aside = target.with_name(f".{name}.{secrets.token_hex(4)}.part")
+    try:
+        target.rename(aside)  # gone at once: nobody sees half of it
+        shutil.rmtree(aside)
+    except OSError as error:
+        raise OutputError(
+            f"cannot remove '{target}': {error.strerror or error}", "Check who may write there"
+        ) from error
+    return target

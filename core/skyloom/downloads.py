@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from pathlib import Path, PurePosixPath
+import sys
+import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from skyloom.errors import DownloadError, SpecError
+from skyloom.files import complete, make_folder
 from skyloom.store import downloads_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from skyloom.specs import WeightsSpec
 
 _TIMEOUT = 30  # seconds without a byte before a download counts as failed
+_SLACK = 2**20  # bytes by which a count may exceed the truth
+_STALE = 3600  # seconds since its last byte after which a partial download counts as left behind
 
 
 def download_path(weights: WeightsSpec) -> Path:
     """Return where the downloaded file of these weights lies, or will lie."""
-    name = PurePosixPath(urlsplit(weights.url).path).name or "weights.zip"
-    return downloads_folder() / f"{weights.sha256[:12]}-{name}"
+    return downloads_folder() / f"{weights.sha256[:12]}-{weights.name}.zip"
 
 
 def fetch(weights: WeightsSpec) -> Path:
@@ -40,58 +43,88 @@ def fetch(weights: WeightsSpec) -> Path:
     if not weights.url:
         raise SpecError(f"the weights '{weights.name}' have no address", "They ship with their plugin")
     target = download_path(weights)
-    if target.is_file():
-        _check(target, weights)
+    if target.is_file() and _digest(target) == weights.sha256:
         return target
-
-    import pooch
-    import requests
-
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     _discard_leftovers(target)
-    part = target.with_name(f".{target.name}.part")
-    by_hand = f"Or put the file there by hand: '{target}' ({weights.size} bytes, SHA-256 {weights.sha256})"
-    try:
-        with _progress(weights) as bar:
-            downloader = pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT)
-            downloader(weights.url, str(part), None)
-        _check(part, weights)
-        part.replace(target)
-    except (requests.RequestException, OSError) as error:
-        if isinstance(error, DownloadError):
-            raise
-        raise DownloadError(f"cannot download '{weights.url}': {_cause(error)}", by_hand) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with complete(target, overwrite=True) as part:
+        _download(weights, part)
+        digest = _digest(part)
+        if digest != weights.sha256:
+            raise DownloadError(
+                f"what {weights.url} sends is not the published file: its SHA-256 is {digest}, "
+                f"expected is {weights.sha256}",
+                f"It was not kept. {_by_hand(weights)}",
+            )
     return target
 
 
-def _check(path: Path, weights: WeightsSpec) -> None:
+def _download(weights: WeightsSpec, part: Path) -> None:
+    import pooch
+    import requests
+
+    try:
+        with _progress(weights) as bar:
+            watch = _Watch(bar, weights)
+            pooch.HTTPDownloader(progressbar=watch, timeout=_TIMEOUT)(weights.url, str(part), None)
+    except requests.HTTPError as error:
+        answer = error.response
+        cause = "no answer" if answer is None else f"the server answered {answer.status_code} {answer.reason}"
+        raise DownloadError(f"cannot download '{weights.url}': {cause}", _by_hand(weights)) from error
+    except requests.RequestException as error:
+        cause = f"no connection, or a broken one ({type(error).__name__})"
+        raise DownloadError(f"cannot download '{weights.url}': {cause}", _by_hand(weights)) from error
+
+
+def _by_hand(weights: WeightsSpec) -> str:
+    return (
+        f"Put the file there by hand: '{download_path(weights)}' "
+        f"({weights.size} bytes, SHA-256 {weights.sha256})"
+    )
+
+
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != weights.sha256:
-        raise DownloadError(
-            f"'{path}' from {weights.url} is not the published file: its SHA-256 is {digest}, "
-            f"expected is {weights.sha256}",
-            f"It is not used. Put the right file ({weights.size} bytes) at '{download_path(weights)}'",
-        )
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _discard_leftovers(target: Path) -> None:
-    """Remove what a killed download left behind."""
-    target.with_name(f".{target.name}.part").unlink(missing_ok=True)
+    """Remove what killed downloads left behind; one that is under way is younger."""
+    for part in target.parent.glob(f".{target.name}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > _STALE:
+                part.unlink()
 
 
-def _cause(error: Exception) -> str:
-    """Say in a few words why there was no answer."""
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"the server answered {response.status_code} {response.reason}"
-    return f"no connection ({type(error).__name__})"
+class _Watch:
+    """What pooch expects of a progress bar: stops a download that is longer than it should be."""
+
+    def __init__(self, bar: _Bar | None, weights: WeightsSpec) -> None:
+        self.bar, self.weights = bar, weights
+        self.total: float = weights.size
+        self.count = 0
+
+    def update(self, count: int) -> None:
+        self.count += count  # whole chunks, the last one included
+        if self.count > self.weights.size + _SLACK:
+            raise DownloadError(
+                f"what {self.weights.url} sends is longer than the {self.weights.size} bytes "
+                "of the published file",
+                f"It was not kept. {_by_hand(self.weights)}",
+            )
+        if self.bar is not None:
+            self.bar.update(count)
+
+    def reset(self) -> None:
+        """Pooch starts its bars anew at the end, to complete them; nothing is left to do then."""
+        self.count = 0
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
 
 class _Bar:
-    """What pooch expects of a progress bar, drawn by rich."""
+    """A progress bar drawn by rich."""
 
     def __init__(self, description: str, size: int) -> None:
         from rich.console import Console
@@ -105,34 +138,16 @@ class _Bar:
             console=Console(stderr=True),
         )
         self.task = self.progress.add_task(description, total=size)
-        self._total = float(size)
-
-    @property
-    def total(self) -> float:
-        return self._total
-
-    @total.setter
-    def total(self, size: float) -> None:
-        self._total = size
-        self.progress.update(self.task, total=size or None)
 
     def update(self, count: int) -> None:
         self.progress.update(self.task, advance=count)
 
-    def reset(self) -> None:
-        self.progress.reset(self.task)
-
-    def close(self) -> None:
-        self.progress.stop()
-
 
 @contextlib.contextmanager
-def _progress(weights: WeightsSpec) -> Iterator[_Bar | bool]:
+def _progress(weights: WeightsSpec) -> Iterator[_Bar | None]:
     """Yield a progress bar where somebody looks at one."""
-    import sys
-
     if not sys.stderr.isatty():
-        yield False
+        yield None
         return
     bar = _Bar(weights.name, weights.size)
     with bar.progress:

@@ -29,7 +29,12 @@ def distribution_of(entry: EntryPoint) -> tuple[str, str]:
 
     Parsing the whole file costs a millisecond a distribution, and a startup has hundreds.
     """
-    text = (entry.dist.read_text("METADATA") or entry.dist.read_text("PKG-INFO") or "") if entry.dist else ""
+    try:
+        text = (
+            (entry.dist.read_text("METADATA") or entry.dist.read_text("PKG-INFO") or "") if entry.dist else ""
+        )
+    except (OSError, UnicodeDecodeError):  # one damaged distribution must not stop all others
+        text = ""
     head = text.partition("\n\n")[0].splitlines()
     fields = dict(line.partition(": ")[::2] for line in head if ": " in line)
     return fields.get("Name", entry.name), fields.get("Version", "")

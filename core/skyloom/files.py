@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyloom.errors import OutputError
+from skyloom.errors import OutputError, SkyloomError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
+
+_LONGEST = 200  # characters of a name: file systems take 255 bytes, and the temporary name is longer
 
 
 @contextlib.contextmanager
@@ -20,49 +22,118 @@ def complete(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
     """Yield a temporary path beside `path`, and rename it to `path` when the block succeeds.
 
     Works for a file and for a folder. When the block fails, what it wrote is removed and what was
-    there before is untouched; a kill leaves at most a hidden ``.NAME.*.part`` beside it.
+    there before is untouched; a kill leaves at most a hidden ``.NAME.*.part`` beside it. Of several
+    processes that write one path without `overwrite`, one succeeds.
 
     Parameters
     ----------
     path
         The final name.
     overwrite
-        Replace what is there; without it, an existing `path` is an error.
+        Replace what is there, a file by a file or a folder by a folder; without it, an existing
+        `path` is an error.
     """
-    final = Path(path)
-    if final.exists() and not overwrite:
-        raise OutputError(f"'{final}' exists already", "Give another name, or ask to overwrite it")
-    if not final.parent.is_dir():
-        raise OutputError(f"there is no folder '{final.parent}' to write into", "Make it first")
+    final = _checked(path)
+    if not overwrite and _there(final):
+        raise _exists(final)
     part = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
     try:
         yield part
-        _replace(part, final)
+        _put(part, final, overwrite=overwrite)
+    except SkyloomError:
+        raise
     except OSError as error:
-        if isinstance(error, OutputError):
-            raise
         raise OutputError(f"cannot write '{final}': {error.strerror or error}") from error
     finally:
         _remove(part)
 
 
-def _replace(part: Path, final: Path) -> None:
-    """Put `part` in the place of `final`; a folder that is there is moved aside first."""
-    if not final.is_dir() or final.is_symlink():
-        part.replace(final)
-        return
-    aside = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
-    final.replace(aside)
+def make_folder(path: Path) -> Path:
+    """Make a folder and those above it, where they are not there yet."""
     try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder '{path}': {error.strerror or error}", "Give one that can be written to"
+        ) from error
+    return path
+
+
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Say whether a path is there; what cannot be a path is not."""
+    try:
+        return bool(os.fspath(path)) and Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _checked(path: str | os.PathLike[str]) -> Path:
+    text = os.fspath(path)
+    final = Path(text)
+    if not text or "\0" in text or not final.name or len(final.name) > _LONGEST:
+        raise OutputError(f"an output cannot be called {text[:80]!r}", "Give the name of a file")
+    if not exists(final.parent) or not final.parent.is_dir():
+        raise OutputError(f"there is no folder '{final.parent}' to write into", "Make it first")
+    return final
+
+
+def _exists(final: Path) -> OutputError:
+    return OutputError(f"'{final}' exists already", "Give another name, or ask to overwrite it")
+
+
+def _there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _put(part: Path, final: Path, *, overwrite: bool) -> None:
+    """Put `part` in the place of `final`."""
+    if not overwrite:
+        _put_new(part, final)
+    elif not _there(final):
         part.replace(final)
+    elif final.is_dir() != part.is_dir():
+        what = ("folder", "file") if final.is_dir() else ("file", "folder")
+        raise OutputError(
+            f"'{final}' is a {what[0]}, and a {what[1]} would replace it", "Give another name, or remove it"
+        )
+    elif part.is_dir():
+        _swap(part, final)
+    else:
+        part.replace(final)
+
+
+def _put_new(part: Path, final: Path) -> None:
+    """Rename where nothing is there yet; unlike a plain rename, no file is replaced by it."""
+    try:
+        if part.is_dir():
+            if _there(final):
+                raise _exists(final)
+            part.rename(final)  # fails where another process has put a folder with contents
+        else:
+            final.hardlink_to(part)
+    except FileExistsError:
+        raise _exists(final) from None
     except OSError:
-        aside.replace(final)
+        if _there(final):
+            raise _exists(final) from None
+        part.replace(final)  # a file system without hard links
+
+
+def _swap(part: Path, final: Path) -> None:
+    """Replace a folder; the old one is moved aside first, and comes back when that fails."""
+    aside = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
+    final.rename(aside)
+    try:
+        part.rename(final)
+    except OSError:
+        aside.rename(final)
         raise
     _remove(aside)
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

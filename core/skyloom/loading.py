@@ -17,6 +17,7 @@ from skyloom.errors import (
     UnknownNameError,
     listed,
 )
+from skyloom.files import exists
 from skyloom.names import resolve
 from skyloom.plugins import PluginRecord, plugins
 from skyloom.registry import ModelInfo, everything, find, model_spec, needs_plugin, task_spec
@@ -72,9 +73,11 @@ def load(
         profiles = captioner.caption(images)
     """
     model = _load(name, backend, options)
-    if isinstance(interface, type) and not isinstance(model, interface):
+    if not isinstance(interface, type | None):
+        raise InputTypeError(f"the interface is {interface!r}", "Give a class, e.g. skyloom.Metric")
+    if interface is not None and not isinstance(model, interface):
         raise InputTypeError(
-            f"'{name}' is a {type(model).__name__}, not a {interface.__name__}",
+            f"'{name}' is of the class {type(model).__name__}, not of {interface.__name__}",
             "Load another model, or leave the interface away",
         )
     return model
@@ -84,12 +87,14 @@ def _load(name: str | os.PathLike[str], backend: str, options: dict[str, Any]) -
     from skyloom.runtime import check_backend
 
     check_backend(backend)
+    if not isinstance(name, str | os.PathLike):
+        raise InputTypeError(f"the name is {name!r}", "Give the name of a model, or the path of a bundle")
     if isinstance(name, os.PathLike):
         return _load_bundle(Path(name), backend, options)
     try:
         info = find(name)
     except UnknownNameError as error:
-        if name and Path(name).exists():
+        if exists(name):
             return _load_bundle(Path(name), backend, options)
         if os.sep in name or name.endswith(".zip"):
             raise UnknownNameError(
@@ -101,12 +106,18 @@ def _load(name: str | os.PathLike[str], backend: str, options: dict[str, Any]) -
     return _load_bundle(_locate(info), backend, options, offered_as=info)
 
 
-def open_model(spec: ModelSpec, owner: PluginRecord, *arguments: Any, **options: Any) -> Model:
+def open_model(spec: ModelSpec, owner: PluginRecord, /, *arguments: Any, **options: Any) -> Model:
     """Make a model from its specification and check that it does the task it says."""
     from skyloom.interfaces import Model
     from skyloom.provenance import Provenance
 
     factory, interface = _resolve(spec, owner, spec.factory), _resolve_task(spec)
+    missing = sorted(getattr(factory, "__abstractmethods__", ()))
+    if not callable(factory) or missing:
+        what = f"does not implement {listed(missing)}" if missing else "cannot be called"
+        raise PluginError(
+            f"'{spec.factory}' of {owner.owner} {what}", f"Report this to the authors of {owner.distribution}"
+        )
     _check_options(spec, factory, arguments, options)
     model = factory(*arguments, **options)
     if not isinstance(model, interface) or not isinstance(model, Model):
@@ -149,7 +160,7 @@ def _load_bundle(
 
 
 def open_bundle(
-    spec: ModelSpec, owner: PluginRecord, bundle: Bundle, *, backend: str = "auto", **options: Any
+    spec: ModelSpec, owner: PluginRecord, bundle: Bundle, /, *, backend: str = "auto", **options: Any
 ) -> Model:
     """Make a model from its specification and a bundle."""
     model = open_model(spec, owner, bundle, backend=backend, **options)
@@ -166,7 +177,8 @@ def _locate(info: ModelInfo) -> Path:
     if info.kind == "weights" and info.url:
         from skyloom.downloads import fetch
 
-        return fetch(next(w for _, w in plugins().offers(WeightsSpec) if w.name == info.name))
+        offers = plugins().offers(WeightsSpec)
+        return fetch(next(w for _, w in offers if (w.name, w.model) == (info.name, info.model)))
     return Path(info.path)
 
 
@@ -192,11 +204,11 @@ def _resolve(spec: ModelSpec, owner: PluginRecord, target: str) -> Callable[...,
     """Import a class of a plugin; a failure is the plugin's."""
     try:
         found: Callable[..., Any] = resolve(target)
-    except (ImportError, AttributeError, SyntaxError) as error:
-        if isinstance(error, MissingExtraError):
-            raise
+    except MissingExtraError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever happens while it is imported is its own fault
         raise PluginError(
-            f"'{spec.name}' of {owner.owner} cannot import '{target}': {error}",
+            f"'{spec.name}' of {owner.owner} cannot import '{target}': {type(error).__name__}: {error}",
             f"Reinstall {owner.distribution}, or report this to its authors",
         ) from error
     return found

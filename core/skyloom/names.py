@@ -9,9 +9,10 @@ from typing import Annotated, Any
 from pydantic import StringConstraints
 
 NAME_PATTERN = r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$"
+LONGEST = 80
 TARGET_PATTERN = r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$"
 
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=80)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=LONGEST)]
 """A name people type: lower-case words of letters and digits, joined by ``-``, ``.`` or ``_``."""
 
 Target = Annotated[str, StringConstraints(pattern=TARGET_PATTERN)]
@@ -23,13 +24,16 @@ Address = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]+(/\S*)?)?
 
 def is_name(text: str) -> bool:
     """Say whether `text` may serve as a name."""
-    return re.match(NAME_PATTERN, text) is not None
+    return len(text) <= LONGEST and re.fullmatch(NAME_PATTERN, text) is not None
 
 
 def resolve(target: str) -> Any:
     """Import what a ``"module:attribute"`` string points at."""
     module, _, attribute = target.partition(":")
-    found: Any = importlib.import_module(module)
+    try:
+        found: Any = importlib.import_module(module)
+    except SystemExit as error:  # a module must not end the program that imports it
+        raise ImportError(f"SystemExit: {error}") from error
     for part in attribute.split("."):
         found = getattr(found, part)
     return found

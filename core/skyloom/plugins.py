@@ -6,8 +6,10 @@ left out; everything else works.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import sys
 import traceback
 import warnings
 from collections.abc import Iterable
@@ -15,11 +17,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import pluggy
+from pydantic import ValidationError
 
 from skyloom import builtin, hookspecs
 from skyloom.entries import ALLOW_VARIABLE, all_entries, allow_list, distribution_of, is_allowed, normal
 from skyloom.errors import PluginError, SkyloomError, did_you_mean, listed
-from skyloom.frozen import Frozen
+from skyloom.frozen import Frozen, first_fault
 from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
 from skyloom.version import version
 
@@ -146,6 +149,21 @@ def plugins() -> Plugins:
     Faulty ones are reported by one `PluginWarning`, or raised as `PluginError` where the
     environment variable ``SKYLOOM_PLUGINS_STRICT`` is set to 1.
     """
+    found = all_plugins()
+    _report(found)
+    return found
+
+
+def refresh() -> None:
+    """Forget what was found, so that plugins installed since are seen."""
+    all_entries.cache_clear()
+    all_plugins.cache_clear()
+    plugins.cache_clear()
+
+
+@cache
+def all_plugins() -> Plugins:
+    """Do the same and report nothing: for those who want to see the faults."""
     manager = _Manager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     records: list[PluginRecord] = []
@@ -156,9 +174,7 @@ def plugins() -> Plugins:
             record, offered = _ask(manager, record, plugin)  # noqa: PLW2901
             offers += [(record, spec) for spec in offered]
         records.append(record)
-    found = Plugins(records, offers)
-    _report(found)
-    return found
+    return Plugins(records, offers)
 
 
 def _import_all(core: PluginRecord) -> Iterator[tuple[PluginRecord, object]]:
@@ -175,7 +191,8 @@ def _import_all(core: PluginRecord) -> Iterator[tuple[PluginRecord, object]]:
             yield record.model_copy(update={"state": "disabled", "reason": reason}), None
         else:
             try:
-                plugin = entry.load()
+                with _quiet():
+                    plugin = entry.load()
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001 - SystemExit, too, must stay the plugin's own affair
@@ -199,15 +216,20 @@ def _ask(
 ) -> tuple[PluginRecord, list[Spec]]:
     """Register one plugin and collect what it offers; all of it or nothing."""
     try:
+        if manager.is_registered(plugin):
+            raise PluginError("another entry point names the same module", "Register it once")
         manager.register(plugin, f"{record.distribution}:{record.name}")
-        offered = [
-            spec for hook, answer in _implementations(manager, plugin) for spec in _checked(hook, answer())
-        ]
+        with _quiet():
+            offered = [
+                spec
+                for hook, answer in _implementations(manager, plugin)
+                for spec in _checked(hook, answer())
+            ]
         _check_unique(offered)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is this plugin's fault alone
-        if manager.is_registered(plugin):
+        if manager.get_name(plugin) == f"{record.distribution}:{record.name}":
             manager.unregister(plugin)
         return _broken(record, "asking it what it offers failed", error), []
     return record.model_copy(
@@ -272,9 +294,16 @@ def _check_unique(offered: list[Spec]) -> None:
         seen.add(key)
 
 
+def _quiet() -> contextlib.AbstractContextManager[object]:
+    """Send what a plugin prints to the standard error output: the standard output is for results."""
+    return contextlib.redirect_stdout(sys.stderr)
+
+
 def _broken(record: PluginRecord, what: str, error: BaseException) -> PluginRecord:
     if isinstance(error, SkyloomError):
         reason = f"{error.problem}: {error.remedy}" if error.remedy else error.problem
+    elif isinstance(error, ValidationError):
+        reason = f"it offers an invalid {error.title}: {first_fault(error)}"
     else:
         text = " ".join(str(error).split())
         reason = f"{what}: {type(error).__name__}{text and ': '}{text}"
@@ -289,11 +318,12 @@ def _report(found: Plugins) -> None:
     faults += [f"{ALLOW_VARIABLE} names '{name}', which is not installed" for name in sorted(allowed - known)]
     if strict():
         faults += found.clashes()
-    if not faults:
-        return
-    if strict():
-        raise PluginError("; ".join(faults), f"Repair or uninstall it, or unset {STRICT_VARIABLE}")
-    warnings.warn(f"left out: {'; '.join(faults)}", PluginWarning, stacklevel=4)
+        if faults:
+            raise PluginError("; ".join(faults), f"Repair or uninstall it, or unset {STRICT_VARIABLE}")
+    if faults:
+        warnings.warn(
+            f"some plugins are not as they should be: {'; '.join(faults)}", PluginWarning, stacklevel=4
+        )
 
 
 def strict() -> bool:

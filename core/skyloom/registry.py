@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from skyloom.builtin import METRIC
+from skyloom.entries import normal
 from skyloom.errors import BundleError, NameClashError, UnknownNameError, did_you_mean, listed
 from skyloom.frozen import Frozen
 from skyloom.plugins import PluginRecord, plugins
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _STORE = "your bundles"
+MANIFEST = "manifest.json"  # as in skyloom.bundle, which a listing can do without
 
 
 class TaskInfo(Frozen):
@@ -129,11 +131,15 @@ def models(
     """
     if task is not None:
         task_spec(task)
+    if plugin is not None:
+        known = {record.distribution for record in plugins().records}
+        if normal(plugin) not in map(normal, known):
+            raise UnknownNameError(f"there is no plugin '{plugin}'", did_you_mean(plugin, known))
     found = [
         info
         for info in everything()
         if (task is None or info.task == task)
-        and (plugin is None or info.plugin.split(" ")[0] == plugin)
+        and (plugin is None or normal(info.plugin.split(" ")[0]) == normal(plugin))
         and (ready is None or info.ready == ready)
         and (band is None or not info.bands or band in info.bands)
     ]
@@ -240,7 +246,9 @@ def offered() -> Iterator[ModelInfo]:
     for record, weights in plugins().offers(WeightsSpec):
         tasks_of_model = {spec.task for _, spec in specs if spec.name == weights.model}
         problem = "" if tasks_of_model else f"there is no model '{weights.model}'"
-        path = _path_of(weights)
+        path = path_of(weights)
+        if path is None and not problem:
+            problem = f"its package '{weights.package_path.partition(':')[0]}' is not installed"
         yield ModelInfo(
             name=weights.name,
             task=min(tasks_of_model, default=""),
@@ -248,8 +256,8 @@ def offered() -> Iterator[ModelInfo]:
             kind="weights",
             model=weights.model,
             plugin=record.owner,
-            ready=not problem and path.exists(),
-            path=str(path),
+            ready=not problem and path is not None and (path.is_file() or (path / MANIFEST).is_file()),
+            path=str(path or ""),
             url=weights.url,
             size=weights.size,
             licence=weights.licence,
@@ -263,9 +271,9 @@ def _stored() -> Iterator[ModelInfo]:
     folder = bundles_folder()
     if not folder.is_dir():
         return
-    from skyloom.bundle.manifest import MANIFEST, MAX_MANIFEST_BYTES, parse_manifest
+    from skyloom.bundle.manifest import MAX_MANIFEST_BYTES, parse_manifest
 
-    names = {spec.name for _, spec in plugins().offers(ModelSpec)}
+    names = {(spec.task, spec.name) for _, spec in plugins().offers(ModelSpec)}
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
@@ -278,7 +286,9 @@ def _stored() -> Iterator[ModelInfo]:
                 path=str(path), problem=str(error),
             )  # fmt: skip
             continue
-        problem = "" if manifest.model in names else needs_plugin(manifest.model, manifest.plugin)
+        problem = (
+            "" if (manifest.task, manifest.model) in names else needs_plugin(manifest.model, manifest.plugin)
+        )
         yield ModelInfo(
             name=path.name,
             task=manifest.task,
@@ -296,7 +306,8 @@ def _stored() -> Iterator[ModelInfo]:
         )
 
 
-def _path_of(weights: WeightsSpec) -> Path:
+def path_of(weights: WeightsSpec) -> Path | None:
+    """Return where the bundle of published weights lies or will lie; None where its package is missing."""
     if weights.url:
         from skyloom.downloads import download_path
 
@@ -304,14 +315,19 @@ def _path_of(weights: WeightsSpec) -> Path:
     package, _, inner = weights.package_path.partition(":")
     from importlib.util import find_spec
 
-    spec = find_spec(package)
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):  # a package that is being imported, or has no specification
+        spec = None
     places = list(spec.submodule_search_locations or []) if spec else []
-    return Path(places[0] if places else package) / inner
+    return Path(places[0]) / inner if places else None
 
 
 def _clash(kind: str, name: str, owners: list[str]) -> NameClashError:
     several = listed(owners) if len(set(owners)) > 1 else f"'{owners[0]}', twice"
     return NameClashError(
         f"the {kind} '{name}' is offered by {several}",
-        "Uninstall one, or name the plugins you want in SKYLOOM_PLUGINS",
+        "Add your bundle under another name ('skyloom add --name'), or remove it ('skyloom remove')"
+        if _STORE in owners
+        else "Uninstall one, or name the plugins you want in SKYLOOM_PLUGINS",
     )

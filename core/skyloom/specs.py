@@ -92,7 +92,8 @@ class WeightsSpec(Frozen):
     url, sha256, size
         Where the bundle lies as one ``.zip`` file, its digest (64 hexadecimal digits) and its bytes.
     package_path
-        Instead of those three, for a bundle that ships with the plugin: ``"package:folder/in/it"``.
+        Instead of those three, for a bundle that ships with the plugin: ``"package:folder/in/it"``,
+        of a top-level package.
     licence, citation
         Terms of use and what to cite.
     """
@@ -103,7 +104,7 @@ class WeightsSpec(Frozen):
     url: Address = ""
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     size: int = Field(default=0, ge=0)
-    package_path: str = Field(default="", pattern=r"^([\w.]+:[\w./-]+)?$")
+    package_path: str = Field(default="", pattern=r"^([A-Za-z_]\w*:\w[\w.-]*(/\w[\w.-]*)*)?$")
     licence: str = Field(min_length=1)
     citation: str = ""
 

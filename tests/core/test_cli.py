@@ -247,3 +247,41 @@ def test_images_are_surveyed(capsys: Capture, tmp_path: Path) -> None:
     status, out, _ = run(capsys, "images", str(folder), "--json")
     assert status == 2
     assert json.loads(out)["failures"][0]["path"] == str(folder / "b.npy")
+
+
+@pytest.mark.parametrize("arguments", [[], ["plugins"], ["sky"]])
+def test_a_group_without_a_verb_shows_its_help(capsys: Capture, arguments: list[str]) -> None:
+    status, out, err = run(capsys, *arguments)
+    assert (status, err) == (0, "")
+    assert out.startswith("Usage: skyloom")
+    assert out.count("\n") > 5
+
+
+def test_strict_mode_does_not_hide_the_doctor(
+    capsys: Capture, install: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("a-broken-one", "1 / 0")
+    monkeypatch.setenv("SKYLOOM_PLUGINS_STRICT", "1")
+    assert run(capsys, "models")[0] == 2
+    assert run(capsys, "plugins", "list")[0] == 0
+    status, out, _ = run(capsys, "plugins", "doctor")
+    assert status == 1
+    assert "importing it failed: ZeroDivisionError" in out
+
+
+def test_a_verb_that_is_no_function(capsys: Capture, install: Installer) -> None:
+    install("shouting", "number = 5", entry="shout", target=":number", **COMMANDS)
+    status, _, err = run(capsys, "shout")
+    assert status == 2
+    assert "is a int" in err
+
+
+def test_checking_a_plugin_without_models_says_so(capsys: Capture) -> None:
+    status, out, _ = run(capsys, "plugins", "check", "skyloom")
+    assert (status, out) == (1, "skyloom offers no model.\n")
+
+
+def test_a_plugin_is_not_called_like_a_part_of_skyloom(capsys: Capture, tmp_path: Path) -> None:
+    status, _, err = run(capsys, "new-plugin", "export", "--task", "metric", "--folder", str(tmp_path))
+    assert status == 2
+    assert "there is a package skyloom_export already" in err

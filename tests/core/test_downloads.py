@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 import skyloom
+from skyloom.bundle import Bundle
 from skyloom.downloads import download_path, fetch
 from skyloom.errors import DownloadError
 from skyloom.registry import find
@@ -118,12 +121,33 @@ def test_another_file_than_the_published_one_is_never_used(server: Server, home:
 def test_a_file_put_there_by_hand_is_checked_too(server: Server) -> None:
     weights = spec(server)
     download_path(weights).parent.mkdir(parents=True)
-    download_path(weights).write_bytes(b"something else")
-    with pytest.raises(DownloadError, match="is not the published file"):
-        fetch(weights)
     download_path(weights).write_bytes(server.body)
     assert fetch(weights) == download_path(weights)
     assert server.served == 0
+    download_path(weights).write_bytes(b"something else")
+    assert fetch(weights).read_bytes() == server.body
+    assert server.served == 1
+
+
+def test_what_is_longer_than_the_published_file_is_cut_off(server: Server, home: Path) -> None:
+    weights = spec(server)
+    server.body = bytes(8_000_000)
+    with pytest.raises(DownloadError, match="is longer than the"):
+        fetch(weights)
+    assert leftovers(home) == []
+
+
+def test_several_threads_may_fetch_at_once(server: Server, home: Path) -> None:
+    weights = spec(server)
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(fetch, [weights] * 8))
+    assert {path.read_bytes() for path in paths} == {server.body}
+    assert leftovers(home) == [download_path(weights).name]
+
+
+def test_an_address_need_not_end_in_zip(server: Server, install: Installer) -> None:
+    weights = spec(server, url=f"http://127.0.0.1:{server.server_port}/weights.zip/content?download=1")
+    assert Bundle.open(fetch(weights)).name == "affine-test"
 
 
 def test_an_interrupted_download_leaves_nothing(server: Server, home: Path) -> None:
@@ -139,9 +163,12 @@ def test_what_a_killed_download_left_is_discarded(server: Server, home: Path) ->
     weights = spec(server)
     target = download_path(weights)
     target.parent.mkdir(parents=True)
-    target.with_name(f".{target.name}.part").write_bytes(b"half of it")
+    left, young = (target.with_name(f".{target.name}.{word}.part") for word in ("0123abcd", "4567abcd"))
+    left.write_bytes(b"half of it")
+    young.write_bytes(b"under way elsewhere")
+    os.utime(left, (0, 0))
     assert fetch(weights).read_bytes() == server.body
-    assert leftovers(home) == [target.name]
+    assert sorted(leftovers(home)) == [young.name, target.name]
 
 
 def test_offline_the_error_says_what_to_get_and_where_to_put_it(server: Server) -> None:

@@ -72,12 +72,12 @@ BROKEN = {
     "invalid-spec": (
         "import skyloom\n@skyloom.hookimpl\ndef skyloom_models():\n"
         "    yield skyloom.ModelSpec(name='Bad Name', task='metric', summary='s', factory='a:b')",
-        "ValidationError",
+        "it offers an invalid ModelSpec: at 'name': String should match pattern",
     ),
     "spec-of-later-version": (
         "import skyloom\n@skyloom.hookimpl\ndef skyloom_models():\n"
         "    yield skyloom.ModelSpec(name='m', task='metric', summary='s', factory='a:b', telepathy=True)",
-        "ValidationError",
+        "it offers an invalid ModelSpec: at 'telepathy': Extra inputs are not permitted",
     ),
     "one-name-twice": (
         "import skyloom\n@skyloom.hookimpl\ndef skyloom_models():\n"
@@ -246,7 +246,8 @@ def test_real_distributions_in_a_real_process(tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert "nothing" in done.stdout
-    assert done.stderr == "skyloom: warning: left out: bad 1.0: importing it failed: SystemExit: 3\n"
+    fault = "bad 1.0: importing it failed: SystemExit: 3"
+    assert done.stderr == f"skyloom: warning: some plugins are not as they should be: {fault}\n"
 
 
 def test_forgetting_finds_what_was_installed_since(install: Installer) -> None:
@@ -254,3 +255,49 @@ def test_forgetting_finds_what_was_installed_since(install: Installer) -> None:
     install("skyloom-good", GOOD.format(name="nothing"))
     forget()
     assert len(skyloom.models()) == 1
+
+
+def test_metadata_that_cannot_be_read_stops_nobody(install: Installer) -> None:
+    site = install("skyloom-good", GOOD.format(name="nothing"))
+    damaged = install("damaged", GOOD.format(name="other")) / "damaged-1.0.dist-info" / "METADATA"
+    damaged.write_bytes(b"Name: damaged\nAuthor: \xff\xfe\n")
+    forget()
+    assert [info.name for info in skyloom.models()] == ["nothing", "other"]
+    assert site.is_dir()
+
+
+def test_what_a_plugin_prints_stays_out_of_the_results(
+    install: Installer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("chatty", "print('hello')\n" + textwrap.dedent(GOOD.format(name="nothing")))
+    assert [info.name for info in skyloom.models()] == ["nothing"]
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "hello\n")
+
+
+def test_two_entry_points_of_one_module(install: Installer) -> None:
+    site = install("skyloom-good", GOOD.format(name="nothing"))
+    entry_points = site / "skyloom_good-1.0.dist-info" / "entry_points.txt"
+    entry_points.write_text(entry_points.read_text() + "again = skyloom_good_module\n")
+    forget()
+    with pytest.warns(PluginWarning, match="another entry point names the same module"):
+        assert [info.name for info in skyloom.models()] == ["nothing"]
+
+
+@pytest.mark.parametrize("place", ["no_such_package:bundles/x", "sys:x", "skyloom_good_module:x"])
+def test_weights_of_a_missing_package_spoil_no_listing(install: Installer, place: str) -> None:
+    weights = f"""
+    @skyloom.hookimpl
+    def skyloom_weights():
+        yield skyloom.WeightsSpec(name="w", model="nothing", summary="s", licence="l", package_path="{place}")
+    """
+    install("skyloom-good", GOOD.format(name="nothing") + weights)
+    (info,) = [info for info in skyloom.models() if info.name == "w"]
+    assert not info.ready
+    assert "is not installed" in info.problem
+
+
+@pytest.mark.parametrize("place", ["a.b:x", "..:x", "a:../x", "a:/etc", "a:x//y", "a"])
+def test_weights_lie_inside_a_package(place: str) -> None:
+    with pytest.raises(ValueError, match="package_path"):
+        skyloom.WeightsSpec(name="w", model="m", summary="s", licence="l", package_path=place)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import skyloom
+from skyloom.adding import remove
 from skyloom.errors import (
     BackendError,
     BundleError,
@@ -21,6 +24,7 @@ from skyloom.errors import (
     UnknownNameError,
 )
 from skyloom.registry import find
+from skyloom.testing import check_plugin
 from tests.conftest import Installer
 
 AFFINE = """
@@ -86,7 +90,9 @@ def test_models_are_filtered() -> None:
     }  # fmt: skip
     assert "plain" not in {info.name for info in skyloom.models(band="z")}
     assert "plain" in {info.name for info in skyloom.models(band="r")}
-    assert skyloom.models(plugin="somebody-else") == []
+    assert {info.plugin for info in skyloom.models(plugin="Skyloom_Affine")} == {"skyloom-affine 3.1"}
+    with pytest.raises(UnknownNameError, match="Did you mean 'skyloom-affine'"):
+        skyloom.models(plugin="skyloom-afine")
     assert skyloom.metrics() == skyloom.models("metric")
 
 
@@ -94,7 +100,7 @@ def test_models_are_filtered() -> None:
 def test_a_model_is_loaded_with_its_options() -> None:
     assert skyloom.load("plain", step=2.5).step == 2.5
     assert skyloom.load("plain", skyloom.Metric).provenance().model == "plain"
-    with pytest.raises(InputTypeError, match="'plain' is a Plain, not a ImagePrior"):
+    with pytest.raises(InputTypeError, match="'plain' is of the class Plain, not of ImagePrior"):
         skyloom.load("plain", skyloom.ImagePrior)
     assert skyloom.load("metric/plain").origin is not None
     with pytest.raises(InputError, match=r"unexpected keyword.*'stepp'.*Its options are 'step' and 'colour'"):
@@ -291,3 +297,80 @@ def test_the_zip_in_the_store_is_the_one_that_was_added(affine_bundle: Path, tmp
                 packed.write(path, path.relative_to(affine_bundle))
     info = skyloom.add(archive)
     assert (Path(info.path) / "README.md").read_bytes() == b"# Affine\n"
+
+
+FAULTY = {
+    "raise SystemExit(0)": "cannot import 'skyloom_faulty_model:Model': ImportError: SystemExit: 0",
+    "1 / 0": "cannot import 'skyloom_faulty_model:Model': ZeroDivisionError",
+    "Model = 5": "'skyloom_faulty_model:Model' of skyloom-faulty 1.0 cannot be called",
+    "from skyloom import Metric\nclass Model(Metric): pass": "does not implement 'compare'",
+}
+
+
+@pytest.mark.parametrize("code", FAULTY)
+def test_a_model_whose_module_fails(install: Installer, code: str) -> None:
+    site = install(
+        "skyloom-faulty",
+        """
+        import skyloom
+
+        @skyloom.hookimpl
+        def skyloom_models():
+            target = "skyloom_faulty_model:Model"
+            yield skyloom.ModelSpec(name="faulty", task="metric", summary="s", factory=target)
+        """,
+    )
+    (site / "skyloom_faulty_model.py").write_text(code)
+    try:
+        with pytest.raises(PluginError) as caught:
+            skyloom.load("faulty")
+        assert FAULTY[code] in str(caught.value)
+        assert not check_plugin("faulty").ok
+    finally:
+        sys.modules.pop("skyloom_faulty_model", None)
+
+
+@pytest.mark.usefixtures("affine")
+def test_an_option_may_be_called_like_anything() -> None:
+    with pytest.raises(InputError, match="unexpected keyword argument 'spec'"):
+        skyloom.load("plain", spec=1)
+
+
+@pytest.mark.usefixtures("affine")
+@pytest.mark.parametrize("name", [None, 5, ["plain"]])
+def test_a_name_is_text(name: Any) -> None:
+    with pytest.raises(InputTypeError, match="the name is"):
+        skyloom.load(name)
+    with pytest.raises(InputTypeError, match="the interface is 'metric'"):
+        skyloom.load("plain", "metric")  # type: ignore[call-overload]
+
+
+@pytest.mark.usefixtures("affine")
+def test_a_bundle_is_removed_again(affine_bundle: Path) -> None:
+    path = Path(skyloom.add(affine_bundle).path)
+    with pytest.raises(UnknownNameError, match="Did you mean 'affine-test'"):
+        remove("affine-tests")
+    assert remove("affine-test") == path
+    assert list(path.parent.iterdir()) == []
+
+
+def test_several_may_add_at_once(affine_bundle: Path, home: Path) -> None:
+    def attempt(_: int) -> bool:
+        try:
+            skyloom.add(affine_bundle)
+        except OutputError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(attempt, range(6))) == 1
+    assert [path.name for path in (home / "bundles").iterdir()] == ["affine-test"]
+
+
+def test_a_home_that_cannot_be_written_to(
+    affine_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SKYLOOM_HOME", str(tmp_path / "file"))
+    with pytest.raises(OutputError, match="cannot make the folder"):
+        skyloom.add(affine_bundle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -230,12 +231,52 @@ def test_an_output_appears_only_when_it_is_complete(tmp_path: Path) -> None:
         pass  # the block forgot to write
 
 
+def test_a_folder_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    (tmp_path / "d.fits" / "keep").mkdir(parents=True)
+    with pytest.raises(OutputError, match="is a folder, and a file would replace it"):
+        skyloom.Images.from_array(np.zeros((4, 4))).to_fits(tmp_path / "d.fits", overwrite=True)
+    assert (tmp_path / "d.fits" / "keep").is_dir()
+    (tmp_path / "file").write_text("keep")
+    with pytest.raises(OutputError, match="is a file"), complete(tmp_path / "file", overwrite=True) as part:
+        part.mkdir()
+    assert (tmp_path / "file").read_text() == "keep"
+
+
+def test_of_several_writers_one_succeeds(tmp_path: Path) -> None:
+    for kind in ("file", "folder"):
+
+        def attempt(number: int, kind: str = kind) -> bool:
+            try:
+                with complete(tmp_path / kind) as part:
+                    if kind == "folder":
+                        part.mkdir()
+                    (part / "inside" if kind == "folder" else part).write_text(str(number))
+            except OutputError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(attempt, range(40))) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_errors_of_ours_pass_through_unchanged(tmp_path: Path) -> None:
+    with pytest.raises(errors.DownloadError, match="no net"), complete(tmp_path / "out"):
+        raise errors.DownloadError("no net", "go on")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "", "."])
+def test_a_name_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(OutputError, match="an output cannot be called"), complete(name):
+        pass
+
+
 @pytest.mark.parametrize("text", ["pix2prof", "pix2prof-sim", "a.b_c-9"])
 def test_names(text: str) -> None:
     assert is_name(text)
 
 
-@pytest.mark.parametrize("text", ["", "Pix", "a b", "-a", "a--b", "a/b", "..", "ä"])
+@pytest.mark.parametrize("text", ["", "Pix", "a\n", "a" * 81, "a b", "-a", "a--b", "a/b", "..", "ä"])
 def test_not_names(text: str) -> None:
     assert not is_name(text)
 

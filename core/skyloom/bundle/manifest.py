@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from skyloom.errors import BundleError
-from skyloom.frozen import Frozen
+from skyloom.frozen import Frozen, first_fault
 from skyloom.names import Name
 
 MANIFEST = "manifest.json"
@@ -155,10 +155,8 @@ def parse_manifest(text: bytes, origin: str) -> Manifest:
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        what = f"at '{place}': {first['msg']}" if place else first["msg"]
+        first, what = error.errors()[0], first_fault(error)
         remedy = "Get the bundle again from its author"
-        if place == "schema_version":
+        if first["loc"] == ("schema_version",):
             what, remedy = f"(schema version {first['input']!r}, this Skyloom reads 1)", "Upgrade skyloom"
         raise BundleError(f"the manifest of '{origin}' is not valid {what}", remedy) from None

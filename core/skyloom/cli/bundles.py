@@ -24,6 +24,15 @@ def add(
         typer.echo(f"It cannot be used yet: {added.problem}")
 
 
+def remove(
+    name: Annotated[str, typer.Argument(help="A bundle in your store.")],
+) -> None:
+    """Remove a bundle from your store."""
+    from skyloom.adding import remove as remove_bundle
+
+    typer.echo(f"Removed {remove_bundle(name)}")
+
+
 def verify(
     bundle: Annotated[str, typer.Argument(help="A bundle: its path, or its name.")],
     backend: Annotated[str, typer.Option(help="What runs the graphs: auto, cpu or cuda.")] = "auto",

@@ -28,6 +28,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "metrics": listing.metrics,
     "info": listing.info,
     "add": bundles.add,
+    "remove": bundles.remove,
     "verify": bundles.verify,
     "images": images.images,
     "new-plugin": scaffold.new_plugin,
@@ -86,7 +87,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SkyloomError as error:
         return _fail(str(error))
     except typer.TyperException as error:
-        return _fail(f"{error.format_message()} Try 'skyloom --help'.")
+        message = error.format_message()
+        if message.startswith("Usage:"):  # a group of verbs was named and none of them
+            typer.echo(message)
+            return 0
+        return _fail(f"{message} Try 'skyloom --help'.")
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough

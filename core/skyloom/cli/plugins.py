@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections import Counter
 from itertools import count
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,9 +22,9 @@ app = typer.Typer(help="See, check and repair plugins.", no_args_is_help=True, r
 @app.command("list")
 def list_plugins(as_json: AsJson = False) -> None:
     """List plugins and what they offer."""
-    from skyloom.plugins import plugins
+    from skyloom.plugins import all_plugins
 
-    found = plugins().records
+    found = all_plugins().records
     if as_json:
         show_json([_without_detail(record) for record in found])
         return
@@ -67,12 +68,14 @@ def doctor(as_json: AsJson = False) -> None:
     from skyloom.cli.main import GROUPS, VERBS
     from skyloom.cli.verbs import verb_problems
     from skyloom.entries import ALLOW_VARIABLE
-    from skyloom.plugins import STRICT_VARIABLE, plugins
+    from skyloom.plugins import STRICT_VARIABLE, all_plugins
     from skyloom.registry import everything
     from skyloom.store import HOME_VARIABLE, home
     from skyloom.version import version
 
-    faulty = plugins().faulty()
+    variables = {name: os.environ.get(name) for name in (HOME_VARIABLE, ALLOW_VARIABLE, STRICT_VARIABLE)}
+    os.environ.pop(STRICT_VARIABLE, None)  # here the faults are to be seen
+    faulty = all_plugins().faulty()
     problems = [
         *(
             f"{model.task}/{model.name} of {model.plugin}: {model.problem}"
@@ -81,7 +84,6 @@ def doctor(as_json: AsJson = False) -> None:
         ),
         *verb_problems({*VERBS, *GROUPS}),
     ]
-    variables = {name: os.environ.get(name) for name in (HOME_VARIABLE, ALLOW_VARIABLE, STRICT_VARIABLE)}
     if as_json:
         show_json(
             {
@@ -89,7 +91,7 @@ def doctor(as_json: AsJson = False) -> None:
                 "python": platform.python_version(),
                 "home": str(home()),
                 "environment": variables,
-                "plugins": records(plugins().records),
+                "plugins": records(all_plugins().records),
                 "problems": problems,
             }
         )
@@ -99,7 +101,7 @@ def doctor(as_json: AsJson = False) -> None:
                 ("skyloom", f"{version()}, Python {platform.python_version()} at {sys.executable}"),
                 ("home", home()),
                 *variables.items(),
-                ("plugins", f"{len(plugins().records)}, {len(faulty)} with faults"),
+                ("plugins", f"{len(all_plugins().records)}, {len(faulty)} with faults"),
             ]
         )
         for record in faulty:
@@ -125,8 +127,9 @@ def _show_report(report: Report) -> None:
     ]
     if rows:
         show_table(("model", "check", "outcome", "why"), rows, empty="")
-    passed = sum(result.outcome == "passed" for result in report.results)
-    typer.echo(f"{passed} of {len(report.results)} checks passed.")
+    outcomes = Counter(result.outcome for result in report.results)
+    counts = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
+    typer.echo(f"{len(report.results)} checks: {counts}." if counts else f"{report.target} offers no model.")
 
 
 def _offers(record: PluginRecord) -> list[str]:

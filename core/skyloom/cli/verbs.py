@@ -72,11 +72,16 @@ def _forwarder(name: str, entries: list[EntryPoint]) -> Callable[[typer.Context]
             raise NameClashError(f"the verb '{name}' is offered by {listed(owners)}", "Uninstall one")
         try:
             target = entries[0].load()
-        except (ImportError, AttributeError, SyntaxError, SystemExit) as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"the verb '{name}' of '{owners[0]}' cannot be imported: {error}",
                 f"Reinstall {owners[0]}, or report this to its authors",
             ) from error
+        if not callable(target):
+            raise PluginError(
+                f"the verb '{name}' of '{owners[0]}' is a {type(target).__name__}",
+                "Let the entry point name a function or a typer.Typer",
+            )
         if not isinstance(target, typer.Typer):
             command = target
             target = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -6,6 +6,7 @@ import builtins
 import keyword
 import re
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
@@ -74,7 +75,10 @@ def _words(name: str) -> list[str]:
         raise InputError(f"the name of the plugin is '{name}'", f"{allowed}, e.g. 'isophotes'")
     if name == "skyloom" or name.startswith("skyloom-"):
         raise InputError(f"the name of the plugin is '{name}'", "Leave 'skyloom-' away: it is put before it")
-    return name.split("-")
+    words = name.split("-")
+    if find_spec("_".join(["skyloom", *words])):
+        raise InputError(f"there is a package skyloom_{'_'.join(words)} already", "Give another name")
+    return words
 
 
 def _render(words: list[str], task: str) -> dict[str, str]:

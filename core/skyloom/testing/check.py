@@ -8,7 +8,7 @@ import unittest
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from skyloom.errors import SkyloomError
+from skyloom.errors import MissingExtraError, SkyloomError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,12 +76,23 @@ class Check:
             self.function(subject)
         except (CheckFailure, SkipCheck):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise CheckFailure(
                 "a model that can be used",
                 f"{type(error).__name__}: {error}",
                 "Repair what the traceback shows",
             ) from error
+
+
+def is_optional(error: ImportError, target: str) -> bool:
+    """Say whether `target` could not be imported for want of a package that need not be installed."""
+    if isinstance(error, MissingExtraError):
+        return True
+    missing = (error.name or "").partition(".")[0]
+    return isinstance(error, ModuleNotFoundError) and missing not in {
+        "",
+        target.partition(":")[0].partition(".")[0],
+    }
 
 
 def always(subject: Subject) -> bool:

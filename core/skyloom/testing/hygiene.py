@@ -10,7 +10,7 @@ from skyloom.interfaces import Model
 from skyloom.names import resolve
 from skyloom.provenance import Provenance
 from skyloom.registry import task_spec
-from skyloom.testing.check import CheckFailure, check, checks_in, expect
+from skyloom.testing.check import CheckFailure, check, checks_in, expect, is_optional
 from skyloom.testing.compare import difference
 
 if TYPE_CHECKING:
@@ -47,8 +47,9 @@ def check_targets_resolve(subject: Subject) -> None:
             continue
         try:
             resolve(target)
-        except Exception as error:
-            if target == subject.spec.tiny_bundle and isinstance(error, ModuleNotFoundError):
+        except (Exception, SystemExit) as error:
+            bundle = target == subject.spec.tiny_bundle
+            if bundle and isinstance(error, ImportError) and is_optional(error, target):
                 continue  # it may need PyTorch
             raise CheckFailure(
                 f"'{target}' to be importable",

@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skyloom.errors import InputError, MissingExtraError
+from skyloom.errors import InputError
 from skyloom.loading import open_bundle, open_model
 from skyloom.names import resolve
 from skyloom.registry import task_spec
-from skyloom.testing.check import Check, SkipCheck
+from skyloom.testing.check import Check, SkipCheck, is_optional
 from skyloom.testing.elsewhere import Elsewhere, run_elsewhere
 from skyloom.testing.examples import galaxies
 
@@ -144,7 +144,9 @@ class Subject:
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         try:
             resolve(self.spec.tiny_bundle)(folder / "tiny", **self.spec.tiny)
-        except (MissingExtraError, ModuleNotFoundError) as error:
+        except ImportError as error:
+            if not is_optional(error, self.spec.tiny_bundle):
+                raise
             raise SkipCheck(f"its tiny bundle cannot be made here: {error}") from error
         return Bundle.open(folder / "tiny")
 
