@@ -15,8 +15,6 @@ from skyloom_export.errors import DeclarationError
 if TYPE_CHECKING:
     import torch
 
-    from skyloom.bundle import Manifest
-
 Arrays = dict[str, NDArray[np.generic]]
 Run = Callable[[Mapping[str, NDArray[np.generic]]], Arrays]
 """Runs a graph: inputs by name to outputs by name."""
@@ -84,6 +82,9 @@ class GraphDeclaration:
         The precisions to offer besides fp32.
     calibration
         Returns real inputs, for the ranges of the int8 variant.
+    extra_passes
+        Passes to apply that are not for every backend, e.g. ``("winograd",)``. Variants are made
+        from the graph without them.
     """
 
     name: str
@@ -93,10 +94,11 @@ class GraphDeclaration:
     axes: Mapping[str, Axes]
     grid: tuple[Mapping[str, int], ...]
     units: Mapping[str, str] = field(default_factory=dict)
-    tolerance: Tolerance = Tolerance()
+    tolerance: Tolerance = field(default_factory=Tolerance)
     sample: Callable[[Mapping[str, tuple[int, ...]], np.random.Generator], Arrays] = standard_normal
     variants: tuple[PrecisionVariant, ...] = ()
     calibration: Callable[[], Iterable[Mapping[str, NDArray[np.generic]]]] | None = None
+    extra_passes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a declaration that contradicts itself."""
@@ -177,19 +179,3 @@ class Exportable:
     graphs: tuple[GraphDeclaration, ...]
     manifest: Mapping[str, Any] = field(default_factory=dict)
     contents: Mapping[str, bytes] = field(default_factory=dict)
-
-
-GraphsFunction = Callable[[Mapping[str, Any], Any], Exportable]
-"""The function that `ModelSpec.graphs` names: configuration and path of the weights to an `Exportable`."""
-
-__all__ = [
-    "Arrays",
-    "Axes",
-    "Exportable",
-    "GraphDeclaration",
-    "GraphsFunction",
-    "Manifest",
-    "PrecisionVariant",
-    "Run",
-    "standard_normal",
-]

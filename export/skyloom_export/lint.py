@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 STANDARD = {"", "ai.onnx"}
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_PATH = re.compile(r"(?:^|[\s\"'=(:])(?:/(?!/)[\w.~+-]+/|[A-Za-z]:\\\\?[\w.~]|\\\\\\\\[\w.~]|file:/)|\.py\b", re.MULTILINE)
+_PATH = re.compile(
+    r"(?:^|[\s\"'=(:])(?:/(?!/)[\w.~+-]+/|[A-Za-z]:\\\\?[\w.~]|\\\\\\\\[\w.~]|file:/)|\.py\b", re.MULTILINE
+)
 
 
 def lint(model: ir.Model, axes: Mapping[str, Axes], graph: str) -> None:
@@ -62,23 +64,23 @@ def _check_domains(model: ir.Model, graph: str) -> None:
 def _check_axes(model: ir.Model, axes: Mapping[str, Axes], graph: str) -> None:
     names = {axis for declared in axes.values() for axis in declared if isinstance(axis, str)}
     for value in model.graph.inputs:
-        for index, (axis, found) in enumerate(zip(axes[str(value.name)], _lengths(value), strict=True)):
+        for axis, found in zip(axes[str(value.name)], _lengths(value), strict=True):
             if isinstance(axis, str) and isinstance(found, int):
                 raise FrozenAxisError(
-                    f"axis '{axis}' (number {index}) of input '{value.name}' of graph '{graph}' is frozen to {found}",
+                    f"axis '{axis}' of input '{value.name}' of graph '{graph}' is frozen to {found}",
                     "Do not use Python numbers made from that length in forward(); "
                     "give an example with another length",
                 )
     for value in (*model.graph.inputs, *model.graph.outputs):
-        found = _lengths(value)
-        if not found or isinstance(found[0], int):
+        lengths = _lengths(value)
+        if not lengths or isinstance(lengths[0], int):
+            state = "frozen" if lengths else "absent"
             raise FrozenAxisError(
-                f"the batch axis of '{value.name}' of graph '{graph}' is {'absent' if not found else 'frozen'}",
+                f"the batch axis of '{value.name}' of graph '{graph}' is {state}",
                 "Keep the batch axis first, and do not use its length as a number in forward()",
             )
-        for text in (axis for axis in found if isinstance(axis, str)):
-            unknown = sorted(set(_WORD.findall(text)) - names)
-            if unknown or not text:
+        for text in (axis for axis in lengths if isinstance(axis, str)):
+            if not text or set(_WORD.findall(text)) - names:
                 raise UndeclaredAxisError(
                     f"'{value.name}' of graph '{graph}' has an axis of length '{text}', "
                     f"declared are {sorted(names)}",

@@ -37,7 +37,7 @@ def trace(declaration: GraphDeclaration) -> ir.Model:
                 module,
                 tuple(declaration.inputs.values()),
                 dynamo=True,
-                optimize=False,
+                optimize=True,
                 verbose=False,
                 opset_version=OPSET,
                 input_names=list(declaration.inputs),
@@ -45,9 +45,8 @@ def trace(declaration: GraphDeclaration) -> ir.Model:
                 dynamic_shapes=shapes,
             )
     except Exception as error:  # whatever PyTorch raises, the cause is kept
-        lines = [line for line in str(error).splitlines() if line.strip()]
         raise TraceError(
-            f"PyTorch cannot trace the module of graph '{declaration.name}': {lines[0] if lines else error!r}",
+            f"PyTorch cannot trace the module of graph '{declaration.name}': {_cause(error)}",
             "Write its forward() without branches on values; write loops with torch.scan or while_loop",
         ) from error
     finally:
@@ -57,6 +56,14 @@ def trace(declaration: GraphDeclaration) -> ir.Model:
     strip(model)
     rename(model)
     return model
+
+
+def _cause(error: BaseException) -> str:
+    """Return the first line of the error that the others came from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else repr(error)).rstrip(".")
 
 
 def strip(model: ir.Model) -> None:
@@ -83,9 +90,8 @@ def _strip_value(value: ir.Value) -> None:
     value.doc_string = None
     value.metadata_props.clear()
     tensor = value.const_value
-    if tensor is not None:
-        tensor.doc_string = None
-        tensor.metadata_props.clear()
+    if tensor is not None and (tensor.doc_string or tensor.metadata_props):
+        value.const_value = ir.tensor(tensor.numpy(), name=value.name)
 
 
 def serialise(model: ir.Model) -> bytes:
@@ -103,12 +109,14 @@ def parse(data: bytes) -> ir.Model:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the tracer from telling the terminal about packages it does not need."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -16,6 +16,7 @@ from skyloom_export.passes.contractions import rewrite_einsum, rewrite_split
 from skyloom_export.passes.graph import rename
 from skyloom_export.passes.normalisation import fold_batch_norm, rewrite_group_norm
 from skyloom_export.passes.transposed import rewrite_transposed
+from skyloom_export.passes.winograd import rewrite_winograd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -33,11 +34,15 @@ class Rewrite:
         What it is called, and what it does in one line.
     apply
         Changes a graph in place and returns how often it did.
+    everywhere
+        Whether it is applied unless it is left out; the others are for one backend, and must be
+        asked for.
     """
 
     name: str
     summary: str
     apply: Callable[[ir.Model], int]
+    everywhere: bool = True
 
 
 PASSES = (
@@ -53,10 +58,16 @@ PASSES = (
     Rewrite("group-norm", "group norm as instance norm over groups", rewrite_group_norm),
     Rewrite("einsum", "products of two batches of matrices as MatMul", rewrite_einsum),
     Rewrite("split", "a convolution whose channels part afterwards as one for each part", rewrite_split),
+    Rewrite(
+        "winograd",
+        "3x3 convolutions between 256 channels and more by minimal filtering; for the CPU provider in fp32",
+        rewrite_winograd,
+        everywhere=False,
+    ),
 )
 
 
-def rewrite(model: ir.Model, *, skip: Collection[str] = ()) -> tuple[str, ...]:
+def rewrite(model: ir.Model, *, skip: Collection[str] = (), extra: Collection[str] = ()) -> tuple[str, ...]:
     """Apply the passes to a graph in place.
 
     Parameters
@@ -65,6 +76,8 @@ def rewrite(model: ir.Model, *, skip: Collection[str] = ()) -> tuple[str, ...]:
         The graph.
     skip
         Names of passes to leave out.
+    extra
+        Names of passes to apply that are not for every backend.
 
     Returns
     -------
@@ -72,10 +85,11 @@ def rewrite(model: ir.Model, *, skip: Collection[str] = ()) -> tuple[str, ...]:
         The names of the passes that changed something, in their order.
     """
     names = [step.name for step in PASSES]
-    for name in skip:
+    for name in (*skip, *extra):
         if name not in names:
             raise InputError(f"there is no pass '{name}'", did_you_mean(name, names))
-    applied = tuple(step.name for step in PASSES if step.name not in skip and step.apply(model))
+    chosen = [step for step in PASSES if (step.everywhere or step.name in extra) and step.name not in skip]
+    applied = tuple(step.name for step in chosen if step.apply(model))
     rename(model)
     return applied
 

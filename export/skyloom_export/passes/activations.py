@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import onnx_ir as ir
+from typing import TYPE_CHECKING
 
 from skyloom_export.passes.graph import Builder, dtype_of, made_by, number, prune, replace, scalar, walk
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 
 def rewrite_mish(model: ir.Model) -> int:

@@ -67,10 +67,15 @@ def _evaluate(node: ir.Node, opset: int) -> Array | None:
             return None
         return known.astype(like.dtype.numpy())
     inputs = [constant(value) for value in node.inputs]
-    missing = any(known is None and value is not None for known, value in zip(inputs, node.inputs, strict=True))
+    missing = any(
+        known is None and value is not None for known, value in zip(inputs, node.inputs, strict=True)
+    )
     if missing or not inputs or node.op_type.startswith(_RANDOM):
         return None
-    if any(attribute.type in {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS} for attribute in node.attributes.values()):
+    if any(
+        attribute.type in {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}
+        for attribute in node.attributes.values()
+    ):
         return None
     return _compute(node, inputs, opset)
 
@@ -94,9 +99,12 @@ def _compute(node: ir.Node, inputs: list[Array | None], opset: int) -> Array | N
     evaluator = ReferenceEvaluator(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
     )
-    result: Any = evaluator.run(None, feeds)[0]
+    result: Any = next(iter(evaluator.run(None, feeds)))
     array = np.asarray(result)
-    if array.dtype.kind not in "fiub" or array.size > sum(known.size for known in feeds.values()) + MAX_GROWTH:
+    if (
+        array.dtype.kind not in "fiub"
+        or array.size > sum(known.size for known in feeds.values()) + MAX_GROWTH
+    ):
         return None
     return array
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx_ir as ir
 
 from skyloom_export.passes.graph import (
-    Array,
     Builder,
     constant,
     given,
@@ -14,6 +15,7 @@ from skyloom_export.passes.graph import (
     length,
     prune,
     replace,
+    set_dtype,
     text,
     walk,
 )
@@ -64,7 +66,7 @@ def matrix_product(equation: str) -> tuple[int, int, bool] | None:
     batch = result[:-2]
     if left[:-2] != batch or right[:-2] != batch:
         return None
-    rows, columns = result[-2:]
+    rows, columns = result[-2], result[-1]
     swapped = rows in right[-2:]
     if swapped:
         left, right = right, left
@@ -83,7 +85,7 @@ def _last_swapped(rank: int) -> list[int]:
 
 
 def rewrite_split(model: ir.Model) -> int:
-    """Make one convolution for each part where the channels of a 1x1 convolution part afterwards; return how many.
+    """Make one convolution for each part where the channels of a convolution part; return how often.
 
     The parts are those of ``Gather(Reshape(Conv), number)`` on the first axis of the reshaped
     channels, as queries, keys and values are taken. Nothing then has to be copied apart.
@@ -93,51 +95,51 @@ def rewrite_split(model: ir.Model) -> int:
         if node.op_type != "Conv" or integer(node, "group", 1) != 1:
             continue
         weight, bias = constant(node.inputs[1]), constant(given(node, 2))
-        plan = _parting(node)
-        if weight is None or plan is None or (given(node, 2) is not None and bias is None):
+        takers = _takers(node)
+        if weight is None or not takers or (given(node, 2) is not None and bias is None):
             continue
-        reshape, target, gathers = plan
-        parts, channels = int(target[1]), weight.shape[0]
-        if channels % parts:
-            continue
-        step = channels // parts
-        build = Builder(reshape)
-        shape = build.constant(np.delete(target, 1), "shape")
-        for gather in gathers:
-            picked = constant(gather.inputs[1])
-            assert picked is not None
-            part = slice(int(picked) % parts * step, (int(picked) % parts + 1) * step)
-            inputs = [node.inputs[0], build.constant(np.ascontiguousarray(weight[part]), "weight")]
+        for taker in takers:
+            whole = taker.inputs[0]
+            assert whole is not None
+            lengths = _lengths(whole)
+            step = weight.shape[0] // lengths[1]
+            first = int(np.asarray(constant(taker.inputs[1]))) % lengths[1] * step
+            build = Builder(taker)
+            inputs = [node.inputs[0], build.constant(weight[first : first + step].copy(), "weight")]
             if bias is not None:
-                inputs.append(build.constant(bias[part].copy(), "bias"))
-            single = ir.Node("", "Conv", inputs, list(node.attributes.values()))
-            assert isinstance(reshape.graph, ir.Graph)
-            reshape.graph.insert_before(reshape, single)
-            single.outputs[0].dtype = node.outputs[0].dtype
-            replace(gather.outputs[0], build("Reshape", single.outputs[0], shape))
+                inputs.append(build.constant(bias[first : first + step].copy(), "bias"))
+            part = ir.Node("", "Conv", inputs, list(node.attributes.values()))
+            assert isinstance(taker.graph, ir.Graph)
+            taker.graph.insert_before(taker, part)
+            set_dtype(part.outputs[0], node.outputs[0].dtype)
+            target = np.asarray([0, *lengths[2:]], np.int64)
+            replace(taker.outputs[0], build("Reshape", part.outputs[0], build.constant(target, "shape")))
         changed += 1
     prune(model)
     return changed
 
 
-def _parting(convolution: ir.Node) -> tuple[ir.Node, Array, list[ir.Node]] | None:
-    """Return the reshape of a convolution, its target, and the gathers that take the parts."""
-    uses = [use.node for use in convolution.outputs[0].uses()]
-    if len(uses) != 1 or uses[0].op_type != "Reshape" or convolution.outputs[0].is_graph_output():
-        return None
-    reshape = uses[0]
-    target = constant(given(reshape, 1))
-    takers = [use.node for use in reshape.outputs[0].uses()]
-    if target is None or target.size < 4 or target[0] not in {0, -1} or reshape.outputs[0].is_graph_output():
-        return None
-    if (target[1:3] < 1).any() or (target[0] == -1 and (target[1:] < 0).any()):
-        return None
-    channels = length(convolution.outputs[0], 1)
-    per_part = int(np.prod(target[1:-1]))
-    if channels is None or per_part != channels or integer(reshape, "allowzero", 0):
-        return None
+def _lengths(value: ir.Value) -> list[int]:
+    """Return the lengths of the axes of a value, -1 where they vary."""
+    return [axis if isinstance(axis, int) else -1 for axis in value.shape or ()]
+
+
+def _takers(convolution: ir.Node) -> list[ir.Node]:
+    """Return the gathers that take the parts of a convolution's channels; none where it is used otherwise."""
+    output = convolution.outputs[0]
+    uses = [use.node for use in output.uses()]
+    if len(uses) != 1 or uses[0].op_type != "Reshape" or output.is_graph_output():
+        return []
+    whole, channels = uses[0].outputs[0], length(output, 1)
+    lengths = _lengths(whole)
+    same_batch = whole.shape is not None and output.shape is not None and whole.shape[0] == output.shape[0]
+    inner = lengths[1:-1]
+    if channels is None or not same_batch or min(inner, default=0) < 1 or math.prod(inner) != channels:
+        return []
+    takers = [use.node for use in whole.uses()]
     for taker in takers:
         picked = constant(given(taker, 1))
-        if taker.op_type != "Gather" or integer(taker, "axis", 0) != 1 or picked is None or picked.ndim:
-            return None
-    return reshape, target, takers
+        axis = integer(taker, "axis", 0) % len(lengths)
+        if taker.op_type != "Gather" or axis != 1 or picked is None or picked.ndim:
+            return []
+    return [] if whole.is_graph_output() else takers

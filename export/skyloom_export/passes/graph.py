@@ -99,8 +99,8 @@ class Builder:
     """Makes nodes that come before a given one."""
 
     def __init__(self, before: ir.Node) -> None:
-        if before.graph is None or isinstance(before.graph, ir.Function):
-            raise ValueError("the node is not part of a graph")
+        if not isinstance(before.graph, ir.Graph):
+            raise TypeError("the node is not part of a graph")
         self._before, self._graph = before, before.graph
 
     def __call__(self, kind: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
@@ -113,7 +113,7 @@ class Builder:
         made = node.outputs[0]
         first = next((value for value in inputs if value is not None), None)
         if first is not None:
-            made.dtype = first.dtype
+            set_dtype(made, first.dtype)
         return made
 
     def constant(self, array: NDArray[Any], hint: str = "constant") -> ir.Value:
@@ -137,6 +137,12 @@ class Builder:
         return self.constant(np.asarray(value, dtype))
 
 
+def set_dtype(value: ir.Value, dtype: ir.DataType | None) -> None:
+    """Note the dtype of a value, where it is known."""
+    if dtype is not None:
+        value.dtype = dtype
+
+
 def dtype_of(value: ir.Value) -> np.dtype[Any]:
     """Return the dtype of a value; float32 where the graph does not say."""
     return np.dtype(np.float32) if value.dtype is None else value.dtype.numpy()
@@ -147,7 +153,7 @@ def replace(old: ir.Value, new: ir.Value) -> None:
     if new.shape is None:
         new.shape = old.shape
     if new.dtype is None:
-        new.dtype = old.dtype
+        set_dtype(new, old.dtype)
     node = old.producer()
     if not old.is_graph_output():
         ir.convenience.replace_all_uses_with(old, new)
@@ -156,7 +162,7 @@ def replace(old: ir.Value, new: ir.Value) -> None:
     if new.is_graph_output() or new.is_graph_input() or new.is_initializer():
         assert node is not None
         new = Builder(node)("Identity", new)
-        new.shape, new.dtype = old.shape, old.dtype
+        new.shape = old.shape
     name = old.name
     ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
     old.name, new.name = None, name

@@ -98,7 +98,7 @@ def _geometry(node: ir.Node) -> Geometry | None:
 
 
 def _by_output(weight: Array, groups: int) -> Array:
-    """Turn weights ``(inputs, outputs / groups, ...)`` to ``(groups, outputs / groups, inputs / groups, ...)``."""
+    """Turn ``(inputs, outputs / groups, ...)`` to ``(groups, outputs / groups, inputs / groups, ...)``."""
     inputs, outputs = weight.shape[:2]
     return np.swapaxes(weight.reshape(groups, inputs // groups, outputs, *weight.shape[2:]), 1, 2)
 
@@ -131,7 +131,10 @@ def _phases(node: ir.Node, weight: Array, geometry: Geometry) -> ir.Value | None
     taps = [-(-k // stride) for k in geometry.kernel]
     skipped = [b // stride for b in geometry.begins]
     begins = [t - 1 - s for t, s in zip(taps, skipped, strict=True)]
-    ends = [(x + k - 1 - e) // stride for x, k, e in zip(geometry.extra, geometry.kernel, geometry.ends, strict=True)]
+    ends = [
+        (x + k - 1 - e) // stride
+        for x, k, e in zip(geometry.extra, geometry.kernel, geometry.ends, strict=True)
+    ]
     bias_value = given(node, 2)
     bias = constant(bias_value)
     if min(begins + ends) < 0 or (bias_value is not None and bias is None):
