@@ -27,7 +27,18 @@ if TYPE_CHECKING:
 
     from skyloom_export.declaration import GraphDeclaration, PrecisionVariant, Run
 
-QUANTISED = ("Conv", "MatMul", "Gemm", "Add", "Relu", "Concat", "MaxPool", "AveragePool", "DepthToSpace", "Slice")
+QUANTISED = (
+    "Conv",
+    "MatMul",
+    "Gemm",
+    "Add",
+    "Relu",
+    "Concat",
+    "MaxPool",
+    "AveragePool",
+    "DepthToSpace",
+    "Slice",
+)
 
 
 class VariantReport(Frozen):

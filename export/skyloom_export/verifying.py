@@ -64,9 +64,7 @@ def run_network(declaration: GraphDeclaration, inputs: Arrays) -> Arrays:
     finally:
         module.train(training)
     results = (result,) if isinstance(result, torch.Tensor) else tuple(result)
-    return {
-        name: tensor.detach().numpy() for name, tensor in zip(declaration.outputs, results, strict=True)
-    }
+    return {name: tensor.detach().numpy() for name, tensor in zip(declaration.outputs, results, strict=True)}
 
 
 def check_graph(declaration: GraphDeclaration, graph: bytes) -> list[Check]:
