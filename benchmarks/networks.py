@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -66,7 +67,9 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(8, outputs), Mish())
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(8, outputs), Mish()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, inputs, y, x)`` to ``(batch, outputs, y, x)``."""
@@ -182,7 +185,7 @@ class Generator(nn.Module):
         super().__init__()
         widths = [width, width // 2, width // 4, width // 8]
         layers: list[nn.Module] = [SameTransposed(latent, width, 4, 2), nn.ELU()]
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise(widths):
             layers += [SameTransposed(inputs, outputs, 4, 2), nn.ELU()]
             layers += [SameTransposed(outputs, outputs, 4, 1), nn.ELU()] * 2
         layers += [SameTransposed(widths[-1], bands, 3, 1), nn.Sigmoid()]

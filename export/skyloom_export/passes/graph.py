@@ -113,7 +113,7 @@ class Builder:
         made = node.outputs[0]
         first = next((value for value in inputs if value is not None), None)
         if first is not None:
-            set_dtype(made, first.dtype)
+            set_dtype(made, ir.DataType.INT64 if kind == "Shape" else first.dtype)
         return made
 
     def constant(self, array: NDArray[Any], hint: str = "constant") -> ir.Value:

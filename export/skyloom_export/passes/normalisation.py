@@ -99,9 +99,7 @@ def rewrite_group_norm(model: ir.Model) -> int:
             build.constant(np.zeros(groups, gammas.dtype)),
             epsilon=number(node, "epsilon", 1e-5),
         )
-        shape = build("Shape", value)
-        shape.dtype = ir.DataType.INT64
-        whole = build("Reshape", normal, shape)
+        whole = build("Reshape", normal, build("Shape", value))
         lengths = (1, -1) + (1,) * (rank - 2)
         scaled = build("Mul", whole, build.constant(gammas.reshape(lengths), "scale"))
         replace(node.outputs[0], build("Add", scaled, build.constant(betas.reshape(lengths), "shift")))

@@ -12,9 +12,9 @@ and lower precisions lose digits in the transforms.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx_ir as ir
 
 from skyloom_export.passes.graph import (
     Array,
@@ -29,6 +29,9 @@ from skyloom_export.passes.graph import (
     text,
     walk,
 )
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 WIDE = 256  # channels from which it is faster, as measured
 TILE, KERNEL = 4, 3
@@ -117,7 +120,6 @@ def _filtered(node: ir.Node, weight: Array, bias: Array | None) -> ir.Value:
     )
     grid = _shape(build, tiles)
     count = build("ReduceProd", grid, keepdims=1)
-    count.dtype = ir.DataType.INT64
     grouped = build("Reshape", tiles, joined(lengths(-1, inputs, size * size), count))
     by_point = build("Transpose", grouped, perm=[0, 2, 1, 3])
     flat = factors.reshape(size * size, outputs, inputs).astype(kind)
@@ -135,6 +137,4 @@ def _filtered(node: ir.Node, weight: Array, bias: Array | None) -> ir.Value:
 
 def _shape(build: Builder, value: ir.Value) -> ir.Value:
     """Return the number of rows and columns."""
-    shape = build("Shape", value, start=2, end=4)
-    shape.dtype = ir.DataType.INT64
-    return shape
+    return build("Shape", value, start=2, end=4)
