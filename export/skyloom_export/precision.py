@@ -136,6 +136,7 @@ def to_int8(
             Reader(inputs),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=kinds,
+            nodes_to_exclude=_delicate(graph),
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -143,6 +144,20 @@ def to_int8(
         )
         made = target.read_bytes()
     return _clean(made)
+
+
+def _delicate(graph: bytes) -> list[str]:
+    """Return the names of nodes that 8 bits would ruin.
+
+    A sum with a constant is part of a function such as Mish, whose terms span many powers of ten; a
+    product of two computed matrices is attention, with weights that are tiny and add up to 1.
+    """
+    found = []
+    for node in ir.traversal.RecursiveGraphIterator(parse(graph).graph):
+        known = [value is not None and value.is_initializer() for value in node.inputs]
+        if (node.op_type == "Add" and any(known)) or (node.op_type == "MatMul" and not any(known)):
+            found.append(str(node.name))
+    return found
 
 
 def to_fp16(graph: bytes, *, keep: Iterable[str] = ()) -> bytes:

@@ -20,6 +20,7 @@ from skyloom_export.bundling import export_bundle, make_graph, manifest_hash
 from skyloom_export.declaration import Exportable, GraphDeclaration, PrecisionVariant, Run
 from skyloom_export.errors import DeclarationError, ToleranceError, TraceError
 from skyloom_export.passes import rewrite
+from skyloom_export.precision import to_int8
 from skyloom_export.tracing import parse, serialise, trace
 from skyloom_export.verifying import check_graph
 
@@ -149,6 +150,16 @@ def test_a_bundle_holds_variants_and_says_what_was_measured(
         "skyloom.model": "tiny-model",
         "skyloom.manifest": manifest_hash(manifest),
     }
+
+
+def test_int8_leaves_alone_what_it_would_ruin(traced: Traced) -> None:
+    declaration, graph = traced("mixed")
+    model = parse(graph)
+    rewrite(model)
+    inputs = verifying.inputs_at(declaration, {"batch": 4, "rows": 16, "columns": 16})
+    expected = verifying.run_network(declaration, inputs)["field"]
+    computed = run(to_int8(serialise(model), [inputs]), inputs)["field"]
+    assert 0 < float(np.abs(computed - expected).max()) < 0.1 * float(np.ptp(expected))
 
 
 def test_a_variant_that_is_not_good_enough_is_left_out(
