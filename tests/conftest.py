@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -11,12 +12,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings
 from onnx import TensorProto, helper
 
 from skyloom import entries, plugins
 from skyloom.bundle import Graph, Manifest, Tensor, write_bundle
 
 Installer = Callable[..., Path]
+
+# A run that decides whether a change lands draws the same examples each time; all others look further.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("default", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 @pytest.fixture(autouse=True)

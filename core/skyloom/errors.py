@@ -64,6 +64,10 @@ class BundleError(SkyloomError, ValueError):
     """A bundle is malformed, incomplete, or was altered after it was written."""
 
 
+class CheckpointError(SkyloomError, ValueError):
+    """A trained network on disk is malformed, incomplete, or in a form that is not read."""
+
+
 class BackendError(SkyloomError, RuntimeError):
     """A backend was asked for that this machine cannot run."""
 

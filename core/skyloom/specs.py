@@ -52,6 +52,10 @@ class ModelSpec(Frozen):
     tiny_bundle
         For a model with weights: a function that is called with a path and the ``tiny`` options as
         keywords and writes a small bundle with random weights there. It may import PyTorch.
+    graphs
+        For a model with weights: a function that is called with the configuration of a trained
+        network and the path of its weights and returns what `skyloom export` needs to make a bundle
+        of it, an ``skyloom_export.Exportable``. It may import PyTorch.
     bands
         The bands it needs, if it needs particular ones.
     example_size
@@ -71,6 +75,7 @@ class ModelSpec(Frozen):
     weights: Literal["none", "bundle"] = "none"
     tiny: dict[str, Any] = {}
     tiny_bundle: Target | None = None
+    graphs: Target | None = None
     bands: tuple[str, ...] | None = None
     example_size: tuple[int, int] = (64, 64)
     stochastic: bool = False

@@ -16,6 +16,7 @@ GOLDEN = "golden.npz"
 MAX_MANIFEST_BYTES = 4 * 2**20
 MAX_BUNDLE_BYTES = 16 * 2**30
 MAX_FILES = 1000
+BATCH = "batch"  # what an axis is called along which a graph does not mix what it is given
 
 
 def _inside(path: str) -> str:
@@ -45,7 +46,8 @@ class Tensor(Frozen):
     name, dtype
         As in the graph.
     axes
-        One entry an axis: a name where its length may vary, a number where it is fixed.
+        One entry an axis: a name where its length may vary, a number where it is fixed. The name
+        ``batch`` promises that what lies along this axis is treated one by one.
     unit
         Unit in the notation of astropy; empty for a pure number.
     """
@@ -59,8 +61,8 @@ class Tensor(Frozen):
 class Tolerance(Frozen):
     """How far a graph may be from the network it was made from: ``atol + rtol * |network|``."""
 
-    atol: float = Field(default=1e-5, ge=0)
-    rtol: float = Field(default=1e-4, ge=0)
+    atol: float = Field(default=1e-5, ge=0, allow_inf_nan=False)
+    rtol: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
 
 
 class Graph(Frozen):
@@ -76,6 +78,17 @@ class Graph(Frozen):
         What was asked of it.
     errors
         The largest absolute difference that was measured, by name of the output.
+    precision
+        What its heavy operators compute in.
+    base
+        For a variant in a lower precision, the name of the graph it stands for; it has the tensors
+        of that graph and is compared with the golden arrays of that graph.
+    passes
+        The rewrites that were applied to make it fast, in their order.
+    scientific
+        What the science tolerates of a variant (``allowed``) and what was found (``measured``).
+    opset
+        Version of the standard operators it is written in; 0 where nobody noted it.
     """
 
     path: InnerPath
@@ -83,6 +96,11 @@ class Graph(Frozen):
     outputs: tuple[Tensor, ...]
     tolerance: Tolerance = Tolerance()
     errors: dict[str, float] = {}
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    base: Name | None = None
+    passes: tuple[str, ...] = ()
+    scientific: dict[str, float] = {}
+    opset: int = Field(default=0, ge=0)
 
 
 class Manifest(Frozen):
@@ -143,6 +161,30 @@ class Manifest(Frozen):
         for name, graph in self.graphs.items():
             if self.files and graph.path not in self.files:
                 raise ValueError(f"the file '{graph.path}' of graph '{name}' is not among the files")
+            _check_variant(name, graph, self.graphs)
+
+    def variants(self, name: str) -> dict[str, str]:
+        """Return the names of the graphs that may stand for a graph, by their precision."""
+        own: dict[str, str] = {self.graphs[name].precision: name}
+        return own | {graph.precision: other for other, graph in self.graphs.items() if graph.base == name}
+
+
+def _check_variant(name: str, graph: Graph, graphs: dict[str, Graph]) -> None:
+    """Refuse a variant that cannot take the place of its base."""
+    if (graph.base is None) != (graph.precision == "fp32"):
+        raise ValueError(f"graph '{name}' is {graph.precision} and its base is {graph.base}")
+    if graph.base is None:
+        return
+    base = graphs.get(graph.base)
+    if base is None or base.base is not None:
+        raise ValueError(f"the base '{graph.base}' of graph '{name}' is not an fp32 graph of this bundle")
+    if (graph.inputs, graph.outputs) != (base.inputs, base.outputs):
+        raise ValueError(f"graph '{name}' has other tensors than its base '{graph.base}'")
+    rivals = [
+        other for other, it in graphs.items() if (it.base, it.precision) == (graph.base, graph.precision)
+    ]
+    if len(rivals) > 1:
+        raise ValueError(f"'{rivals[0]}' and '{rivals[1]}' are both '{graph.base}' in {graph.precision}")
 
 
 def parse_manifest(text: bytes, origin: str) -> Manifest:

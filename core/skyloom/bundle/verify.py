@@ -78,7 +78,7 @@ def _verify_graph(
     backend: str,
 ) -> list[Verdict]:
     def kept(kind: str) -> dict[str, NDArray[np.generic]]:
-        prefix = f"{name}/{kind}/"
+        prefix = f"{graph.base or name}/{kind}/"
         return {key.removeprefix(prefix): array for key, array in golden.items() if key.startswith(prefix)}
 
     inputs, outputs = kept("inputs"), kept("outputs")

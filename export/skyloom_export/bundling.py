@@ -1,0 +1,252 @@
+"""From the declarations of a plugin to a verified bundle on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skyloom.bundle import Graph, Manifest, Tensor, Tolerance, write_bundle
+from skyloom.errors import SpecError
+from skyloom.runtime import open_session
+from skyloom_export.errors import DeclarationError
+from skyloom_export.lint import lint
+from skyloom_export.passes import PASSES, rewrite
+from skyloom_export.precision import VariantReport, make_variant
+from skyloom_export.tracing import parse, serialise, trace
+from skyloom_export.verifying import Check, check_graph, inputs_at, run_network
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from os import PathLike
+    from pathlib import Path
+
+    import onnx_ir as ir
+
+    from skyloom_export.declaration import Arrays, Exportable, GraphDeclaration
+
+HEADROOM = 4.0  # other backends round a variant differently; its science is judged on its own
+_MEASURED = ("errors", "scientific")
+
+
+@dataclass(frozen=True)
+class Made:
+    """One graph that was traced, rewritten and verified.
+
+    Attributes
+    ----------
+    entry, data
+        Its record in the manifest, and its bytes.
+    checks
+        The verdict on each output and size.
+    variants
+        The variants that passed, by name.
+    reports
+        What was measured of every variant, also of those that did not pass.
+    golden
+        Arrays of the bundle.
+    """
+
+    entry: Graph
+    data: bytes
+    checks: list[Check]
+    variants: dict[str, tuple[Graph, bytes]]
+    reports: list[VariantReport]
+    golden: Arrays
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export made.
+
+    Attributes
+    ----------
+    path
+        The bundle.
+    checks
+        The verdict on each output and size of each graph.
+    variants
+        What was measured of each variant; those that did not pass are not in the bundle.
+    passes
+        The rewrites that were applied, by graph.
+    """
+
+    path: Path
+    checks: list[Check]
+    variants: list[VariantReport]
+    passes: dict[str, tuple[str, ...]]
+
+
+def export_bundle(
+    exportable: Exportable,
+    path: str | PathLike[str],
+    *,
+    name: str,
+    model: str,
+    task: str,
+    plugin: str = "",
+    skip: Collection[str] = (),
+    overwrite: bool = False,
+) -> ExportReport:
+    """Make a bundle of a network.
+
+    Parameters
+    ----------
+    exportable
+        The graphs of the network, and what else belongs into its manifest.
+    path
+        The folder to make.
+    name, model, task, plugin
+        What goes into the manifest under these names.
+    skip
+        Passes to leave out.
+    overwrite
+        Replace the bundle that is there.
+
+    Raises
+    ------
+    ToleranceError
+        When a graph is not its network; nothing is written then.
+    """
+    made = {declaration.name: make_graph(declaration, skip=skip) for declaration in exportable.graphs}
+    graphs = {name: graph.entry for name, graph in made.items()}
+    data = {graph.entry.path: graph.data for graph in made.values()}
+    for graph in made.values():
+        graphs |= {name: entry for name, (entry, _) in graph.variants.items()}
+        data |= {entry.path: stored for entry, stored in graph.variants.values()}
+    reserved = sorted({"name", "model", "task", "plugin", "graphs", "files"} & set(exportable.manifest))
+    if reserved:
+        raise DeclarationError(f"the exporter fills '{reserved[0]}' in itself", "Leave it away")
+    try:
+        manifest = Manifest.model_validate(
+            {
+                **exportable.manifest,
+                "name": name,
+                "model": model,
+                "task": task,
+                "plugin": plugin,
+                "graphs": graphs,
+            }
+        )
+    except ValueError as error:
+        raise SpecError(f"the manifest of '{name}' is not valid: {error}") from error
+    stamped = {inner: stamp(graph, manifest) for inner, graph in data.items()}
+    golden = {key: array for graph in made.values() for key, array in graph.golden.items()}
+    written = write_bundle(
+        path, manifest, contents={**exportable.contents, **stamped}, golden=golden, overwrite=overwrite
+    )
+    return ExportReport(
+        path=written,
+        checks=[check for graph in made.values() for check in graph.checks],
+        variants=[report for graph in made.values() for report in graph.reports],
+        passes={name: graph.entry.passes for name, graph in made.items()},
+    )
+
+
+def make_graph(declaration: GraphDeclaration, *, skip: Collection[str] = ()) -> Made:
+    """Trace, rewrite, check and compare one graph, and make its variants."""
+    traced = trace(declaration)
+    lint(traced, declaration.axes, declaration.name)
+    inputs, outputs = _tensors(traced, declaration)
+    passes = rewrite(traced, skip=skip)
+    portable = serialise(traced)
+    if declaration.extra_passes:
+        kept_out = [step.name for step in PASSES if step.everywhere]
+        passes += rewrite(traced, skip={*skip, *kept_out}, extra=declaration.extra_passes)
+    lint(traced, declaration.axes, declaration.name)
+    data = serialise(traced)
+    checks = check_graph(declaration, data)
+    kept = inputs_at(declaration, declaration.grid[0])
+    expected = run_network(declaration, kept)
+    golden = {
+        **{f"{declaration.name}/inputs/{name}": array for name, array in kept.items()},
+        **{f"{declaration.name}/outputs/{name}": array for name, array in expected.items()},
+    }
+    entry = Graph(
+        path=f"graphs/{declaration.name}/1/model.onnx",
+        inputs=inputs,
+        outputs=outputs,
+        tolerance=declaration.tolerance,
+        passes=passes,
+        opset=traced.opset_imports[""],
+    )
+    variants: dict[str, tuple[Graph, bytes]] = {}
+    reports = []
+    for variant in declaration.variants:
+        stored, report = make_variant(declaration, variant, portable)
+        reports.append(report)
+        if variant.precision == "bf16":
+            if report.passed:  # a hint at run time: it has no graph, and is recorded with its base
+                found = {"allowed_bf16": report.allowed, "measured_bf16": report.measured}
+                entry = entry.model_copy(update={"scientific": found})
+        elif stored is not None:
+            name = f"{declaration.name}-{variant.precision}"
+            variants[name] = (_variant(entry, name, stored, report, kept, expected), stored)
+    return Made(entry, data, checks, variants, reports, golden)
+
+
+def _variant(
+    base: Graph, name: str, stored: bytes, report: VariantReport, inputs: Arrays, expected: Arrays
+) -> Graph:
+    """Return the record of a variant; its tolerance covers what it was seen to differ by."""
+    computed = open_session(stored, backend="cpu", threads=1).run(inputs)
+    error = max(
+        float(np.abs(computed[output].astype(np.float64) - array.astype(np.float64)).max(initial=0.0))
+        for output, array in expected.items()
+    )
+    return Graph.model_validate(
+        {
+            **base.model_dump(),
+            "path": f"graphs/{name}/1/model.onnx",
+            "tolerance": Tolerance(atol=HEADROOM * error, rtol=0.0),
+            "precision": report.precision,
+            "base": report.graph,
+            "scientific": {"allowed": report.allowed, "measured": report.measured},
+            "opset": parse(stored).opset_imports[""],
+        }
+    )
+
+
+def _tensors(model: ir.Model, declaration: GraphDeclaration) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Describe inputs and outputs as the manifest has them."""
+
+    def describe(value: ir.Value) -> Tensor:
+        name = str(value.name)
+        assert value.dtype is not None
+        assert value.shape is not None
+        axes = declaration.axes.get(name) or tuple(
+            axis if isinstance(axis, int) else str(axis.value) for axis in value.shape
+        )
+        unit = declaration.units.get(name, "")
+        return Tensor(name=name, dtype=str(value.dtype.numpy()), axes=axes, unit=unit)
+
+    return tuple(map(describe, model.graph.inputs)), tuple(map(describe, model.graph.outputs))
+
+
+def manifest_hash(manifest: Manifest) -> str:
+    """Return what the graphs of a bundle carry to say which manifest they belong to.
+
+    It is the SHA-256 of the manifest as JSON with sorted keys and without spaces, leaving out the
+    digests of the files, which depend on the graphs, and what is measured of the graphs.
+    """
+    record: dict[str, Any] = manifest.model_dump(mode="json", exclude={"files"})
+    for graph in record["graphs"].values():
+        for field in _MEASURED:
+            del graph[field]
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def stamp(graph: bytes, manifest: Manifest) -> bytes:
+    """Write into a graph which model and which manifest it belongs to."""
+    model = parse(graph)
+    properties: Mapping[str, str] = {
+        "skyloom.schema": str(manifest.schema_version),
+        "skyloom.model": manifest.model,
+        "skyloom.manifest": manifest_hash(manifest),
+    }
+    model.metadata_props.update(properties)
+    return serialise(model)

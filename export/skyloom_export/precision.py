@@ -1,0 +1,216 @@
+"""Cheaper forms of a graph, each judged by the science that is done with it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from skyloom.errors import MissingExtraError
+from skyloom.frozen import Frozen
+from skyloom.runtime import open_session
+from skyloom_export.passes.graph import rename
+from skyloom_export.tracing import parse, serialise, strip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from skyloom_export.declaration import GraphDeclaration, PrecisionVariant, Run
+
+QUANTISED = (
+    "Conv",
+    "MatMul",
+    "Gemm",
+    "Add",
+    "Relu",
+    "Concat",
+    "MaxPool",
+    "AveragePool",
+    "DepthToSpace",
+    "Slice",
+)
+
+
+class VariantReport(Frozen):
+    """Whether a variant was good enough.
+
+    Attributes
+    ----------
+    graph, precision
+        Which variant of which graph.
+    allowed, measured
+        The scientific tolerance, and what was measured.
+    note
+        Why it was not measured, where it was not.
+    """
+
+    graph: str
+    precision: str
+    allowed: float
+    measured: float
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the variant is within its tolerance; one that was not measured is not."""
+        return self.measured <= self.allowed
+
+
+def make_variant(
+    declaration: GraphDeclaration, variant: PrecisionVariant, graph: bytes
+) -> tuple[bytes | None, VariantReport]:
+    """Make and measure a variant of a graph; for bf16, a hint and no graph, only measure it.
+
+    Returns
+    -------
+    bytes or None
+        The graph of the variant, where it has one of its own and is good enough.
+    VariantReport
+        What was measured.
+    """
+    made: bytes | None = None
+    measured, note = np.inf, ""
+    if variant.precision == "bf16":
+        if importlib.util.find_spec("openvino") is None:
+            note = "OpenVINO is not installed"
+        else:
+            measured = variant.measure(run_bf16(graph))
+    else:
+        if variant.precision == "int8":
+            assert declaration.calibration is not None
+            made = to_int8(graph, declaration.calibration(), keep=variant.keep)
+        else:
+            made = to_fp16(graph, keep=variant.keep)
+        measured = variant.measure(open_session(made, backend="cpu", threads=1).run)
+    report = VariantReport(
+        graph=declaration.name,
+        precision=variant.precision,
+        allowed=variant.allowed,
+        measured=float(measured) if np.isfinite(measured) else np.inf,
+        note=note,
+    )
+    return (made if report.passed else None), report
+
+
+class _Inputs:
+    """Hands calibration inputs to onnxruntime one after the other."""
+
+    def __init__(self, inputs: Iterable[Mapping[str, NDArray[np.generic]]]) -> None:
+        self._left = iter(inputs)
+
+    def get_next(self) -> dict[str, NDArray[np.generic]] | None:
+        found = next(self._left, None)
+        return None if found is None else dict(found)
+
+
+def to_int8(
+    graph: bytes, inputs: Iterable[Mapping[str, NDArray[np.generic]]], *, keep: Iterable[str] = ()
+) -> bytes:
+    """Quantise a graph: unsigned activations, signed weights with a scale for each channel.
+
+    This mix is the one for which the CPU provider has fast kernels. The ranges of the activations
+    are those that `inputs` run through.
+    """
+    from onnxruntime import quantization
+
+    class Reader(_Inputs, quantization.CalibrationDataReader):  # type: ignore[misc,name-defined,unused-ignore]
+        """The inputs, as onnxruntime wants them."""
+
+    kinds = [kind for kind in QUANTISED if kind not in set(keep)]
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        source, target = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
+        source.write_bytes(graph)
+        quantization.quantize_static(
+            str(source),
+            str(target),
+            Reader(inputs),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=kinds,
+            nodes_to_exclude=_delicate(graph),
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            calibration_providers=["CPUExecutionProvider"],
+        )
+        made = target.read_bytes()
+    return _clean(made)
+
+
+def _delicate(graph: bytes) -> list[str]:
+    """Return the names of nodes that 8 bits would ruin.
+
+    A sum with a constant is part of a function such as Mish, whose terms span many powers of ten; a
+    product of two computed matrices is attention, with weights that are tiny and add up to 1.
+    """
+    found = []
+    for node in ir.traversal.RecursiveGraphIterator(parse(graph).graph):
+        known = [value is not None and value.is_initializer() for value in node.inputs]
+        if (node.op_type == "Add" and any(known)) or (node.op_type == "MatMul" and not any(known)):
+            found.append(str(node.name))
+    return found
+
+
+def to_fp16(graph: bytes, *, keep: Iterable[str] = ()) -> bytes:
+    """Convert a graph to half precision; inputs and outputs stay as they are."""
+    import onnx
+    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+
+    with _quiet():
+        made = convert_float_to_float16(
+            onnx.load_from_string(graph),
+            keep_io_types=True,
+            op_block_list=[*DEFAULT_OP_BLOCK_LIST, *keep],
+        )
+    return _clean(made.SerializeToString())
+
+
+def run_bf16(graph: bytes) -> Run:
+    """Return a function that runs a graph in OpenVINO with the hint to use bf16."""
+    try:
+        openvino: Any = importlib.import_module("openvino")
+    except ImportError:
+        raise MissingExtraError("openvino", "openvino", "measure a graph in bf16") from None
+    core = openvino.Core()
+    hints = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": 1}
+    compiled = core.compile_model(core.read_model(model=graph, weights=b""), "CPU", hints)
+
+    def run(inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        result = compiled(dict(inputs))
+        return {output.get_any_name(): np.array(result[output]) for output in compiled.outputs}
+
+    return run
+
+
+def _clean(graph: bytes) -> bytes:
+    """Strip what the converters write beside the graph, and name its values in order."""
+    model: ir.Model = parse(graph)
+    strip(model)
+    used = {node.domain for node in ir.traversal.RecursiveGraphIterator(model.graph)}
+    for domain in [domain for domain in model.opset_imports if domain and domain not in used]:
+        del model.opset_imports[domain]
+    rename(model)
+    return serialise(model)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the converters from giving advice that does not apply."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

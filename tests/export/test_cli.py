@@ -1,0 +1,115 @@
+"""``skyloom export``: from a checkpoint to a bundle, with the graphs that a plugin declares."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skyloom.bundle import Bundle
+from skyloom.bundle.verify import verify
+from skyloom.checkpoint import CheckpointConfig, write_checkpoint
+from skyloom.errors import MissingExtraError, PluginError, UnknownNameError
+from skyloom_export import cli
+
+PLUGIN = """
+import skyloom
+
+@skyloom.hookimpl
+def skyloom_models():
+    fields = dict(task="metric", summary="For tests", factory="nowhere:Nothing", weights="bundle")
+    yield skyloom.ModelSpec(name="line", graphs=__name__ + ":graphs", **fields)
+    yield skyloom.ModelSpec(name="mute", **fields)
+    yield skyloom.ModelSpec(name="wrong", graphs=__name__ + ":wrong", **fields)
+    yield skyloom.ModelSpec(name="lost", graphs="nowhere:graphs", **fields)
+
+def wrong(config, weights):
+    return None
+
+def graphs(config, weights):
+    import torch
+    from safetensors.torch import load_file
+    from skyloom_export import Exportable, GraphDeclaration
+
+    module = torch.nn.Linear(3, config["outputs"])
+    module.load_state_dict(load_file(weights))
+    declaration = GraphDeclaration(
+        name="line",
+        module=module,
+        inputs={"x": torch.zeros(2, 3)},
+        outputs=("y",),
+        axes={"x": ("batch", 3)},
+        grid=({"batch": 4},),
+    )
+    return Exportable(graphs=(declaration,), manifest={"settings": config, "licence": "CC0-1.0"})
+"""
+WEIGHTS = {
+    "weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "bias": np.asarray([1, -1], np.float32),
+}
+
+
+def checkpoint(folder: Path, model: str = "line") -> Path:
+    config = CheckpointConfig(model=model, task="metric", config={"outputs": 2})
+    return write_checkpoint(folder / f"run-{model}", config, WEIGHTS).path
+
+
+def test_the_verb_writes_a_bundle(
+    install: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("skyloom-line", PLUGIN)
+    cli.export(checkpoint(tmp_path), tmp_path / "bundle")
+    bundle = Bundle.open(tmp_path / "bundle")
+    assert (bundle.manifest.name, bundle.manifest.plugin) == ("run-line", "skyloom-line")
+    assert bundle.manifest.settings == {"outputs": 2}
+    verify(tmp_path / "bundle")
+    x = np.asarray([[1, 2, 3]], np.float32)
+    found = bundle.session("line").run({"x": x})["y"]
+    np.testing.assert_allclose(
+        np.asarray(found, np.float32), x @ WEIGHTS["weight"].T + WEIGHTS["bias"], rtol=1e-6
+    )
+    shown = capsys.readouterr().out
+    assert "line: differs from the network by" in shown
+    assert f"Wrote {tmp_path / 'bundle'}" in shown
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        ("mute", PluginError, "does not say which graphs"),
+        ("wrong", PluginError, "returned a NoneType"),
+        ("lost", PluginError, "cannot import 'nowhere:graphs'"),
+        ("absent", UnknownNameError, "cannot be exported"),
+    ],
+)
+def test_what_cannot_be_exported_says_why(
+    model: str, error: type[Exception], message: str, install: Callable[..., Path], tmp_path: Path
+) -> None:
+    install("skyloom-line", PLUGIN)
+    with pytest.raises(error, match=message):
+        cli.run(checkpoint(tmp_path, model), tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_without_pytorch_the_extra_is_named(
+    install: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("skyloom-line", PLUGIN)
+    monkeypatch.setattr(cli, "_NEEDED", ("torch", "a_package_that_is_not_there"))
+    with pytest.raises(MissingExtraError, match=r'pip install "skyloom\[train\]"'):
+        cli.run(checkpoint(tmp_path), tmp_path / "bundle")
+
+
+def test_the_distribution_registers_the_verb() -> None:
+    verbs = entry_points(group="skyloom.commands.v1")
+    assert verbs["export"].value == "skyloom_export.cli:export"
+
+
+def test_the_verb_is_light_until_it_runs() -> None:
+    code = "import skyloom_export.cli, sys; assert not {'torch', 'onnx', 'onnxruntime'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

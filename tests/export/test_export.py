@@ -1,0 +1,239 @@
+"""From a module to a verified bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from skyloom.bundle import Bundle, Tolerance
+from skyloom.bundle.verify import verify
+from skyloom.errors import BundleError
+from skyloom_export import bundling, verifying
+from skyloom_export.bundling import export_bundle, make_graph, manifest_hash
+from skyloom_export.declaration import Exportable, GraphDeclaration, PrecisionVariant, Run
+from skyloom_export.errors import DeclarationError, ToleranceError, TraceError
+from skyloom_export.passes import rewrite
+from skyloom_export.precision import to_int8
+from skyloom_export.tracing import parse, serialise, trace
+from skyloom_export.verifying import check_graph
+
+from .conftest import encoder, run
+
+Traced = Callable[[str], tuple[GraphDeclaration, bytes]]
+NAMES: dict[str, Any] = {"name": "tiny", "model": "tiny-model", "task": "metric", "plugin": "skyloom-tiny"}
+
+
+@pytest.fixture
+def untraced(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the export graphs that were traced already."""
+    monkeypatch.setattr(bundling, "trace", lambda declaration: parse(traced(declaration.name)[1]))
+
+
+@pytest.mark.parametrize("name", ["encoder", "mixed", "decoder", "halting"])
+def test_rewritten_graphs_are_their_networks_at_sizes_that_were_not_traced(name: str, traced: Traced) -> None:
+    declaration, graph = traced(name)
+    model = parse(graph)
+    rewrite(model)
+    checks = check_graph(declaration, serialise(model))
+    assert len(checks) == len(declaration.grid) * len(declaration.outputs)
+    assert all(check.excess <= 1 for check in checks)
+    assert max(check.relative for check in checks) < 2e-6
+    onnx.checker.check_model(onnx.load_from_string(serialise(model)), full_check=True)
+
+
+def test_loops_stay_loops(traced: Traced) -> None:
+    for name, kind in (("decoder", "Scan"), ("halting", "Loop")):
+        assert kind in [node.op_type for node in parse(traced(name)[1]).graph]
+
+
+def test_a_graph_halts_where_the_network_does(traced: Traced) -> None:
+    declaration, graph = traced("halting")
+    inputs = verifying.inputs_at(declaration, {"batch": 5})
+    expected = verifying.run_network(declaration, inputs)["steps"]
+    np.testing.assert_array_equal(run(graph, inputs)["steps"], expected)
+    assert 1 < int(expected[0]) < 20
+
+
+def test_the_same_network_gives_the_same_bytes(traced: Traced) -> None:
+    graph = traced("encoder")[1]
+    assert serialise(trace(encoder())) == graph
+    first, second = parse(graph), parse(graph)
+    assert rewrite(first) == rewrite(second)
+    assert serialise(first) == serialise(second)
+
+
+def test_a_missed_tolerance_writes_nothing(traced: Traced, untraced: None, tmp_path: Path) -> None:
+    declaration = traced("encoder")[0]
+    changed = encoder(module=declaration.module)
+    with torch.no_grad():
+        changed.module.get_submodule("head").weight[0, 0] += 1e-2  # type: ignore[index,operator]
+    with pytest.raises(
+        ToleranceError, match=r"output 'code' of graph 'encoder' differs .* at batch \d"
+    ) as caught:
+        export_bundle(Exportable(graphs=(changed,)), tmp_path / "tiny", **NAMES)
+    assert caught.value.error > caught.value.allowed
+    assert caught.value.sizes in [dict(sizes) for sizes in changed.grid]
+    assert list(tmp_path.iterdir()) == []
+    with torch.no_grad():
+        changed.module.get_submodule("head").weight[0, 0] -= 1e-2  # type: ignore[index,operator]
+
+
+def test_nan_and_wrong_shapes_are_differences(traced: Traced) -> None:
+    declaration = traced("encoder")[0]
+    expected = np.ones((2, 4), np.float32)
+    broken = expected.copy()
+    broken[0, 0] = np.nan
+    for computed in (broken, expected[:1]):
+        assert verifying.compare(declaration, "code", {"batch": 2}, computed, expected).excess == np.inf
+    assert verifying.compare(declaration, "code", {"batch": 2}, broken, broken).excess == 0
+
+
+def science(allowed: float, precision: Any = "int8") -> PrecisionVariant:
+    """Judge a variant by its mean over one batch of images."""
+    image = np.random.default_rng(5).standard_normal((4, 2, 16, 16), dtype=np.float32)
+
+    def measure(run: Run) -> float:
+        return float(np.abs(run({"image": image})["code"]).mean())
+
+    return PrecisionVariant(precision=precision, allowed=allowed, measure=measure)
+
+
+def calibration() -> list[dict[str, np.ndarray[Any, Any]]]:
+    random = np.random.default_rng(6)
+    return [{"image": random.standard_normal((2, 2, 16, 16), dtype=np.float32)} for _ in range(4)]
+
+
+def test_a_bundle_holds_variants_and_says_what_was_measured(
+    traced: Traced, untraced: None, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    variants = (science(100.0), science(100.0, "fp16"), science(100.0, "bf16"))
+    declaration = encoder(module=traced("encoder")[0].module, variants=variants, calibration=calibration)
+    exportable = Exportable(
+        graphs=(declaration,), manifest={"licence": "CC0-1.0"}, contents={"README.md": b"# Tiny\n"}
+    )
+    report = export_bundle(exportable, tmp_path / "tiny", **NAMES)
+    assert [variant.passed for variant in report.variants] == [True] * 3
+    bundle = Bundle.open(tmp_path / "tiny")
+    manifest = bundle.manifest
+    assert set(manifest.graphs) == {"encoder", "encoder-int8", "encoder-fp16"}
+    base = manifest.graphs["encoder"]
+    assert base.inputs[0].axes == ("batch", 2, "rows", "columns")
+    assert base.inputs[0].unit == "nJy"
+    assert base.scientific.keys() == {"allowed_bf16", "measured_bf16"}
+    assert manifest.graphs["encoder-int8"].scientific["measured"] == report.variants[0].measured
+    assert {verdict.graph for verdict in verify(tmp_path / "tiny")} == set(manifest.graphs)
+
+    int8 = onnx.load_from_string(bundle.read(manifest.graphs["encoder-int8"].path))
+    quantised = {tensor.data_type for tensor in int8.graph.initializer}
+    assert {onnx.TensorProto.UINT8, onnx.TensorProto.INT8} <= quantised
+    per_channel = [
+        node
+        for node in int8.graph.node
+        if any(item.name == "axis" and item.i == 0 for item in node.attribute)
+    ]
+    assert per_channel
+    fp16 = onnx.load_from_string(bundle.read(manifest.graphs["encoder-fp16"].path))
+    assert onnx.TensorProto.FLOAT16 in {tensor.data_type for tensor in fp16.graph.initializer}
+    assert fp16.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+
+    properties = {item.key: item.value for item in fp16.metadata_props}
+    assert properties == {
+        "skyloom.schema": "1",
+        "skyloom.model": "tiny-model",
+        "skyloom.manifest": manifest_hash(manifest),
+    }
+
+
+def test_int8_leaves_alone_what_it_would_ruin(traced: Traced) -> None:
+    declaration, graph = traced("mixed")
+    model = parse(graph)
+    rewrite(model)
+    inputs = verifying.inputs_at(declaration, {"batch": 4, "rows": 16, "columns": 16})
+    expected = verifying.run_network(declaration, inputs)["field"]
+    computed = run(to_int8(serialise(model), [inputs]), inputs)["field"]
+    assert 0 < float(np.abs(computed - expected).max()) < 0.1 * float(np.ptp(expected))
+
+
+def test_a_variant_that_is_not_good_enough_is_left_out(
+    traced: Traced, untraced: None, tmp_path: Path
+) -> None:
+    declaration = encoder(
+        module=traced("encoder")[0].module, variants=(science(1e-9),), calibration=calibration
+    )
+    report = export_bundle(Exportable(graphs=(declaration,)), tmp_path / "tiny", **NAMES)
+    assert not report.variants[0].passed
+    assert report.variants[0].measured > 1e-9
+    assert set(Bundle.open(tmp_path / "tiny").manifest.graphs) == {"encoder"}
+
+
+def test_golden_arrays_find_a_graph_that_was_exchanged(
+    traced: Traced, untraced: None, tmp_path: Path
+) -> None:
+    declaration = encoder(module=traced("encoder")[0].module)
+    made = make_graph(declaration)
+    assert {key.split("/")[1] for key in made.golden} == {"inputs", "outputs"}
+    export_bundle(Exportable(graphs=(declaration,)), tmp_path / "tiny", **NAMES)
+    path = tmp_path / "tiny" / "graphs" / "encoder" / "1" / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(BundleError):
+        verify(tmp_path / "tiny")
+
+
+def test_passes_for_one_backend_are_not_in_variants(traced: Traced, untraced: None) -> None:
+    seen: list[list[str]] = []
+
+    def measure(run: Run) -> float:
+        seen.append([])
+        return 0.0
+
+    variant = PrecisionVariant(precision="fp16", allowed=1.0, measure=measure)
+    declaration = encoder(
+        module=traced("encoder")[0].module, variants=(variant,), extra_passes=("winograd",),
+        tolerance=Tolerance(),
+    )  # fmt: skip
+    made = make_graph(declaration)
+    assert "winograd" not in made.entry.passes  # nothing in this network is wide enough
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"inputs": {"image": torch.zeros(1, 2, 12, 10)}}, "has length 1"),
+        ({"axes": {"image": ("batch", 3, "rows", "columns")}}, "has shape"),
+        ({"axes": {"image": (2, 2, "rows", "columns")}}, "a name for the first"),
+        ({"axes": {}}, "axes of"),
+        ({"grid": ({"batch": 3},)}, "the grid"),
+        ({"grid": ({"batch": 2, "rows": 12, "columns": 10},)}, "traced sizes alone"),
+        ({"variants": (science(1.0),)}, "without inputs to calibrate"),
+    ],
+)
+def test_a_declaration_that_contradicts_itself(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DeclarationError, match=message):
+        encoder(**changes)
+
+
+def test_the_exporter_fills_in_its_own_fields(traced: Traced, untraced: None, tmp_path: Path) -> None:
+    exportable = Exportable(graphs=(encoder(module=traced("encoder")[0].module),), manifest={"name": "x"})
+    with pytest.raises(DeclarationError, match="fills 'name' in itself"):
+        export_bundle(exportable, tmp_path / "tiny", **NAMES)
+
+
+class Branching(nn.Module):
+    """What cannot be traced."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image if image.sum() > 0 else -image
+
+
+def test_what_cannot_be_traced_is_named() -> None:
+    with pytest.raises(TraceError, match="cannot trace the module of graph 'encoder'"):
+        trace(encoder(module=Branching()))
