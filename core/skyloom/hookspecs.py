@@ -76,10 +76,10 @@ def skyloom_weights() -> Iterable[WeightsSpec]:
         @skyloom.hookimpl
         def skyloom_weights():
             yield skyloom.WeightsSpec(
-                name="template-profile-r",
-                model="template-profile",
-                summary="Trained on 5,000 simulated galaxies in r",
-                package_path="skyloom_example:bundles/template-profile-r",
+                name="ring-means-64",
+                model="ring-means",
+                summary="Rings for images of 64x64 pixels",
+                package_path="skyloom_example:bundles/ring-means-64",
                 licence="CC-BY-4.0",
             )
     """
