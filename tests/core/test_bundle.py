@@ -296,7 +296,7 @@ def test_a_file_named_zip_that_is_none(tmp_path: Path) -> None:
 
 
 def test_backends_are_those_that_run() -> None:
-    with pytest.raises(InputError, match=r"the backend is 'gpu'.*Give 'auto', 'cpu' or 'cuda'"):
+    with pytest.raises(InputError, match=r"is 'gpu'\. Give 'auto', 'cpu', 'cuda', 'tensorrt' or 'openvino'"):
         open_session(double_plus_one(), backend="gpu")
     assert open_session(double_plus_one(), backend="auto").backend in {"cpu", "cuda"}
 
@@ -310,7 +310,7 @@ def test_a_backend_that_was_asked_for_is_used_or_is_an_error() -> None:
 
 
 def test_rubbish_is_no_graph() -> None:
-    with pytest.raises(BundleError, match="onnxruntime cannot open the graph"):
+    with pytest.raises(BundleError, match="not a valid ONNX model"):
         open_session(b"rubbish")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyloom.bundle.manifest import GOLDEN, MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from skyloom.errors import BundleError, UnknownNameError, did_you_mean
+from skyloom.errors import BundleError
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -79,15 +79,49 @@ class Bundle:
             )
         return data
 
-    def session(self, graph: str, *, backend: str = "auto", threads: int | None = None) -> Session:
-        """Open one of the graphs on a backend."""
-        from skyloom.runtime import open_session
+    def session(
+        self,
+        graph: str,
+        *,
+        backend: str = "auto",
+        precision: str = "fp32",
+        threads: int | None = None,
+    ) -> Session:
+        """Open one of the graphs on a backend.
 
-        if graph not in self.manifest.graphs:
-            raise UnknownNameError(
-                f"the bundle '{self.name}' has no graph '{graph}'", did_you_mean(graph, self.manifest.graphs)
-            )
-        return open_session(self.read(self.manifest.graphs[graph].path), backend=backend, threads=threads)
+        Parameters
+        ----------
+        graph
+            The name of the graph, or of one of its variants.
+        backend
+            ``"cpu"``, ``"cuda"``, ``"tensorrt"``, ``"openvino"``, or ``"auto"``.
+        precision
+            ``"fp32"``; ``"int8"`` or ``"fp16"`` where the bundle has that variant; ``"bf16"`` on
+            OpenVINO; ``"auto"`` for what `skyloom tune` found to be the fastest here, fp32 where
+            it was not run. A variant that is asked for by its name has its own precision.
+        threads
+            Threads for one operator; the library's choice where nothing is given.
+
+        Raises
+        ------
+        InputError
+            When the bundle does not have the graph in this precision.
+        BackendError
+            When the backend that was asked for is not the one in use.
+        """
+        from skyloom.bundle.choice import choose
+        from skyloom.runtime.opening import open_shared
+
+        chosen = choose(self, graph, backend=backend, precision=precision, threads=threads)
+        entry = self.manifest.graphs[chosen.graph]
+        return open_shared(
+            self.manifest.files[entry.path].sha256,
+            lambda: self.read(entry.path),
+            backend=chosen.backend,
+            precision=chosen.precision,
+            threads=chosen.threads,
+            declared=entry,
+        )
 
     def golden(self) -> dict[str, NDArray[np.generic]]:
         """Return the golden arrays: ``<graph>/inputs/<name>`` and ``<graph>/outputs/<name>``."""
