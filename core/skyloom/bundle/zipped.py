@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _AGAIN = "Get the bundle again from its author"
 _CHUNK = 2**20
+_FREE = 2**26  # below this many bytes, how tightly all of it is packed does not matter
 _MAX_RATIO = 200  # weights hardly compress, JSON tenfold; a bomb a thousandfold
 
 
@@ -54,6 +55,9 @@ def _members(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInf
     members = {info.filename: info for info in infos}
     if len(members) != len(infos) or len(members) > MAX_FILES:
         raise BundleError(f"'{archive}' holds {len(infos)} files, some of the same name or too many", _AGAIN)
+    total = sum(info.file_size for info in infos)
+    if total > max(_FREE, _MAX_RATIO * archive.stat().st_size):  # parts may overlap
+        raise BundleError(f"'{archive}' would unpack to {total} bytes", _AGAIN)
     for name, info in members.items():
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in {0, stat.S_IFREG}:
