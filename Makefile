@@ -56,7 +56,7 @@ benchmarks: $(TEST)/ready
 $(TEST)/ready: $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit("Skyloom needs Python 3.11 or later: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(TEST)
-	$(TEST)/bin/python $(INSTALL) --editable ".[dev,zarr]" --editable examples/skyloom_example
+	$(TEST)/bin/python $(INSTALL) --editable ".[dev,openvino,zarr]" --editable examples/skyloom_example
 	@touch $@
 
 $(DEMO)/ready: $(SOURCES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -405,3 +407,57 @@ def test_rubbish_is_no_graph() -> None:
 def test_the_manifest_refuses_what_it_does_not_know() -> None:
     with pytest.raises(ValueError, match="colour"):
         Manifest.model_validate({"name": "a", "task": "t", "model": "m", "colour": "red"})
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_no_altered_zip_can_do_more_than_be_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("z")
+    record = {"size": 3, "sha256": hashlib.sha256(b"abc").hexdigest()}
+    manifest = affine_manifest(graphs={}, files={"a.txt": record})
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", manifest.model_dump_json())
+        archive.writestr("a.txt", b"abc")
+    content = bytearray(buffer.getvalue())
+    for _ in range(data.draw(st.integers(0, 6))):
+        content[data.draw(st.integers(-150, 149))] = data.draw(st.integers(0, 255))
+    (folder / "b.zip").write_bytes(content)
+    try:
+        bundle = Bundle.open(folder / "b.zip")
+        bundle.check_files()
+    except BundleError:
+        return
+    assert bundle.read("a.txt") == b"abc"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_no_altered_manifest_can_do_more_than_be_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("m")
+    content = bytearray(affine_manifest().model_dump_json().encode())
+    for _ in range(data.draw(st.integers(1, 5))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    (folder / "manifest.json").write_bytes(content)
+    try:
+        Bundle.open(folder)
+    except BundleError:
+        return
+
+
+def test_a_manifest_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"settings": {"a": ' + "[" * 100_000)
+    with pytest.raises(BundleError, match="is not valid"):
+        Bundle.open(tmp_path)
+
+
+def test_a_version_that_is_a_book_is_not_repeated(affine_bundle: Path) -> None:
+    alter(affine_bundle, schema_version="9" * 100_000)
+    with pytest.raises(BundleError) as caught:
+        Bundle.open(affine_bundle)
+    assert len(str(caught.value)) < 1000

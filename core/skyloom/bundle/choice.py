@@ -13,16 +13,22 @@ if TYPE_CHECKING:
 
 
 class Choice(NamedTuple):
-    """What to open."""
+    """What to open, and whether measurements decided it."""
 
     graph: str
     backend: str
     precision: str
     threads: int | None
+    tuned: bool = False
 
 
-def choose(bundle: Bundle, graph: str, *, backend: str, precision: str, threads: int | None) -> Choice:
-    """Return what to open for what was asked; what was left open is what tuning found to be fastest."""
+def choose(
+    bundle: Bundle, graph: str, *, backend: str, precision: str, threads: int | None, tuned: bool = True
+) -> Choice:
+    """Return what to open for what was asked.
+
+    What was left open is what ``skyloom tune`` found to be the fastest, where `tuned` allows it.
+    """
     check_backend(backend)
     check_precision(precision)
     check_threads(threads)
@@ -37,17 +43,28 @@ def choose(bundle: Bundle, graph: str, *, backend: str, precision: str, threads:
         if precision not in {own, AUTO, "fp32"}:
             raise InputError(f"graph '{graph}' is {own}, not {precision}", f"Ask for '{graphs[graph].base}'")
         return Choice(graph, backend, own, threads)
-    return Choice(
-        _in_precision(bundle.manifest, graph, precision),
-        backend,
-        "fp32" if precision == AUTO else precision,
-        threads,
-    )
+    if tuned and AUTO in {backend, precision}:
+        best = _fastest(bundle, graph, backend, precision, threads)
+        if best is not None:
+            return best
+    chosen = "fp32" if precision == AUTO else precision
+    return Choice(_in_precision(bundle.manifest, graph, chosen), backend, chosen, threads)
+
+
+def _fastest(bundle: Bundle, graph: str, backend: str, precision: str, threads: int | None) -> Choice | None:
+    from skyloom.bundle.tuning import tuned
+
+    measured = tuned(bundle)
+    best = measured and measured.best(graph, backend=backend, precision=precision, threads=threads)
+    if not best:
+        return None
+    name = _in_precision(bundle.manifest, graph, best.precision)
+    return Choice(name, best.backend, best.precision, threads or best.threads, tuned=True)
 
 
 def _in_precision(manifest: Manifest, graph: str, precision: str) -> str:
     """Return the graph that computes in a precision, or say in which ones there is one."""
-    if precision in {AUTO, "fp32", "bf16"}:
+    if precision in {"fp32", "bf16"}:
         return graph
     variants = manifest.variants(graph)
     if precision not in variants:

@@ -10,18 +10,16 @@ import io
 import math
 import re
 import zipfile
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skyloom.bundle.manifest import MAX_FILES
+from skyloom.bundle.zipped import FREE, MAX_RATIO, ZIP_TROUBLE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_FREE = 2**26  # below this many bytes, how tightly something is packed does not matter
-_MAX_RATIO = 200  # as for bundles in .zip files
 _SUFFIX = ".npy"
 _LENGTH_BYTES = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}
 _MAX_HEADER = 2000
@@ -30,15 +28,6 @@ _MAX_AXES = 32
 _HEADER = re.compile(
     rb"\{'descr': '([<>|][biufc](?:1|2|4|8|16))', 'fortran_order': (True|False), "
     rb"'shape': \(((?:[0-9]{1,18}, ?)*(?:[0-9]{1,18})?)\),? ?\}[ ]*\n"
-)
-_TROUBLE = (
-    ValueError,  # also of numbers, names and offsets that make no sense
-    OSError,
-    EOFError,
-    RuntimeError,  # an encrypted file, or an unknown compression
-    TypeError,  # a type that numpy does not have
-    zipfile.BadZipFile,
-    zlib.error,
 )
 
 
@@ -59,7 +48,7 @@ def read_golden(data: bytes) -> dict[str, NDArray[np.generic]]:
         with zipfile.ZipFile(io.BytesIO(data)) as opened:
             members = opened.infolist()
             total = sum(member.file_size for member in members)
-            if total > max(_FREE, _MAX_RATIO * len(data)):
+            if total > max(FREE, MAX_RATIO * len(data)):
                 raise GoldenError(f"it would unpack to {total} bytes")
             if len(members) > MAX_FILES or len({member.filename for member in members}) < len(members):
                 raise GoldenError("it holds too many arrays, or two of one name")
@@ -70,7 +59,7 @@ def read_golden(data: bytes) -> dict[str, NDArray[np.generic]]:
             }
     except GoldenError:
         raise
-    except _TROUBLE as error:
+    except ZIP_TROUBLE as error:
         raise GoldenError(str(error) or type(error).__name__) from error
 
 

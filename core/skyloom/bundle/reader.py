@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyloom.bundle.manifest import GOLDEN, MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from skyloom.errors import BundleError
+from skyloom.errors import BackendError, BundleError, MissingExtraError
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from skyloom.bundle.choice import Choice
     from skyloom.runtime import Session
 
 _AGAIN = "Get the bundle again from its author"
@@ -34,10 +35,17 @@ class Bundle:
         The folder.
     manifest
         What it says of itself.
+    digest
+        SHA-256 of the manifest, and so, as that holds the digest of every file, of all.
+    precision, threads
+        What its sessions run in, and with, where nothing else is asked for.
     """
 
     path: Path
     manifest: Manifest
+    digest: str = ""
+    precision: str = "fp32"
+    threads: int | None = None
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Bundle:
@@ -57,7 +65,8 @@ class Bundle:
         if manifest_path.is_symlink():
             raise BundleError(f"'{MANIFEST}' in the bundle '{path}' is a symbolic link", _AGAIN)
         with manifest_path.open("rb") as file:
-            bundle = cls(folder, parse_manifest(file.read(MAX_MANIFEST_BYTES + 1), str(path)))
+            text = file.read(MAX_MANIFEST_BYTES + 1)
+        bundle = cls(folder, parse_manifest(text, str(path)), hashlib.sha256(text).hexdigest())
         for inner in bundle.manifest.files:
             bundle._locate(inner)
         return bundle
@@ -87,7 +96,7 @@ class Bundle:
         graph: str,
         *,
         backend: str = "auto",
-        precision: str = "fp32",
+        precision: str | None = None,
         threads: int | None = None,
     ) -> Session:
         """Open one of the graphs on a backend.
@@ -97,13 +106,16 @@ class Bundle:
         graph
             The name of the graph, or of one of its variants.
         backend
-            ``"cpu"``, ``"cuda"``, ``"tensorrt"``, ``"openvino"``, or ``"auto"``.
+            ``"cpu"``, ``"cuda"``, ``"tensorrt"``, ``"openvino"``; or ``"auto"`` for what
+            ``skyloom tune`` found to be the fastest here, and where it was not run, for CUDA where
+            that works and the CPU elsewhere.
         precision
             ``"fp32"``; ``"int8"`` or ``"fp16"`` where the bundle has that variant; ``"bf16"`` on
-            OpenVINO; ``"auto"`` for what `skyloom tune` found to be the fastest here, fp32 where
-            it was not run. A variant that is asked for by its name has its own precision.
+            OpenVINO; ``"auto"`` for what ``skyloom tune`` found to be the fastest here within
+            tolerance, fp32 where it was not run. That of the bundle object where nothing is given.
+            A variant that is asked for by its name has its own precision.
         threads
-            Threads for one operator; the library's choice where nothing is given.
+            Threads for one operator; that of the bundle object where nothing is given.
 
         Raises
         ------
@@ -115,16 +127,30 @@ class Bundle:
         from skyloom.bundle.choice import choose
         from skyloom.runtime.opening import open_shared
 
-        chosen = choose(self, graph, backend=backend, precision=precision, threads=threads)
-        entry = self.manifest.graphs[chosen.graph]
-        return open_shared(
-            self.manifest.files[entry.path].sha256,
-            lambda: self.read(entry.path),
-            backend=chosen.backend,
-            precision=chosen.precision,
-            threads=chosen.threads,
-            declared=entry,
-        )
+        asked: dict[str, Any] = {
+            "backend": backend,
+            "precision": self.precision if precision is None else precision,
+            "threads": self.threads if threads is None else threads,
+        }
+
+        def opened(choice: Choice) -> Session:
+            entry = self.manifest.graphs[choice.graph]
+            return open_shared(
+                self.manifest.files[entry.path].sha256,
+                lambda: self.read(entry.path),
+                backend=choice.backend,
+                precision=choice.precision,
+                threads=choice.threads,
+                declared=entry,
+            )
+
+        choice = choose(self, graph, **asked)
+        try:
+            return opened(choice)
+        except (BackendError, MissingExtraError):
+            if not choice.tuned or backend != "auto":
+                raise
+        return opened(choose(self, graph, **asked, tuned=False))  # what was fastest no longer runs
 
     def golden(self) -> dict[str, NDArray[np.generic]]:
         """Return the golden arrays: ``<graph>/inputs/<name>`` and ``<graph>/outputs/<name>``."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skyloom.errors import BundleError
-from skyloom.runtime.shapes import is_batched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +48,7 @@ def triton_config(name: str, graph: Graph) -> str:
     Where all tensors lie along a batch axis, Triton may put requests together into one batch, and
     the shapes leave that axis out; elsewhere they are complete.
     """
-    batched = is_batched(graph)
+    batched = graph.batched
     lines = [f'name: "{name}"', 'backend: "onnxruntime"', f"max_batch_size: {MAX_BATCH if batched else 0}"]
     if batched:
         lines.append("dynamic_batching { }")

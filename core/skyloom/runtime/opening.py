@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -102,6 +105,8 @@ def open_shared(
     check_threads(threads)
     precision = "fp32" if check_precision(precision) == AUTO else precision
     check_pair(backend, precision)
+    backend = OPENVINO if (backend, precision) == (AUTO, "bf16") else backend
+    read = _read_while_importing("openvino" if backend == OPENVINO else "onnxruntime", read)
     if backend == AUTO:
         engine = _first_that_works(digest, read, precision, threads)
     else:
@@ -111,8 +116,6 @@ def open_shared(
 
 def _first_that_works(digest: str, read: Callable[[], bytes], precision: str, threads: int | None) -> Engine:
     """Open the graph with CUDA where that works, and on the CPU elsewhere."""
-    if precision == "bf16":
-        return _shared(Key(digest, OPENVINO, precision, threads), read)
     from skyloom.runtime.onnxruntime_engine import why_not
 
     if not why_not(CUDA):
@@ -121,6 +124,16 @@ def _first_that_works(digest: str, read: Callable[[], bytes], precision: str, th
         except BackendError:
             pass  # the libraries are there and the device is not
     return _shared(Key(digest, CPU, precision, threads), read)
+
+
+def _read_while_importing(library: str, read: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Read and hash a graph at once where its library has yet to be imported, which takes as long."""
+    if library in sys.modules:
+        return read
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(importlib.import_module, library)  # what goes wrong, goes wrong again where it matters
+        graph = read()
+    return lambda: graph
 
 
 def _shared(key: Key, read: Callable[[], bytes]) -> Engine:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom.errors import BackendError, BundleError, InputError, listed
-from skyloom.runtime.shapes import check_inputs, check_outputs, is_batched
+from skyloom.runtime.shapes import check_inputs, check_outputs
 from skyloom.runtime.splitting import Splitter
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Session:
     ) -> None:
         self._engine: Engine | None = engine
         self._declared = declared
-        self._splitter = Splitter(batched=is_batched(declared))
+        self._splitter = Splitter(batched=declared is not None and declared.batched)
         self._backend, self._provider = engine.backend, engine.provider
         self._precision, self._threads = precision, threads
         if declared is not None:

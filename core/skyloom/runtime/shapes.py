@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skyloom.bundle.manifest import BATCH
 from skyloom.errors import BackendError, InputError
 
 if TYPE_CHECKING:
@@ -12,14 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skyloom.bundle.manifest import Graph, Tensor
-
-
-def is_batched(graph: Graph | None) -> bool:
-    """Say whether all inputs and outputs lie along a batch axis, which comes first."""
-    if graph is None or not graph.inputs or not graph.outputs:
-        return False
-    return all(tensor.axes[:1] == (BATCH,) for tensor in (*graph.inputs, *graph.outputs))
+    from skyloom.bundle.manifest import Tensor
 
 
 def check_inputs(
