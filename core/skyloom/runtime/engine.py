@@ -19,6 +19,7 @@ _MARKS_OF_SHORTAGE = (
     "can't allocate",
     "cannot allocate",
     "alloc_failed",
+    "cpu_memory.cpp",  # of OpenVINO, which says no more than that a check failed there
 )
 
 

@@ -79,7 +79,12 @@ class OpenVinoEngine(Engine):
             request = self._compiled.create_infer_request()
         feed = {index: np.asarray(inputs[name], order="C") for index, name in enumerate(self.inputs)}
         try:
-            found = request.infer(feed, share_inputs=True, share_outputs=False)
+            # infer() returns what the run before has left when the memory runs out; wait() raises.
+            request.start_async(feed, share_inputs=True)
+            request.wait()
+            arrays = {
+                name: request.get_output_tensor(index).data.copy() for index, name in enumerate(self.outputs)
+            }
         except Exception as error:
             if is_shortage(error):
                 raise ShortageError(first_line(error)) from error
@@ -87,7 +92,6 @@ class OpenVinoEngine(Engine):
                 f"OpenVINO failed: {first_line(error)}",
                 "Check the shapes of the inputs, or use backend='cpu'",
             ) from error
-        arrays = {name: found[index] for index, name in enumerate(self.outputs)}
         self._idle.append(request)
         return arrays
 

@@ -231,14 +231,14 @@ def test_the_size_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_flood_of_parts_costs_little_time_and_memory() -> None:
-    flood = message(7, message(1, b"") * 400_000)
+    flood = message(7, message(1, b"") * 50_000)
     tracemalloc.start()
     start = time.perf_counter()
     check_graph(flood)
     seconds, (_, peak) = time.perf_counter() - start, tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 1_000_000
-    assert seconds < 60
+    assert peak < 300_000
+    assert seconds < 20
 
 
 @pytest.mark.parametrize(
