@@ -16,7 +16,6 @@ from skyloom.runtime.names import CPU, CUDA, TENSORRT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
 PROVIDERS = {
@@ -82,8 +81,7 @@ class OnnxRuntimeEngine(Engine):
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the outputs by name."""
         try:
-            run = self._run_on_cpu if self.backend == CPU else self._run_on_gpu
-            arrays = run(dict(inputs))
+            arrays = self._run(dict(inputs)) if self.backend == CPU else self._run_bound(dict(inputs), "cuda")
         except Exception as error:
             if is_shortage(error):
                 raise ShortageError(first_line(error)) from error
@@ -93,21 +91,21 @@ class OnnxRuntimeEngine(Engine):
             ) from error
         return dict(zip(self.outputs, arrays, strict=True))
 
-    def _run_on_cpu(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[np.generic]]:
-        arrays: list[NDArray[np.generic]] = self._opened.run(list(self.outputs), inputs)
+    def _run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        arrays: list[NDArray[Any]] = self._opened.run(list(self.outputs), inputs)
         return arrays
 
-    def _run_on_gpu(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[np.generic]]:
+    def _run_bound(self, inputs: dict[str, NDArray[Any]], device: str) -> list[NDArray[Any]]:
         """Copy the inputs to the device once, and the outputs back once."""
         binding = self._opened.io_binding()
         for name, array in inputs.items():
             binding.bind_cpu_input(name, array)
         for name in self.outputs:
-            binding.bind_output(name, "cuda")
+            binding.bind_output(name, device)
         binding.synchronize_inputs()
         self._opened.run_with_iobinding(binding)
         binding.synchronize_outputs()
-        arrays: list[NDArray[np.generic]] = binding.copy_outputs_to_cpu()
+        arrays: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
         return arrays
 
 
