@@ -72,6 +72,10 @@ class BackendError(SkyloomError, RuntimeError):
     """A backend was asked for that this machine cannot run."""
 
 
+class OutOfMemoryError(BackendError, MemoryError):
+    """The memory does not hold even one of the inputs at a time."""
+
+
 class DownloadError(SkyloomError, OSError):
     """A file could not be downloaded, or is not the file that was expected."""
 

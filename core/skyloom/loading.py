@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from skyloom.errors import (
     BackendError,
@@ -33,12 +34,25 @@ _M = TypeVar("_M")
 
 
 @overload
-def load(name: str | os.PathLike[str], *, backend: str = "auto", **options: Any) -> Any: ...
+def load(
+    name: str | os.PathLike[str],
+    *,
+    backend: str = "auto",
+    precision: str = "fp32",
+    threads: int | None = None,
+    **options: Any,
+) -> Any: ...
 
 
 @overload  # not type[_M], for which type checkers refuse abstract classes
 def load(
-    name: str | os.PathLike[str], interface: Callable[..., _M], *, backend: str = "auto", **options: Any
+    name: str | os.PathLike[str],
+    interface: Callable[..., _M],
+    *,
+    backend: str = "auto",
+    precision: str = "fp32",
+    threads: int | None = None,
+    **options: Any,
 ) -> _M: ...
 
 
@@ -47,6 +61,8 @@ def load(
     interface: Callable[..., Any] | None = None,
     *,
     backend: str = "auto",
+    precision: str = "fp32",
+    threads: int | None = None,
     **options: Any,
 ) -> Any:
     """Open a model.
@@ -61,7 +77,13 @@ def load(
         The interface it must have, e.g. `skyloom.Metric`; editors and type checkers then know what
         it can do, and anything else is an error.
     backend
-        What runs the networks: ``"cpu"``, ``"cuda"``, or ``"auto"``.
+        What runs the networks: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, ``"openvino"``, or ``"auto"``.
+    precision
+        What they compute in: ``"fp32"``, one of the lower precisions that the bundle and the
+        backend have (``"fp16"``, ``"bf16"``, ``"int8"``), or ``"auto"`` for the fastest within
+        tolerance that ``skyloom tune`` found here.
+    threads
+        Threads for one operator of a network; the library's choice where nothing is given.
     **options
         Options of the model.
 
@@ -72,7 +94,13 @@ def load(
         captioner = skyloom.load("annuli", skyloom.SequenceCaptioner, step=2.0)
         profiles = captioner.caption(images)
     """
-    model = _load(name, backend, options)
+    from skyloom.runtime.names import check_backend, check_pair, check_precision, check_threads
+
+    check_backend(backend)
+    check_precision(precision)
+    check_threads(threads)
+    check_pair(backend, precision)
+    model = _load(name, Running(backend, precision, threads), options)
     if not isinstance(interface, type | None):
         raise InputTypeError(f"the interface is {interface!r}", "Give a class, e.g. skyloom.Metric")
     if interface is not None and not isinstance(model, interface):
@@ -83,27 +111,32 @@ def load(
     return model
 
 
-def _load(name: str | os.PathLike[str], backend: str, options: dict[str, Any]) -> Model:
-    from skyloom.runtime import check_backend
+class Running(NamedTuple):
+    """How the networks of a model are to be run."""
 
-    check_backend(backend)
+    backend: str
+    precision: str
+    threads: int | None
+
+
+def _load(name: str | os.PathLike[str], running: Running, options: dict[str, Any]) -> Model:
     if not isinstance(name, str | os.PathLike):
         raise InputTypeError(f"the name is {name!r}", "Give the name of a model, or the path of a bundle")
     if isinstance(name, os.PathLike):
-        return _load_bundle(Path(name), backend, options)
+        return _load_bundle(Path(name), running, options)
     try:
         info = find(name)
     except UnknownNameError as error:
         if exists(name):
-            return _load_bundle(Path(name), backend, options)
+            return _load_bundle(Path(name), running, options)
         if os.sep in name or name.endswith(".zip"):
             raise UnknownNameError(
                 f"there is no bundle at '{name}', and {error.problem}", error.remedy
             ) from None
         raise
     if info.kind == "model":
-        return _load_plain(info, backend, options)
-    return _load_bundle(_locate(info), backend, options, offered_as=info)
+        return _load_plain(info, running, options)
+    return _load_bundle(_locate(info), running, options, offered_as=info)
 
 
 def open_model(spec: ModelSpec, owner: PluginRecord, /, *arguments: Any, **options: Any) -> Model:
@@ -129,7 +162,7 @@ def open_model(spec: ModelSpec, owner: PluginRecord, /, *arguments: Any, **optio
     return model
 
 
-def _load_plain(info: ModelInfo, backend: str, options: dict[str, Any]) -> Model:
+def _load_plain(info: ModelInfo, running: Running, options: dict[str, Any]) -> Model:
     record, spec = _spec_of(info.model, info.task)
     if info.problem:
         raise PluginError(f"'{info.name}' of {info.plugin} cannot be used: {info.problem}", "Ask its author")
@@ -139,24 +172,28 @@ def _load_plain(info: ModelInfo, backend: str, options: dict[str, Any]) -> Model
             f"Load {listed(choices)}" if choices else "Load a bundle by its path, or add one: 'skyloom add'"
         )
         raise InputError(f"the model '{spec.name}' needs trained weights", remedy)
-    if backend not in {"auto", "cpu"}:
-        raise BackendError(f"'{spec.name}' runs on the CPU, not on '{backend}'", "Leave the backend away")
+    if running.backend not in {"auto", "cpu"}:
+        raise BackendError(
+            f"'{spec.name}' runs on the CPU, not on '{running.backend}'", "Leave the backend away"
+        )
+    if running.precision not in {"auto", "fp32"} or running.threads is not None:
+        raise InputError(f"'{spec.name}' has no network", "Leave precision and threads away")
     return open_model(spec, record, **options)
 
 
 def _load_bundle(
-    path: Path, backend: str, options: dict[str, Any], *, offered_as: ModelInfo | None = None
+    path: Path, running: Running, options: dict[str, Any], *, offered_as: ModelInfo | None = None
 ) -> Model:
     from skyloom.bundle.reader import Bundle
 
-    bundle = Bundle.open(path)
+    bundle = replace(Bundle.open(path), precision=running.precision, threads=running.threads)
     record, spec = _spec_of(bundle.manifest.model, bundle.manifest.task, bundle)
     if offered_as is not None and offered_as.model != spec.name:
         raise BundleError(
             f"'{offered_as.name}' should hold weights of '{offered_as.model}', not of '{spec.name}'",
             f"Report it to the authors of {offered_as.plugin}",
         )
-    return open_bundle(spec, record, bundle, backend=backend, **options)
+    return open_bundle(spec, record, bundle, backend=running.backend, **options)
 
 
 def open_bundle(

@@ -31,3 +31,8 @@ def downloads_folder() -> Path:
 def unpacked_folder() -> Path:
     """Return the folder where zipped bundles are unpacked, one folder a digest."""
     return home() / "unpacked"
+
+
+def tuning_folder() -> Path:
+    """Return the folder of what was measured, one file for a bundle and a machine."""
+    return home() / "tuning"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from skyloom.bundle import write_bundle
 from skyloom.cli import main
 from skyloom.version import version
-from tests.conftest import Installer
+from tests.conftest import GRAPH_PATH, Installer, affine_golden, affine_manifest, double_plus_one
 from tests.core.test_registry import AFFINE
 
 Capture = pytest.CaptureFixture[str]
@@ -285,3 +288,31 @@ def test_a_plugin_is_not_called_like_a_part_of_skyloom(capsys: Capture, tmp_path
     status, _, err = run(capsys, "new-plugin", "export", "--task", "metric", "--folder", str(tmp_path))
     assert status == 2
     assert "there is a package skyloom_export already" in err
+
+
+def test_verifying_says_a_verdict_per_output(capsys: Capture, tmp_path: Path) -> None:
+    contents = {GRAPH_PATH: double_plus_one()}
+    path = write_bundle(tmp_path / "b", affine_manifest(), contents=contents, golden=affine_golden())
+    status, out, _ = run(capsys, "verify", str(path), "--backend", "cpu")
+    assert status == 0
+    assert [line.split()[:6] for line in out.splitlines() if "affine" in line] == [
+        ["affine", "fp32", "y", "cpu", "0", "0"]
+    ]
+
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["graphs"]["affine"]["tolerance"] = {"atol": 0, "rtol": 0}
+    off = 1 + 2.0**-20
+    golden = affine_golden() | {"affine/outputs/y": affine_golden()["affine/outputs/y"] * np.float32(off)}
+    np.savez(path / "golden.npz", **dict[str, Any](golden))
+    packed = (path / "golden.npz").read_bytes()
+    manifest["files"]["golden.npz"] = {"size": len(packed), "sha256": hashlib.sha256(packed).hexdigest()}
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    status, out, _ = run(capsys, "verify", str(path), "--backend", "cpu")
+    assert status == 1
+    assert "MISSED" in out
+    assert "1 of 1 outputs miss their tolerance." in out
+    status, out, _ = run(capsys, "verify", str(path), "--json")
+    assert status == 1
+    shown = json.loads(out)[0]
+    assert (shown["output"], shown["passed"], shown["excess"]) == ("y", False, None)
+    assert shown["error"] == pytest.approx(7 * (off - 1), rel=0.1)

@@ -26,6 +26,7 @@ from skyloom.errors import (
 from skyloom.registry import find
 from skyloom.testing import check_plugin
 from tests.conftest import Installer
+from tests.core.test_variants import with_variant
 
 AFFINE = """
     import numpy as np
@@ -150,6 +151,25 @@ def test_backends_of_a_model_without_networks() -> None:
         skyloom.load("plain", backend="cuda")
     with pytest.raises(InputError, match="the backend is 'fpga'"):
         skyloom.load("plain", backend="fpga")
+    skyloom.load("plain", precision="auto")
+    for options in ({"precision": "int8"}, {"threads": 2}):
+        with pytest.raises(InputError, match=r"'plain' has no network\. Leave precision and threads away"):
+            skyloom.load("plain", **options)
+
+
+def test_precision_and_threads_reach_the_sessions_of_a_model(tmp_path: Path, install: Installer) -> None:
+    install("skyloom-affine", AFFINE)
+    path = with_variant(tmp_path / "b")
+    session = skyloom.load(path, precision="int8", threads=1).session
+    assert (session.precision, session.threads) == ("int8", 1)
+    session = skyloom.load(path).session
+    assert (session.precision, session.threads) == ("fp32", None)
+    with pytest.raises(InputError, match="has no 'affine' in fp16"):
+        skyloom.load(path, precision="fp16")
+    with pytest.raises(InputError, match="the precision is 'fp8'"):
+        skyloom.load(path, precision="fp8")
+    with pytest.raises(InputError, match="the number of threads is 0"):
+        skyloom.load(path, threads=0)
 
 
 @pytest.mark.usefixtures("affine")

@@ -79,6 +79,9 @@ def main() -> None:
         )
         done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": folder}, check=False)
         require(done.returncode == 0, "a model loads and runs")
+        able = json.loads(skyloom("backends", "--json", path=path))
+        precisions = {one["precision"] for one in able if one["backend"] == "cpu" and one["works"]}
+        require(precisions >= {"fp32", "int8"}, "the CPU runs graphs")
         written = skyloom("new-plugin", "dawn", "--task", "metric", "--folder", folder, path=path)
         require("skyloom-dawn" in written, "a new plugin is written")
 

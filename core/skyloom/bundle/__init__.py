@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 from skyloom.bundle.manifest import FileRecord, Graph, Manifest, Tensor, Tolerance
 from skyloom.bundle.reader import Bundle
-from skyloom.bundle.writer import write_bundle
+
+if TYPE_CHECKING:
+    from skyloom.bundle.writer import write_bundle
 
 __all__ = ["Bundle", "FileRecord", "Graph", "Manifest", "Tensor", "Tolerance", "write_bundle"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "write_bundle":  # those who run models do not pay for what writes them
+        return importlib.import_module("skyloom.bundle.writer").write_bundle
+    raise AttributeError(f"module 'skyloom.bundle' has no attribute {name!r}")

@@ -102,6 +102,13 @@ class Graph(Frozen):
     scientific: dict[str, float] = {}
     opset: int = Field(default=0, ge=0)
 
+    @property
+    def batched(self) -> bool:
+        """Whether all inputs and outputs lie along a batch axis, which comes first."""
+        tensors = (*self.inputs, *self.outputs)
+        complete = bool(self.inputs) and bool(self.outputs)
+        return complete and all(tensor.axes[:1] == (BATCH,) for tensor in tensors)
+
 
 class Manifest(Frozen):
     """What a bundle is, and the digest of every file in it.
@@ -200,5 +207,6 @@ def parse_manifest(text: bytes, origin: str) -> Manifest:
         first, what = error.errors()[0], first_fault(error)
         remedy = "Get the bundle again from its author"
         if first["loc"] == ("schema_version",):
-            what, remedy = f"(schema version {first['input']!r}, this Skyloom reads 1)", "Upgrade skyloom"
+            found = repr(first["input"])[:40]
+            what, remedy = f"(schema version {found}, this Skyloom reads 1)", "Upgrade skyloom"
         raise BundleError(f"the manifest of '{origin}' is not valid {what}", remedy) from None

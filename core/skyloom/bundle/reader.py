@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyloom.bundle.manifest import GOLDEN, MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from skyloom.errors import BundleError, UnknownNameError, did_you_mean
+from skyloom.errors import BackendError, BundleError, MissingExtraError
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from skyloom.bundle.choice import Choice
     from skyloom.runtime import Session
 
 _AGAIN = "Get the bundle again from its author"
@@ -35,10 +35,17 @@ class Bundle:
         The folder.
     manifest
         What it says of itself.
+    digest
+        SHA-256 of the manifest, and so, as that holds the digest of every file, of all.
+    precision, threads
+        What its sessions run in, and with, where nothing else is asked for.
     """
 
     path: Path
     manifest: Manifest
+    digest: str = ""
+    precision: str = "fp32"
+    threads: int | None = None
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Bundle:
@@ -55,8 +62,11 @@ class Bundle:
             raise BundleError(
                 f"'{path}' is not a bundle: it holds no {MANIFEST}", "Give the folder of a bundle"
             )
+        if manifest_path.is_symlink():
+            raise BundleError(f"'{MANIFEST}' in the bundle '{path}' is a symbolic link", _AGAIN)
         with manifest_path.open("rb") as file:
-            bundle = cls(folder, parse_manifest(file.read(MAX_MANIFEST_BYTES + 1), str(path)))
+            text = file.read(MAX_MANIFEST_BYTES + 1)
+        bundle = cls(folder, parse_manifest(text, str(path)), hashlib.sha256(text).hexdigest())
         for inner in bundle.manifest.files:
             bundle._locate(inner)
         return bundle
@@ -68,7 +78,9 @@ class Bundle:
 
     def read(self, inner: str) -> bytes:
         """Return the contents of a file, which are what the manifest promises."""
-        data = self._locate(inner).read_bytes()
+        size = self.manifest.files[inner].size if inner in self.manifest.files else 0
+        with self._locate(inner).open("rb") as file:
+            data = file.read(size + 1)  # no more than promised, whatever became of it meanwhile
         digest = hashlib.sha256(data).hexdigest()
         expected = self.manifest.files[inner].sha256
         if digest != expected:
@@ -79,26 +91,76 @@ class Bundle:
             )
         return data
 
-    def session(self, graph: str, *, backend: str = "auto", threads: int | None = None) -> Session:
-        """Open one of the graphs on a backend."""
-        from skyloom.runtime import open_session
+    def session(
+        self,
+        graph: str,
+        *,
+        backend: str = "auto",
+        precision: str | None = None,
+        threads: int | None = None,
+    ) -> Session:
+        """Open one of the graphs on a backend.
 
-        if graph not in self.manifest.graphs:
-            raise UnknownNameError(
-                f"the bundle '{self.name}' has no graph '{graph}'", did_you_mean(graph, self.manifest.graphs)
+        Parameters
+        ----------
+        graph
+            The name of the graph, or of one of its variants.
+        backend
+            ``"cpu"``, ``"cuda"``, ``"tensorrt"``, ``"openvino"``; or ``"auto"`` for what
+            ``skyloom tune`` found to be the fastest here, and where it was not run, for CUDA where
+            that works and the CPU elsewhere.
+        precision
+            ``"fp32"``; ``"int8"`` or ``"fp16"`` where the bundle has that variant; ``"bf16"`` on
+            OpenVINO; ``"auto"`` for what ``skyloom tune`` found to be the fastest here within
+            tolerance, fp32 where it was not run. That of the bundle object where nothing is given.
+            A variant that is asked for by its name has its own precision.
+        threads
+            Threads for one operator; that of the bundle object where nothing is given.
+
+        Raises
+        ------
+        InputError
+            When the bundle does not have the graph in this precision.
+        BackendError
+            When the backend that was asked for is not the one in use.
+        """
+        from skyloom.bundle.choice import choose
+        from skyloom.runtime.opening import open_shared
+
+        asked: dict[str, Any] = {
+            "backend": backend,
+            "precision": self.precision if precision is None else precision,
+            "threads": self.threads if threads is None else threads,
+        }
+
+        def opened(choice: Choice) -> Session:
+            entry = self.manifest.graphs[choice.graph]
+            return open_shared(
+                self.manifest.files[entry.path].sha256,
+                lambda: self.read(entry.path),
+                backend=choice.backend,
+                precision=choice.precision,
+                threads=choice.threads,
+                declared=entry,
             )
-        return open_session(self.read(self.manifest.graphs[graph].path), backend=backend, threads=threads)
+
+        choice = choose(self, graph, **asked)
+        try:
+            return opened(choice)
+        except (BackendError, MissingExtraError):
+            if not choice.tuned or backend != "auto":
+                raise
+        return opened(choose(self, graph, **asked, tuned=False))  # what was fastest no longer runs
 
     def golden(self) -> dict[str, NDArray[np.generic]]:
         """Return the golden arrays: ``<graph>/inputs/<name>`` and ``<graph>/outputs/<name>``."""
-        import numpy as np
+        from skyloom.bundle.golden import GoldenError, read_golden
 
         if GOLDEN not in self.manifest.files:
             return {}
         try:
-            with np.load(io.BytesIO(self.read(GOLDEN)), allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (ValueError, OSError, KeyError) as error:
+            return read_golden(self.read(GOLDEN))
+        except GoldenError as error:
             raise BundleError(
                 f"'{GOLDEN}' in the bundle '{self.path}' cannot be read: {error}", _AGAIN
             ) from error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import PlainSerializer, computed_field
 
 from skyloom.bundle.reader import Bundle
 from skyloom.errors import BundleError
@@ -16,7 +18,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skyloom.bundle.manifest import Graph
+    from skyloom.bundle.manifest import Tolerance
+    from skyloom.runtime.session import Session
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None  # JSON has no infinity
+
+
+Measured = Annotated[float, PlainSerializer(_finite, when_used="json")]
 
 
 class Verdict(Frozen):
@@ -26,6 +36,8 @@ class Verdict(Frozen):
     ----------
     graph, output
         Which output.
+    precision, backend
+        What the graph computes in, and what ran it.
     error
         Largest absolute difference.
     excess
@@ -34,9 +46,12 @@ class Verdict(Frozen):
 
     graph: str
     output: str
-    error: float
-    excess: float
+    precision: str
+    backend: str
+    error: Measured
+    excess: Measured
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def passed(self) -> bool:
         """Whether the output is within its tolerance."""
@@ -52,60 +67,94 @@ def verify(path: str | PathLike[str], *, backend: str = "auto") -> list[Verdict]
         When a file was altered, a graph has no golden arrays, or an output misses its tolerance.
     """
     bundle = Bundle.open(path)
-    bundle.check_files()
-    golden = bundle.golden()
-    verdicts = [
-        verdict
-        for name, graph in bundle.manifest.graphs.items()
-        for verdict in _verify_graph(bundle, name, graph, golden, backend)
-    ]
+    verdicts = judge(bundle, backend=backend)
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
         worst = max(failed, key=lambda verdict: verdict.excess)
         raise BundleError(
             f"graph '{worst.graph}' of the bundle '{bundle.name}' is not its network: output "
-            f"'{worst.output}' differs by {worst.error:.3g}, {worst.excess:.3g} times the tolerance",
+            f"'{worst.output}' differs by {worst.error:.3g} on '{worst.backend}', "
+            f"{worst.excess:.3g} times the tolerance",
             "Try another backend, or export the bundle again",
         )
     return verdicts
 
 
-def _verify_graph(
-    bundle: Bundle,
-    name: str,
-    graph: Graph,
-    golden: Mapping[str, NDArray[np.generic]],
-    backend: str,
-) -> list[Verdict]:
-    def kept(kind: str) -> dict[str, NDArray[np.generic]]:
-        prefix = f"{graph.base or name}/{kind}/"
-        return {key.removeprefix(prefix): array for key, array in golden.items() if key.startswith(prefix)}
+def judge(bundle: Bundle, *, backend: str = "auto") -> list[Verdict]:
+    """Check every file of a bundle, and return a verdict on every output of every graph.
 
-    inputs, outputs = kept("inputs"), kept("outputs")
+    A variant in a lower precision is compared with the golden arrays of its base, within its own
+    tolerance.
+
+    Raises
+    ------
+    BundleError
+        When a file was altered, or a graph has no golden arrays.
+    """
+    bundle.check_files()
+    arrays = bundle.golden()
+    verdicts: list[Verdict] = []
+    for name, graph in bundle.manifest.graphs.items():
+        golden = golden_of(bundle, name, arrays)
+        with bundle.session(name, backend=backend) as session:
+            verdicts += compare(session, name, golden, graph.tolerance)
+    return verdicts
+
+
+class Golden(NamedTuple):
+    """What the original network makes of what, by name."""
+
+    inputs: dict[str, NDArray[Any]]
+    outputs: dict[str, NDArray[Any]]
+
+
+def golden_of(bundle: Bundle, name: str, arrays: Mapping[str, NDArray[Any]]) -> Golden:
+    """Return the golden arrays of a graph, which for a variant are those of its base."""
+    graph = bundle.manifest.graphs[name]
+
+    def kept(kind: str) -> dict[str, NDArray[Any]]:
+        prefix = f"{graph.base or name}/{kind}/"
+        return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+
+    golden = Golden(kept("inputs"), kept("outputs"))
     asked = ({tensor.name for tensor in graph.inputs}, {tensor.name for tensor in graph.outputs})
-    if asked != (set(inputs), set(outputs)) or not outputs:
+    if asked != (set(golden.inputs), set(golden.outputs)) or not golden.outputs:
         raise BundleError(
-            f"graph '{name}' of the bundle '{bundle.name}' has golden arrays for "
-            f"{sorted(inputs)} and {sorted(outputs)}, needed are {sorted(asked[0])} and {sorted(asked[1])}",
+            f"graph '{name}' of the bundle '{bundle.name}' has golden arrays for {sorted(golden.inputs)} "
+            f"and {sorted(golden.outputs)}, needed are {sorted(asked[0])} and {sorted(asked[1])}",
             "Export the bundle again",
         )
-    computed = bundle.session(name, backend=backend).run(inputs)
-    return [
-        _judge(name, output, computed.get(output), expected, graph) for output, expected in outputs.items()
-    ]
+    return golden
 
 
-def _judge(
-    name: str, output: str, computed: NDArray[np.generic] | None, expected: NDArray[np.generic], graph: Graph
-) -> Verdict:
-    if computed is None or computed.shape != expected.shape:
-        return Verdict(graph=name, output=output, error=np.inf, excess=np.inf)
-    difference = np.abs(computed.astype(np.float64) - expected.astype(np.float64))
-    allowed = graph.tolerance.atol + graph.tolerance.rtol * np.abs(expected.astype(np.float64))
-    both_nan = np.isnan(computed.astype(np.float64)) & np.isnan(expected.astype(np.float64))
-    difference[both_nan] = 0.0
+def compare(session: Session, name: str, golden: Golden, tolerance: Tolerance) -> list[Verdict]:
+    """Run a graph on its golden inputs and return a verdict on each output."""
+    computed = session.run(golden.inputs)
+    verdicts: list[Verdict] = []
+    for output, expected in golden.outputs.items():
+        error, excess = _difference(computed[output], expected, tolerance)
+        verdicts.append(
+            Verdict(
+                graph=name,
+                output=output,
+                precision=session.precision,
+                backend=session.backend,
+                error=error,
+                excess=excess,
+            )
+        )
+    return verdicts
+
+
+def _difference(computed: NDArray[Any], expected: NDArray[Any], tolerance: Tolerance) -> tuple[float, float]:
+    """Return the largest absolute difference, and the largest in units of the tolerance."""
+    if computed.shape != expected.shape:
+        return np.inf, np.inf
+    found, wanted = computed.astype(np.float64), expected.astype(np.float64)
+    same = (found == wanted) | (np.isnan(found) & np.isnan(wanted))  # infinities included
     with np.errstate(divide="ignore", invalid="ignore"):
-        excess = np.where(difference > 0, difference / allowed, 0.0)
-    excess[np.isnan(difference)] = np.inf
-    error = float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0))
-    return Verdict(graph=name, output=output, error=error, excess=float(excess.max(initial=0.0)))
+        difference = np.where(same, 0.0, np.abs(found - wanted))
+        excess = np.where(same, 0.0, difference / (tolerance.atol + tolerance.rtol * np.abs(wanted)))
+    difference[np.isnan(difference)] = np.inf
+    excess[np.isnan(excess)] = np.inf
+    return float(difference.max(initial=0.0)), float(excess.max(initial=0.0))

@@ -7,8 +7,11 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skyloom.bundle.card import README, model_card
 from skyloom.bundle.manifest import GOLDEN, MANIFEST, FileRecord, Manifest
+from skyloom.bundle.triton import config_path, graph_path, triton_config
 from skyloom.bundle.verify import verify
+from skyloom.errors import BundleError
 from skyloom.files import complete
 
 if TYPE_CHECKING:
@@ -36,44 +39,69 @@ def write_bundle(
     manifest
         What the bundle is; its ``files`` and the ``errors`` of its graphs are filled in here.
     contents
-        The files by their path in the bundle: the graphs, and a ``README.md`` where there is one.
+        The files by their path in the bundle: the graphs, each at ``graphs/<name>/1/model.onnx``. A
+        ``README.md`` and the ``config.pbtxt`` of each graph are made from the manifest where they
+        are not among them.
     golden
         What the original network makes of what: ``<graph>/inputs/<name>`` and
-        ``<graph>/outputs/<name>``, for each graph.
+        ``<graph>/outputs/<name>``, for each graph in fp32; they serve for its variants, too.
     overwrite
         Replace the bundle that is there.
 
     Raises
     ------
     BundleError
-        When a graph misses its tolerance on the golden inputs; nothing is written then.
+        When a graph misses its tolerance on the golden inputs with onnxruntime on the CPU, or may
+        not be trusted; nothing is written then.
     """
-    from numpy import savez_compressed
-
-    packed = io.BytesIO()
-    savez_compressed(packed, **dict[str, Any](golden))
-    everything = {**contents, GOLDEN: packed.getvalue()} if golden else dict(contents)
-    records = {
-        inner: FileRecord(size=len(data), sha256=hashlib.sha256(data).hexdigest())
-        for inner, data in sorted(everything.items())
-    }
-    full = Manifest.model_validate({**manifest.model_dump(), "files": records})
+    files = dict(contents)
+    if golden:
+        files[GOLDEN] = _packed(golden)
+    for name, graph in manifest.graphs.items():
+        if graph.path != graph_path(name):
+            raise BundleError(
+                f"graph '{name}' would lie at '{graph.path}'", f"Put it at '{graph_path(name)}'"
+            )
+        files.setdefault(config_path(name), triton_config(name, graph).encode())
+    full = Manifest.model_validate({**manifest.model_dump(), "files": _records(files)})
     with complete(path, overwrite=overwrite) as part:
         part.mkdir()
-        for inner, data in everything.items():
-            target = part / inner
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
+        for inner, data in files.items():
+            _write(part / inner, data)
         _write_manifest(part, full)
         graphs = dict(full.graphs)
-        for verdict in verify(part):
+        for verdict in verify(part, backend="cpu"):
             graph = graphs[verdict.graph]
             errors = graph.errors | {verdict.output: verdict.error}
             graphs[verdict.graph] = graph.model_copy(update={"errors": errors})
-        _write_manifest(part, full.model_copy(update={"graphs": graphs}))
+        full = full.model_copy(update={"graphs": graphs})
+        if README not in files:
+            card = model_card(full).encode()
+            _write(part / README, card)
+            full = full.model_copy(update={"files": full.files | _records({README: card})})
+        _write_manifest(part, full)
     return Path(path)
 
 
+def _packed(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
+    from numpy import savez_compressed
+
+    packed = io.BytesIO()
+    savez_compressed(packed, **dict[str, Any](arrays))
+    return packed.getvalue()
+
+
+def _records(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
+    return {
+        inner: FileRecord(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for inner, data in sorted(files.items())
+    }
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
-    text = manifest.model_dump_json(indent=2) + "\n"
-    (folder / MANIFEST).write_text(text, encoding="utf-8")
+    _write(folder / MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode())

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import stat
+import struct
 import zipfile
-from typing import IO, TYPE_CHECKING
+import zlib
+from typing import TYPE_CHECKING
 
 from skyloom.bundle.manifest import MANIFEST, MAX_FILES, MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from skyloom.errors import BundleError
+from skyloom.errors import BundleError, SkyloomError
 from skyloom.files import complete
 from skyloom.store import unpacked_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _AGAIN = "Get the bundle again from its author"
 _CHUNK = 2**20
-_MAX_RATIO = 200  # weights hardly compress, JSON tenfold; a bomb a thousandfold
+ZIP_TROUBLE = (  # what reading a broken archive raises
+    ValueError,  # numbers, names and offsets that make no sense
+    LookupError,
+    ArithmeticError,
+    OSError,
+    EOFError,
+    RuntimeError,  # an encrypted file, or an unknown compression
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+FREE = 2**26  # below this many bytes, how tightly all of it is packed does not matter
+MAX_RATIO = 200  # weights hardly compress, JSON tenfold; a bomb a thousandfold
 
 
 def unpacked(archive: Path) -> Path:
@@ -42,10 +59,18 @@ def unpack(archive: Path, folder: Path) -> None:
                 for inner, member in members.items():
                     target = part / inner
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    with opened.open(member) as source, target.open("xb") as sink:
-                        _copy(source, sink, _size(manifest, inner, member), f"{archive}:{inner}")
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-        raise BundleError(f"'{archive}' is not a readable .zip file: {error}", _AGAIN) from error
+                    size = _size(manifest, inner, member)
+                    with target.open("xb") as sink:
+                        for chunk in _chunks(opened, member, size, archive):
+                            sink.write(chunk)
+    except ZIP_TROUBLE as error:
+        if isinstance(error, SkyloomError):
+            raise
+        raise _unreadable(archive, error) from error
+
+
+def _unreadable(archive: Path, error: Exception) -> BundleError:
+    return BundleError(f"'{archive}' is not a readable .zip file: {error or type(error).__name__}", _AGAIN)
 
 
 def _members(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInfo]:
@@ -54,11 +79,14 @@ def _members(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInf
     members = {info.filename: info for info in infos}
     if len(members) != len(infos) or len(members) > MAX_FILES:
         raise BundleError(f"'{archive}' holds {len(infos)} files, some of the same name or too many", _AGAIN)
+    total = sum(info.file_size for info in infos)
+    if total > max(FREE, MAX_RATIO * archive.stat().st_size):  # parts may overlap
+        raise BundleError(f"'{archive}' would unpack to {total} bytes", _AGAIN)
     for name, info in members.items():
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in {0, stat.S_IFREG}:
             raise BundleError(f"'{name}' in '{archive}' is a link or a device", _AGAIN)
-        if info.file_size > _CHUNK and info.file_size > _MAX_RATIO * max(info.compress_size, 1):
+        if info.file_size > _CHUNK and info.file_size > MAX_RATIO * max(info.compress_size, 1):
             raise BundleError(f"'{name}' in '{archive}' would unpack to {info.file_size} bytes", _AGAIN)
     return members
 
@@ -82,12 +110,19 @@ def _size(manifest: Manifest, inner: str, member: zipfile.ZipInfo) -> int:
     return member.file_size if inner == MANIFEST else manifest.files[inner].size
 
 
-def _copy(source: IO[bytes], sink: IO[bytes], size: int, what: str) -> None:
+def _chunks(opened: zipfile.ZipFile, member: zipfile.ZipInfo, size: int, archive: Path) -> Iterator[bytes]:
+    """Yield the contents of a file, which must be of this size."""
     left = size
-    while chunk := source.read(min(_CHUNK, left + 1)):
-        left -= len(chunk)
-        if left < 0:
-            break
-        sink.write(chunk)
+    try:
+        with opened.open(member) as source:
+            while chunk := source.read(min(_CHUNK, left + 1)):
+                left -= len(chunk)
+                if left < 0:
+                    break
+                yield chunk
+    except ZIP_TROUBLE as error:
+        raise _unreadable(archive, error) from error
     if left:
-        raise BundleError(f"'{what}' does not unpack to the {size} bytes it should have", _AGAIN)
+        raise BundleError(
+            f"'{archive}:{member.filename}' does not unpack to the {size} bytes it should have", _AGAIN
+        )

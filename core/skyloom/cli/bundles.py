@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from skyloom.cli.output import AsJson, records, show_json, show_table
+
+if TYPE_CHECKING:
+    from skyloom.bundle import Bundle
 
 
 def add(
@@ -35,30 +38,56 @@ def remove(
 
 def verify(
     bundle: Annotated[str, typer.Argument(help="A bundle: its path, or its name.")],
-    backend: Annotated[str, typer.Option(help="What runs the graphs: auto, cpu or cuda.")] = "auto",
+    backend: Annotated[
+        str, typer.Option(help="What runs the graphs: auto, cpu, cuda, tensorrt or openvino.")
+    ] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Check the files and graphs of a bundle.
 
-    Every file is compared with its digest, and every graph with the network it was made from.
+    Every file is compared with its digest, every graph with the network it was made from, and every
+    variant in a lower precision with the network of its base. Exits with 1 when one of them misses
+    its tolerance.
     """
-    from skyloom import registry
-    from skyloom.bundle.verify import verify as verify_bundle
-    from skyloom.errors import BundleError
+    from skyloom.bundle.verify import judge
 
-    path = Path(bundle)
-    if not path.exists():
-        found = registry.find(bundle)
-        if not found.path or not found.ready:
-            raise BundleError(f"'{bundle}' is no bundle on this machine", "Give the path of a bundle")
-        path = Path(found.path)
-    verdicts = verify_bundle(path, backend=backend)
+    verdicts = judge(open_bundle(bundle), backend=backend)
+    failed = sum(not verdict.passed for verdict in verdicts)
     if as_json:
         show_json(records(verdicts))
-        return
+        raise typer.Exit(min(failed, 1))
     rows = [
-        (verdict.graph, verdict.output, f"{verdict.error:.3g}", f"{verdict.excess:.3g}")
+        (
+            verdict.graph,
+            verdict.precision,
+            verdict.output,
+            verdict.backend,
+            f"{verdict.error:.3g}",
+            f"{verdict.excess:.3g}",
+            "passed" if verdict.passed else "MISSED",
+        )
         for verdict in verdicts
     ]
-    show_table(("graph", "output", "error", "of tolerance"), rows, empty="It holds no graph.")
-    typer.echo("All files and graphs are as they should be.")
+    head = ("graph", "precision", "output", "ran on", "error", "of tolerance", "verdict")
+    show_table(head, rows, empty="It holds no graph.")
+    typer.echo(
+        f"{failed} of {len(verdicts)} outputs miss their tolerance."
+        if failed
+        else "All files and graphs are as they should be."
+    )
+    raise typer.Exit(min(failed, 1))
+
+
+def open_bundle(name: str) -> Bundle:
+    """Open a bundle by its path, or by the name under which it is known here."""
+    from skyloom import registry
+    from skyloom.bundle import Bundle
+    from skyloom.errors import BundleError
+
+    path = Path(name)
+    if not path.exists():
+        found = registry.find(name)
+        if not found.path or not found.ready:
+            raise BundleError(f"'{name}' is no bundle on this machine", "Give the path of a bundle")
+        path = Path(found.path)
+    return Bundle.open(path)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli import bundles, images, listing, plugins, scaffold, sky
+from skyloom.cli import bundles, images, listing, plugins, running, scaffold, sky
 from skyloom.cli.verbs import add_plugin_verbs
 from skyloom.errors import SkyloomError
 
@@ -30,6 +30,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "add": bundles.add,
     "remove": bundles.remove,
     "verify": bundles.verify,
+    "backends": running.backends,
+    "tune": running.tune,
     "images": images.images,
     "new-plugin": scaffold.new_plugin,
 }

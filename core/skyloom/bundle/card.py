@@ -1,0 +1,122 @@
+"""The model card of a bundle, its ``README.md``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skyloom.bundle.manifest import GOLDEN, MANIFEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from skyloom.bundle.manifest import Graph, Manifest, Tensor
+
+README = "README.md"
+
+
+def model_card(manifest: Manifest) -> str:
+    """Return the card of a verified bundle, in Markdown."""
+    return "\n".join(_lines(manifest)).rstrip() + "\n"
+
+
+def _lines(manifest: Manifest) -> Iterator[str]:
+    yield f"# {_plain(manifest.name)}"
+    yield ""
+    if manifest.summary:
+        yield _plain(manifest.summary)
+        yield ""
+    yield from _table(("", ""), [(f"**{key}**", value) for key, value in _facts(manifest) if value])
+    for name, graph in manifest.graphs.items():
+        yield from _graph(name, graph)
+    yield "## Use"
+    yield ""
+    yield "With Skyloom, in the folder that holds this one:"
+    yield ""
+    yield "```python"
+    yield "import skyloom"
+    yield f'model = skyloom.load("./{manifest.name}")'
+    yield "```"
+    yield ""
+    yield from _bare(manifest)
+    yield "`graphs/` is a model repository: `tritonserver --model-repository graphs` serves it."
+    yield f"`{MANIFEST}` holds the digest of every file, and `skyloom verify` repeats the comparison"
+    yield f"with the original network, whose answers are in `{GOLDEN}`."
+    yield ""
+    yield "## Licence and citation"
+    yield ""
+    yield f"Licence: {_plain(manifest.licence) or 'not given; ask the author before using it'}"
+    yield ""
+    yield f"Please cite: {_plain(manifest.citation)}" if manifest.citation else "No citation was given."
+
+
+def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    yield "task", manifest.task
+    yield "model", manifest.model
+    yield "plugin", manifest.plugin
+    yield "version", manifest.version
+    yield "bands", ", ".join(manifest.bands)
+    yield "pixel scale", "" if manifest.pixel_scale is None else f"{manifest.pixel_scale:g} arcsec"
+    yield "zero-point", ", ".join(f"{value:g}" for value in manifest.zero_point or ())
+    yield "unit", manifest.unit
+    for key, value in manifest.training.items():
+        yield f"training: {key}", str(value)
+
+
+def _graph(name: str, graph: Graph) -> Iterator[str]:
+    yield f"## Graph `{name}`"
+    yield ""
+    if graph.base:
+        yield f"The graph `{graph.base}` in {graph.precision}, with the same tensors."
+        yield ""
+    measured = [(tensor, graph.errors.get(tensor.name)) for tensor in graph.outputs]
+    rows = [("input", tensor, None) for tensor in graph.inputs] + [("output", *pair) for pair in measured]
+    yield from _table(
+        ("", "name", "type", "axes", "unit", "largest difference from the network"),
+        [
+            (kind, f"`{_plain(tensor.name)}`", tensor.dtype, _axes(tensor), tensor.unit, _number(error))
+            for kind, tensor, error in rows
+        ],
+    )
+    tolerance = graph.tolerance
+    yield f"A difference of up to {tolerance.atol:g} + {tolerance.rtol:g} |network| was allowed."
+    if graph.scientific:
+        found = ", ".join(f"{key} {value:.3g}" for key, value in graph.scientific.items())
+        yield f"What it means for the science: {found}."
+    yield ""
+
+
+def _bare(manifest: Manifest) -> Iterator[str]:
+    """Show the first graph run by onnxruntime alone."""
+    for name, graph in manifest.graphs.items():
+        if graph.base is not None:
+            continue
+        yield "With onnxruntime alone, in this folder, on the inputs that the bundle was verified with:"
+        yield ""
+        yield "```python"
+        yield "import numpy, onnxruntime"
+        yield f'session = onnxruntime.InferenceSession("{graph.path}", providers=["CPUExecutionProvider"])'
+        yield f'golden = numpy.load("{GOLDEN}")'
+        yield f'inputs = {{i.name: golden["{name}/inputs/" + i.name] for i in session.get_inputs()}}'
+        yield "outputs = session.run(None, inputs)"
+        yield "```"
+        yield ""
+        return
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    for row in (head, ("---",) * len(head), *rows):
+        yield f"| {' | '.join(_plain(cell) for cell in row)} |"
+    yield ""
+
+
+def _axes(tensor: Tensor) -> str:
+    return " x ".join(str(axis) for axis in tensor.axes) or "none"
+
+
+def _number(error: float | None) -> str:
+    return "" if error is None else f"{error:.2g}"
+
+
+def _plain(text: str) -> str:
+    """Keep what others wrote on one line and inside its cell."""
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,0 +1,75 @@
+"""Choosing which graph of a bundle runs, on what, and in which precision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from skyloom.errors import InputError, UnknownNameError, did_you_mean, listed
+from skyloom.runtime.names import AUTO, OPENVINO, check_backend, check_pair, check_precision, check_threads
+
+if TYPE_CHECKING:
+    from skyloom.bundle.manifest import Manifest
+    from skyloom.bundle.reader import Bundle
+
+
+class Choice(NamedTuple):
+    """What to open, and whether measurements decided it."""
+
+    graph: str
+    backend: str
+    precision: str
+    threads: int | None
+    tuned: bool = False
+
+
+def choose(
+    bundle: Bundle, graph: str, *, backend: str, precision: str, threads: int | None, tuned: bool = True
+) -> Choice:
+    """Return what to open for what was asked.
+
+    What was left open is what ``skyloom tune`` found to be the fastest, where `tuned` allows it.
+    """
+    check_backend(backend)
+    check_precision(precision)
+    check_threads(threads)
+    check_pair(backend, precision)
+    graphs = bundle.manifest.graphs
+    if graph not in graphs:
+        raise UnknownNameError(
+            f"the bundle '{bundle.name}' has no graph '{graph}'", did_you_mean(graph, graphs)
+        )
+    own = graphs[graph].precision
+    if own != "fp32":
+        if precision not in {own, AUTO, "fp32"}:
+            raise InputError(f"graph '{graph}' is {own}, not {precision}", f"Ask for '{graphs[graph].base}'")
+        return Choice(graph, backend, own, threads)
+    if tuned and AUTO in {backend, precision}:
+        best = _fastest(bundle, graph, backend, precision, threads)
+        if best is not None:
+            return best
+    chosen = "fp32" if precision == AUTO else precision
+    return Choice(_in_precision(bundle.manifest, graph, chosen), backend, chosen, threads)
+
+
+def _fastest(bundle: Bundle, graph: str, backend: str, precision: str, threads: int | None) -> Choice | None:
+    from skyloom.bundle.tuning import tuned
+
+    measured = tuned(bundle)
+    best = measured and measured.best(graph, backend=backend, precision=precision, threads=threads)
+    if not best:
+        return None
+    name = _in_precision(bundle.manifest, graph, best.precision)
+    return Choice(name, best.backend, best.precision, threads or best.threads, tuned=True)
+
+
+def _in_precision(manifest: Manifest, graph: str, precision: str) -> str:
+    """Return the graph that computes in a precision, or say in which ones there is one."""
+    if precision in {"fp32", "bf16"}:
+        return graph
+    variants = manifest.variants(graph)
+    if precision not in variants:
+        raise InputError(
+            f"the bundle '{manifest.name}' has no '{graph}' in {precision}",
+            f"There is {listed(variants)}, and 'bf16' on '{OPENVINO}'",
+        )
+    return variants[precision]

@@ -1,0 +1,200 @@
+"""Finding out how a bundle runs fastest on this machine, within its tolerances, and remembering it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from skyloom.bundle.verify import Golden, Measured, compare, golden_of
+from skyloom.errors import SkyloomError
+from skyloom.files import complete
+from skyloom.frozen import Frozen
+from skyloom.runtime.machine import cores, fingerprint
+from skyloom.runtime.names import AUTO, BACKENDS, CPU, OPENVINO
+from skyloom.store import tuning_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from skyloom.bundle.manifest import Tolerance
+    from skyloom.bundle.reader import Bundle
+    from skyloom.runtime.session import Session
+
+_LONG_ENOUGH = 0.5  # seconds of running after which the fastest run counts
+_MOST_RUNS = 50
+
+
+class Trial(Frozen):
+    """One way of running a graph.
+
+    Attributes
+    ----------
+    graph
+        The graph; for a variant, its base.
+    backend, precision, threads
+        The way.
+    seconds
+        The fastest run on the golden inputs.
+    excess
+        Largest difference from the golden outputs, in units of the tolerance.
+    note
+        Why it did not run.
+    """
+
+    graph: str
+    backend: str
+    precision: str
+    threads: int | None = None
+    seconds: float | None = None
+    excess: Measured | None = None
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it ran, and within the tolerance."""
+        return self.seconds is not None and self.excess is not None and self.excess <= 1
+
+
+class Tuning(Frozen):
+    """What was measured of a bundle on one machine.
+
+    Attributes
+    ----------
+    bundle, digest
+        The bundle, and the SHA-256 of its manifest.
+    machine
+        The fingerprint of the machine.
+    trials
+        Every way that was tried.
+    """
+
+    bundle: str
+    digest: str
+    machine: str
+    trials: tuple[Trial, ...] = ()
+
+    def best(
+        self, graph: str, *, backend: str = AUTO, precision: str = AUTO, threads: int | None = None
+    ) -> Trial | None:
+        """Return the fastest way within tolerance, among those that agree with what is asked for."""
+        fit = [
+            trial
+            for trial in self.trials
+            if trial.passed
+            and trial.graph == graph
+            and backend in {AUTO, trial.backend}
+            and precision in {AUTO, trial.precision}
+            and (threads is None or trial.threads in {None, threads})
+        ]
+        return min(fit, key=lambda trial: trial.seconds or 0.0, default=None)
+
+
+def tune(
+    bundle: Bundle,
+    *,
+    threads: Sequence[int] | None = None,
+    report: Callable[[int, int], None] = lambda *_: None,
+) -> Tuning:
+    """Try every backend, precision and number of threads on the golden inputs, and remember the result.
+
+    Parameters
+    ----------
+    bundle
+        The bundle.
+    threads
+        The numbers of threads to try on the CPU; powers of two up to all cores where nothing is given.
+    report
+        Is told how many ways were tried, of how many.
+    """
+    arrays = bundle.golden()
+    ways = list(_ways(bundle, threads or powers_of_two(cores())))
+    trials: list[Trial] = []
+    for done, way in enumerate(ways):
+        report(done, len(ways))
+        trials.append(_try(bundle, way, golden_of(bundle, way.graph, arrays)))
+    report(len(ways), len(ways))
+    tuning = Tuning(bundle=bundle.name, digest=bundle.digest, machine=fingerprint(), trials=tuple(trials))
+    path = _path(bundle)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with complete(path, overwrite=True) as part:
+        part.write_text(tuning.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return tuning
+
+
+def tuned(bundle: Bundle) -> Tuning | None:
+    """Return what was measured of a bundle on this machine; nothing where it was not, or is unreadable."""
+    if not bundle.digest or not any(tuning_folder().glob(f"{bundle.digest[:32]}-*")):
+        return None  # without the cost of a fingerprint
+    try:
+        found = Tuning.model_validate_json(_path(bundle).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return found if (found.digest, found.machine) == (bundle.digest, fingerprint()) else None
+
+
+def powers_of_two(most: int) -> list[int]:
+    """Return 1, 2, 4, ... and `most` itself."""
+    return sorted({*(2**power for power in range(most.bit_length()) if 2**power <= most), most})
+
+
+def _path(bundle: Bundle) -> Path:
+    return tuning_folder() / f"{bundle.digest[:32]}-{fingerprint()[:32]}.json"
+
+
+def _ways(bundle: Bundle, threads: Sequence[int]) -> Iterator[Trial]:
+    """List the ways to try: what runs here at all, in the precisions that the bundle has."""
+    from skyloom.runtime.probing import ability
+
+    graphs = bundle.manifest.graphs
+    for backend in BACKENDS:
+        numbers = list(threads) if backend in {CPU, OPENVINO} else [None]
+        for precision in ("fp32", "fp16", "bf16", "int8"):
+            hinted = (backend, precision) == (OPENVINO, "bf16")
+            owners = [
+                name
+                for name, graph in graphs.items()
+                if graph.base is None and (hinted or precision in bundle.manifest.variants(name))
+            ]
+            if owners and ability(backend, precision).works:
+                for name in owners:
+                    for number in numbers:
+                        yield Trial(graph=name, backend=backend, precision=precision, threads=number)
+
+
+def _try(bundle: Bundle, way: Trial, golden: Golden) -> Trial:
+    try:
+        with bundle.session(
+            way.graph, backend=way.backend, precision=way.precision, threads=way.threads
+        ) as session:
+            excess = min(
+                max(verdict.excess for verdict in compare(session, way.graph, golden, tolerance))
+                for tolerance in _tolerances(bundle, way)
+            )
+            seconds = _fastest(session, golden)
+    except SkyloomError as error:
+        return way.model_copy(update={"note": str(error)})
+    return way.model_copy(update={"seconds": seconds, "excess": excess})
+
+
+def _tolerances(bundle: Bundle, way: Trial) -> list[Tolerance]:
+    """Return the tolerances of which one must be kept.
+
+    There is no graph in bf16, and so no tolerance for it: what was found to be good enough for a
+    variant of the same graph in a lower precision is good enough for it, too.
+    """
+    graphs, variants = bundle.manifest.graphs, bundle.manifest.variants(way.graph)
+    if way.precision in variants:
+        return [graphs[variants[way.precision]].tolerance]
+    return [graphs[name].tolerance for name in variants.values()]
+
+
+def _fastest(session: Session, golden: Golden) -> float:
+    times: list[float] = []
+    while sum(times) < _LONG_ENOUGH and len(times) < _MOST_RUNS:
+        start = time.perf_counter()
+        session.run(golden.inputs)
+        times.append(time.perf_counter() - start)
+    return min(times)

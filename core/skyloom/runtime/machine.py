@@ -1,0 +1,56 @@
+"""What is measured on one machine holds for that machine: telling machines apart."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "openvino")
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def library_version(name: str) -> str:
+    """Return the version of an installed distribution; empty where it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+@functools.cache
+def fingerprint() -> str:
+    """Return a digest of what decides how fast graphs run here: processor, devices and libraries."""
+    facts = [
+        platform.system(),
+        platform.machine(),
+        _processor(),
+        str(cores()),
+        *_devices(),
+        *(f"{name} {library_version(name)}" for name in LIBRARIES),
+    ]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+
+def _processor() -> str:
+    known = Path("/proc/cpuinfo")
+    if known.is_file():
+        lines = known.read_text(errors="replace").split("\n\n")[0].splitlines()
+        return "\n".join(line for line in lines if line.startswith(("model name", "flags", "Features")))
+    return platform.processor()
+
+
+def _devices() -> list[str]:
+    """Return the models of the NVIDIA devices that the driver knows."""
+    found = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    lines = [line for path in found for line in path.read_text(errors="replace").splitlines()]
+    return [line for line in lines if line.startswith("Model")]

@@ -1,0 +1,126 @@
+"""Looking through a graph before any library opens it: standard operators and weights inside, nothing else.
+
+A library would load custom operators by their domain, and read external data from whatever path the
+graph names. Both are refused here, wherever they stand: in subgraphs, in functions, in attributes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from skyloom.errors import BundleError
+from skyloom.runtime.wire import BYTES, VARINT, MalformedError, Span, fields
+
+MAX_GRAPH_BYTES = 2**31 - 1  # what Protocol Buffers can hold
+MAX_DEPTH = 64  # three a subgraph: graph, node, attribute
+MAX_FIELDS = 3_000_000
+STANDARD = (b"", b"ai.onnx")
+
+_DOMAIN, _ENTRY, _LOCATION = "domain", "entry", "location"
+# Of each message of onnx.proto, the fields in which something to look at lies.
+_LOOK: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 8: "opset", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 9: "opset", 10: _DOMAIN, 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute", 7: _DOMAIN},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: _ENTRY, 14: _LOCATION},
+    "opset": {1: _DOMAIN},
+}
+_AGAIN = "Do not use it, or export it again"
+
+
+class Tensors(NamedTuple):
+    """The names of what goes into a graph and comes out, in its order."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def check_graph(data: bytes) -> Tensors:
+    """Return the names of the inputs and outputs of a serialised ONNX model.
+
+    Raises
+    ------
+    BundleError
+        When it is malformed, nested too deeply, uses operators outside the standard, or keeps
+        weights in other files.
+    """
+    if len(data) > MAX_GRAPH_BYTES:
+        raise BundleError(f"a graph has {len(data)} bytes, allowed are {MAX_GRAPH_BYTES}", _AGAIN)
+    try:
+        _walk(data)
+        return _tensors(data)
+    except (MalformedError, UnicodeDecodeError) as error:
+        raise BundleError(f"a graph is not a valid ONNX model: {error}", _AGAIN) from None
+
+
+def _walk(data: bytes) -> None:
+    """Look at every part once, holding no more at a time than one part of each level."""
+    levels = [("model", fields(data, 0, len(data)))]
+    seen = 0
+    while levels:
+        kind, left = levels[-1]
+        look = _LOOK[kind]
+        for field in left:
+            seen += 1
+            if seen > MAX_FIELDS:
+                raise MalformedError(f"it has more than {MAX_FIELDS} parts")
+            what = look.get(field.number)
+            if what is None:
+                continue
+            if field.wire != (VARINT if what == _LOCATION else BYTES):
+                raise MalformedError(f"field {field.number} of a {kind} is of kind {field.wire}")
+            if what in _LOOK:
+                if len(levels) == MAX_DEPTH:
+                    raise MalformedError(f"it is nested more than {MAX_DEPTH} levels deep")
+                levels.append((what, fields(data, field.start, field.end)))
+                break
+            _judge(data, what, field)
+        else:
+            levels.pop()
+
+
+def _judge(data: bytes, what: str, field: Span) -> None:
+    """Refuse a foreign domain, and any sign of external data."""
+    if what == _DOMAIN:
+        domain = data[field.start : min(field.end, field.start + 80)]
+        if domain not in STANDARD:
+            raise BundleError(
+                f"a graph uses operators of '{domain.decode('utf-8', 'replace')}', "
+                "allowed are those of the ONNX standard",
+                _AGAIN,
+            )
+    elif what == _ENTRY or field.value:
+        entry = {part.number: part for part in fields(data, field.start, field.end)} if what == _ENTRY else {}
+        shown = entry.get(2)
+        where = f" ({_text(data, shown)!r})" if shown is not None and shown.wire == BYTES else ""
+        raise BundleError(
+            f"a graph keeps weights in another file{where}", "Export it with its weights inside"
+        )
+
+
+def _tensors(data: bytes) -> Tensors:
+    graphs = [field for field in fields(data, 0, len(data)) if field.number == 7]
+    if len(graphs) != 1:
+        raise MalformedError(f"it holds {len(graphs)} graphs")
+    names: dict[int, list[str]] = {5: [], 11: [], 12: []}
+    name_of = {5: 8, 11: 1, 12: 1}  # initializer, input, output
+    for field in fields(data, graphs[0].start, graphs[0].end):
+        if field.number not in names:
+            continue
+        if field.wire != BYTES:
+            raise MalformedError(f"field {field.number} of a graph is of kind {field.wire}")
+        name = ""
+        for part in fields(data, field.start, field.end):
+            if part.number == name_of[field.number] and part.wire == BYTES:
+                name = data[part.start : part.end].decode("utf-8")
+        names[field.number].append(name)
+    weights = set(names[5])  # old graphs list them among the inputs, too
+    return Tensors(tuple(name for name in names[11] if name not in weights), tuple(names[12]))
+
+
+def _text(data: bytes, field: Span) -> str:
+    return data[field.start : min(field.end, field.start + 80)].decode("utf-8", "replace")

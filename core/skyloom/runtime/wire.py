@@ -1,0 +1,83 @@
+"""Reading the wire format of Protocol Buffers, strictly and without copying.
+
+See https://protobuf.dev/programming-guides/encoding for the format.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+_FIXED = {FIXED64: 8, FIXED32: 4}
+_MAX_TAG = 2**32 - 1
+
+
+class MalformedError(ValueError):
+    """The bytes are not a message."""
+
+
+class Span(NamedTuple):
+    """One field of a message.
+
+    Attributes
+    ----------
+    number, wire
+        Its number, and how it is written.
+    start, end
+        Where its contents lie in the bytes.
+    value
+        Its value where it is a varint, 0 otherwise.
+    """
+
+    number: int
+    wire: int
+    start: int
+    end: int
+    value: int
+
+
+def fields(data: bytes, start: int, end: int) -> Iterator[Span]:
+    """Yield the fields of the message that lies between `start` and `end`.
+
+    Raises
+    ------
+    MalformedError
+        Where a field is cut short, or of a kind that ONNX does not use.
+    """
+    at = start
+    while at < end:
+        tag, at = _varint(data, at, end)
+        number, wire = tag >> 3, tag & 7
+        if not number or tag > _MAX_TAG:
+            raise MalformedError(f"there is no field {number} (at byte {at})")
+        value, stop = 0, at
+        if wire == VARINT:
+            value, stop = _varint(data, at, end)
+        elif wire == BYTES:
+            length, at = _varint(data, at, end)
+            stop = at + length
+        elif wire in _FIXED:
+            stop = at + _FIXED[wire]
+        else:
+            raise MalformedError(f"field {number} is of kind {wire} (at byte {at})")
+        if stop > end:
+            raise MalformedError(f"field {number} is cut short (at byte {at})")
+        yield Span(number, wire, at, stop, value)
+        at = stop
+
+
+def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Return a number in groups of seven bits, and where it ends."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= end:
+            break
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise MalformedError(f"a number is cut short or too long (at byte {at})")

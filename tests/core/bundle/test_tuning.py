@@ -1,0 +1,163 @@
+"""Tuning measures what runs here, and "auto" then means the fastest within tolerance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from skyloom.bundle import Bundle
+from skyloom.bundle.choice import choose
+from skyloom.bundle.tuning import Trial, Tuning, powers_of_two, tune, tuned
+from skyloom.cli import main
+from skyloom.errors import BackendError, InputError
+from skyloom.runtime.machine import fingerprint
+from tests.core.test_variants import with_variant
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return Bundle.open(with_variant(tmp_path / "b"))
+
+
+def record(bundle: Bundle, home: Path, *trials: Trial, machine: str = "") -> Path:
+    """Write what tuning would have found."""
+    machine = machine or fingerprint()
+    path = home / "tuning" / f"{bundle.digest[:32]}-{machine[:32]}.json"
+    path.parent.mkdir(exist_ok=True)
+    tuning = Tuning(bundle=bundle.name, digest=bundle.digest, machine=machine, trials=trials)
+    path.write_text(tuning.model_dump_json())
+    return path
+
+
+def trial(
+    backend: str, precision: str, seconds: float, excess: float = 0.5, threads: int | None = 1
+) -> Trial:
+    return Trial(
+        graph="affine",
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        seconds=seconds,
+        excess=excess,
+    )
+
+
+def test_everything_that_runs_is_measured_and_remembered(bundle: Bundle, home: Path) -> None:
+    told: list[tuple[int, int]] = []
+    tuning = tune(bundle, threads=[1, 2], report=lambda done, total: told.append((done, total)))
+    tried = {(one.backend, one.precision, one.threads) for one in tuning.trials}
+    assert {("cpu", precision, threads) for precision in ("fp32", "int8") for threads in (1, 2)} <= tried
+    assert not {one for one in tried if one[1] == "fp16"}, "the bundle has no such variant"
+    for one in tuning.trials:
+        assert one.passed, one
+        assert one.seconds is not None
+        assert 0 < one.seconds < 5
+    by_precision = {one.precision: one.excess for one in tuning.trials if one.backend == "cpu"}
+    assert by_precision == {"fp32": 0, "int8": pytest.approx(0.5, rel=0.3)}
+    assert told[0] == (0, len(tuning.trials))
+    assert told[-1] == (len(tuning.trials), len(tuning.trials))
+    assert tuned(bundle) == tuning
+    assert [path.parent for path in home.rglob("*.json")] == [home / "tuning"]
+
+
+def test_auto_is_the_fastest_within_tolerance(bundle: Bundle, home: Path) -> None:
+    best = trial("cpu", "int8", 0.02, threads=2)
+    record(
+        bundle,
+        home,
+        trial("cpu", "fp32", 0.05),
+        trial("cpu", "fp32", 0.04, threads=2),
+        best,
+        trial("openvino", "bf16", 0.001, excess=1.5),
+    )
+    found = choose(bundle, "affine", backend="auto", precision="auto", threads=None)
+    assert found == ("affine-int8", "cpu", "int8", 2, True)
+    assert choose(bundle, "affine", backend="auto", precision="fp32", threads=None).threads == 2
+    assert choose(bundle, "affine", backend="auto", precision="auto", threads=1).precision == "fp32"
+    assert choose(bundle, "affine", backend="cpu", precision="fp32", threads=None).threads is None
+    session = bundle.session("affine", precision="auto")
+    assert (session.backend, session.precision, session.threads) == ("cpu", "int8", 2)
+
+
+def test_without_tuning_auto_is_fp32(bundle: Bundle) -> None:
+    found = choose(bundle, "affine", backend="auto", precision="auto", threads=None)
+    assert found == ("affine", "auto", "fp32", None, False)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "rubbish"])
+def test_a_record_that_cannot_be_read_counts_as_none(bundle: Bundle, home: Path, text: str) -> None:
+    record(bundle, home, trial("cpu", "int8", 0.1)).write_text(text)
+    assert tuned(bundle) is None
+
+
+def test_what_was_measured_elsewhere_does_not_count(bundle: Bundle, home: Path) -> None:
+    record(bundle, home, trial("cpu", "int8", 0.1), machine="f" * 64)
+    assert tuned(bundle) is None
+
+
+def test_what_was_measured_of_another_version_does_not_count(
+    bundle: Bundle, home: Path, tmp_path: Path
+) -> None:
+    record(bundle, home, trial("cpu", "int8", 0.1))
+    other = Bundle.open(with_variant(tmp_path / "c", off=0.02))
+    assert tuned(bundle) is not None
+    assert tuned(other) is None
+
+
+def test_the_fastest_that_no_longer_runs_gives_way(
+    bundle: Bundle, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(bundle, home, trial("tensorrt", "fp32", 0.001, threads=None))
+    why = "skyloom.runtime.onnxruntime_engine.why_not"
+    monkeypatch.setattr(why, lambda backend: "" if backend == "cpu" else "unplugged")
+    assert bundle.session("affine").backend == "cpu"
+    with pytest.raises(BackendError, match="unplugged"):
+        bundle.session("affine", backend="tensorrt", precision="auto")
+
+
+def test_bf16_may_be_as_far_off_as_a_verified_variant(bundle: Bundle) -> None:
+    from skyloom.bundle.tuning import _tolerances
+
+    assert [one.atol for one in _tolerances(bundle, trial("cpu", "fp32", 1))] == [1e-5]
+    assert [one.atol for one in _tolerances(bundle, trial("cpu", "int8", 1))] == [0.1]
+    assert [one.atol for one in _tolerances(bundle, trial("openvino", "bf16", 1))] == [1e-5, 0.1]
+
+
+def test_a_way_that_fails_is_noted(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise BackendError("it broke")
+
+    monkeypatch.setattr("skyloom.bundle.tuning.compare", fail)
+    tuning = tune(bundle, threads=[1])
+    assert tuning.best("affine") is None
+    assert {one.note for one in tuning.trials} == {"it broke."}
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (16, [1, 2, 4, 8, 16])]
+)
+def test_threads_are_tried_in_powers_of_two(most: int, expected: list[int]) -> None:
+    assert powers_of_two(most) == expected
+
+
+def test_a_precision_that_the_bundle_lacks_lists_those_it_has(bundle: Bundle) -> None:
+    with pytest.raises(
+        InputError, match=r"has no 'affine' in fp16\. There is 'fp32' and 'int8', and 'bf16' on 'openvino'"
+    ):
+        bundle.session("affine", precision="fp16")
+    assert bundle.session("affine", precision="int8").precision == "int8"
+    assert bundle.session("affine-int8").precision == "int8"
+    with pytest.raises(InputError, match=r"graph 'affine-int8' is int8, not fp16\. Ask for 'affine'"):
+        bundle.session("affine-int8", precision="fp16")
+
+
+def test_the_command_tunes(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune", str(bundle.path), "--threads", "1", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["best"]["affine"] in shown["trials"]
+    assert main(["tune", str(bundle.path), "--threads", "1"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("best") == 1
+    assert "int8" in out
