@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from skyloom.bundle import Bundle
+from skyloom.bundle.manifest import MANIFEST
 from skyloom.bundle.verify import verify
 from skyloom.errors import InputError, OutputError, UnknownNameError, did_you_mean
 from skyloom.files import complete, make_folder
@@ -33,7 +34,7 @@ def add(path: str | os.PathLike[str], *, name: str | None = None, overwrite: boo
     """
     bundle = Bundle.open(path)
     name = bundle.name if name is None else name
-    if not is_name(name):
+    if not isinstance(name, str) or not is_name(name):
         raise InputError(
             f"the bundle would be called '{name}'", "Give a name of lower-case letters, digits, '-', '.', '_'"
         )
@@ -48,10 +49,12 @@ def add(path: str | os.PathLike[str], *, name: str | None = None, overwrite: boo
             f"there is a bundle '{name}' in your store already",
             "Choose another name with --name (name=...), or replace it with --force (overwrite=True)",
         )
-    verify(bundle.path)
     make_folder(target.parent)
     with complete(target, overwrite=overwrite) as part:
-        shutil.copytree(bundle.path, part)
+        for inner in (MANIFEST, *bundle.manifest.files):  # and nothing else that lies there
+            (part / inner).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.path / inner, part / inner)
+        verify(part)
     return find(name, bundle.manifest.task)
 
 

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyloom.errors import OutputError, SkyloomError
+from skyloom.errors import InputTypeError, OutputError, SkyloomError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +68,8 @@ def exists(path: str | os.PathLike[str]) -> bool:
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise InputTypeError(f"the output is {path!r}", "Give the path of a file")
     text = os.fspath(path)
     final = Path(text)
     if not text or "\0" in text or not final.name or len(final.name) > _LONGEST:

@@ -15,6 +15,7 @@ from skyloom.errors import (
     InputTypeError,
     MissingExtraError,
     PluginError,
+    SkyloomError,
     UnknownNameError,
     listed,
 )
@@ -200,7 +201,16 @@ def open_bundle(
     spec: ModelSpec, owner: PluginRecord, bundle: Bundle, /, *, backend: str = "auto", **options: Any
 ) -> Model:
     """Make a model from its specification and a bundle."""
-    model = open_model(spec, owner, bundle, backend=backend, **options)
+    try:
+        model = open_model(spec, owner, bundle, backend=backend, **options)
+    except (LookupError, TypeError, ValueError) as error:
+        if isinstance(error, SkyloomError):
+            raise
+        raise BundleError(
+            f"the model '{spec.name}' cannot make sense of the bundle '{bundle.name}': "
+            f"{type(error).__name__}: {error}",
+            "Get the bundle again from its author",
+        ) from error
     if model.origin is not None:
         weights = f"{bundle.name} {bundle.manifest.version}"
         model.origin = model.origin.model_copy(update={"weights": weights, "backend": model.backend})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from skyloom.builtin import METRIC
 from skyloom.entries import normal
-from skyloom.errors import BundleError, NameClashError, UnknownNameError, did_you_mean, listed
+from skyloom.errors import BundleError, InputTypeError, NameClashError, UnknownNameError, did_you_mean, listed
 from skyloom.frozen import Frozen
 from skyloom.plugins import PluginRecord, plugins
 from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
@@ -132,6 +132,8 @@ def models(
     if task is not None:
         task_spec(task)
     if plugin is not None:
+        if not isinstance(plugin, str):
+            raise InputTypeError(f"the plugin is {plugin!r}", "Give the name of its distribution")
         known = {record.distribution for record in plugins().records}
         if normal(plugin) not in map(normal, known):
             raise UnknownNameError(f"there is no plugin '{plugin}'", did_you_mean(plugin, known))
@@ -153,6 +155,8 @@ def metrics() -> list[ModelInfo]:
 
 def task_spec(name: str) -> TaskSpec:
     """Return the specification of a task."""
+    if not isinstance(name, str):
+        raise InputTypeError(f"the task is {name!r}", "Give its name, e.g. 'metric'")
     offers = [(record, spec) for record, spec in plugins().offers(TaskSpec) if spec.name == name]
     if not offers:
         known = [spec.name for _, spec in plugins().offers(TaskSpec)]

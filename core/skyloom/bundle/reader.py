@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyloom.bundle.manifest import GOLDEN, MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from skyloom.errors import BackendError, BundleError, MissingExtraError
+from skyloom.errors import BackendError, BundleError, InputTypeError, MissingExtraError
+from skyloom.files import exists
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -50,13 +52,15 @@ class Bundle:
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Bundle:
         """Open the bundle in a folder or in a ``.zip`` file."""
+        if not isinstance(path, str | os.PathLike):
+            raise InputTypeError(f"the bundle is {path!r}", "Give the path of a folder or .zip file")
+        if not exists(path):
+            raise BundleError(f"there is no bundle '{path}'", "Give the folder or .zip file of a bundle")
         folder = Path(path)
         if folder.is_file() and folder.suffix.lower() == ".zip":
             from skyloom.bundle.zipped import unpacked
 
             folder = unpacked(folder)
-        if not folder.exists():
-            raise BundleError(f"there is no bundle '{path}'", "Give the folder or .zip file of a bundle")
         manifest_path = folder / MANIFEST
         if not manifest_path.is_file():
             raise BundleError(

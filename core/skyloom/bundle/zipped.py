@@ -11,8 +11,8 @@ import zlib
 from typing import TYPE_CHECKING
 
 from skyloom.bundle.manifest import MANIFEST, MAX_FILES, MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from skyloom.errors import BundleError, SkyloomError
-from skyloom.files import complete
+from skyloom.errors import BundleError, OutputError, SkyloomError
+from skyloom.files import complete, make_folder
 from skyloom.store import unpacked_folder
 
 if TYPE_CHECKING:
@@ -43,8 +43,12 @@ def unpacked(archive: Path) -> Path:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     folder = unpacked_folder() / digest[:32]
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unpack(archive, folder)
+        make_folder(folder.parent)
+        try:
+            unpack(archive, folder)
+        except OutputError:
+            if not folder.is_dir():  # else another process was quicker
+                raise
     return folder
 
 

@@ -12,14 +12,14 @@ PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 def check_backend(backend: str) -> str:
     """Return the name of a backend, or say which there are."""
-    if backend not in {AUTO, *BACKENDS}:
+    if backend not in (AUTO, *BACKENDS):
         raise InputError(f"the backend is '{backend}'", f"Give {listed([AUTO, *BACKENDS], last='or')}")
     return backend
 
 
 def check_precision(precision: str) -> str:
     """Return the name of a precision, or say which there are."""
-    if precision not in {AUTO, *PRECISIONS}:
+    if precision not in (AUTO, *PRECISIONS):
         raise InputError(f"the precision is '{precision}'", f"Give {listed([AUTO, *PRECISIONS], last='or')}")
     return precision
 
