@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -106,7 +103,6 @@ def open_shared(
     precision = "fp32" if check_precision(precision) == AUTO else precision
     check_pair(backend, precision)
     backend = OPENVINO if (backend, precision) == (AUTO, "bf16") else backend
-    read = _read_while_importing("openvino" if backend == OPENVINO else "onnxruntime", read)
     if backend == AUTO:
         engine = _first_that_works(digest, read, precision, threads)
     else:
@@ -124,16 +120,6 @@ def _first_that_works(digest: str, read: Callable[[], bytes], precision: str, th
         except BackendError:
             pass  # the libraries are there and the device is not
     return _shared(Key(digest, CPU, precision, threads), read)
-
-
-def _read_while_importing(library: str, read: Callable[[], bytes]) -> Callable[[], bytes]:
-    """Read and hash a graph at once where its library has yet to be imported, which takes as long."""
-    if library in sys.modules:
-        return read
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(importlib.import_module, library)  # what goes wrong, goes wrong again where it matters
-        graph = read()
-    return lambda: graph
 
 
 def _shared(key: Key, read: Callable[[], bytes]) -> Engine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -97,17 +96,6 @@ def test_devices_compute_in_what_was_asked_for(precision: str, fp16: bool, int8:
     tensorrt, cuda, _ = (options for _, options in onnxruntime_engine._providers("tensorrt", precision))
     assert tensorrt == {"trt_fp16_enable": fp16, "trt_int8_enable": int8}
     assert cuda == {"use_tf32": 0}
-
-
-def test_the_library_is_imported_while_the_graph_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    from skyloom.runtime.opening import _read_while_importing
-
-    order: list[str] = []
-    monkeypatch.delitem(sys.modules, "email.mime.audio", raising=False)
-    read = _read_while_importing("email.mime.audio", lambda: order.append("read") or b"x")  # type: ignore[func-returns-value]
-    assert "email.mime.audio" in sys.modules
-    assert (read(), read(), order) == (b"x", b"x", ["read"])
-    assert _read_while_importing("no_such_library", lambda: b"x")() == b"x"
 
 
 @pytest.mark.parametrize(
