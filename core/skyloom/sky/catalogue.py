@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from skyloom.sky import population, sersic
 from skyloom.sky.drawing import SIZES, add_patch, canvases
 from skyloom.sky.galaxy import Galaxy, Texture
-from skyloom.sky.psf import Gaussian, Moffat, type_psf
-from skyloom.sky.stamps import Sersic, blur, grids, responses
+from skyloom.sky.stamps import Sersic, blur, grids, quadratic_form, responses
 from skyloom.sky.texture import draw_texture
 
 if TYPE_CHECKING:
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 DISC_INDEX, BULGE_INDEX = 1.0, 4.0
 _BULGE_RADIUS = 0.3
 _FAINTEST = 0.1
-_TOLERANCE = 30.0
-_PSF_MARGIN = 2.0
+_TOLERANCE = 250.0
 _CHUNK_VALUES = 200_000
 _TEXTURED_PIXELS = 7.0
 _ELLIPTICALS = 0.1
@@ -216,9 +214,10 @@ def reach(catalogue: Catalogue, survey: Survey) -> type_f8:
     limits = _FAINTEST * survey.noise() / survey.pixel_scale**2
     contrast = (10 ** (0.4 * (survey.zero_point - catalogue.magnitudes)) / limits).max(axis=1)
     widest = max((band.psf for band in survey.bands), key=lambda psf: psf.noise_area())
-    extent = np.where(catalogue.star, _psf_reach(widest, contrast), 0.0)
+    blurred = widest.reach(contrast)
     galaxy = ~catalogue.star
     extended = catalogue[galaxy]
+    extent = np.zeros(len(catalogue))
     for index, share, scale in (
         (DISC_INDEX, 1 - extended.bulge_share, 1.0),
         (BULGE_INDEX, extended.bulge_share, np.where(extended.bulge_share == 1, 1.0, _BULGE_RADIUS)),
@@ -226,9 +225,9 @@ def reach(catalogue: Catalogue, survey: Survey) -> type_f8:
         radius = extended.radius * scale
         peak = sersic.central_intensity(index, 1.0) / (radius**2 * extended.axis_ratio)
         exponent = np.log(np.maximum(contrast[galaxy] * share * peak, 1.0)) / sersic.b_of(index)
-        blurred = radius * exponent**index + _PSF_MARGIN * np.sqrt(widest.noise_area())
-        extent[galaxy] = np.maximum(extent[galaxy], blurred)
-    return np.asarray(extent / survey.pixel_scale + 1, np.float64)
+        extent[galaxy] = np.maximum(extent[galaxy], radius * exponent**index)
+    # widths add in squares, for Gaussians exactly
+    return np.asarray(np.hypot(blurred, extent) / survey.pixel_scale + 1, np.float64)
 
 
 def as_galaxy(catalogue: Catalogue, number: int, survey: Survey) -> Galaxy:
@@ -258,15 +257,25 @@ def _fluxes(catalogue: Catalogue, survey: Survey) -> type_f8:
     return np.stack([total * (1 - share), total * share], axis=-1)
 
 
+def _shapes(catalogue: Catalogue, component: int) -> tuple[type_f8, type_f8]:
+    """Return half-light radius and axis ratio (source,) of the discs or of the bulges."""
+    if component == 0:
+        return catalogue.radius, catalogue.axis_ratio
+    alone = catalogue.bulge_share == 1
+    return (
+        np.where(alone, catalogue.radius, _BULGE_RADIUS * catalogue.radius),
+        np.where(alone, catalogue.axis_ratio, 0.4 + 0.6 * catalogue.axis_ratio),
+    )
+
+
 def _parts(catalogue: Catalogue, number: int) -> tuple[Sersic, Sersic]:
     """Return the disc and the bulge of a galaxy."""
-    radius, ratio, angle = (
-        float(values[number]) for values in (catalogue.radius, catalogue.axis_ratio, catalogue.angle)
+    angle = float(catalogue.angle[number])
+    (disc, disc_ratio), (bulge, bulge_ratio) = _shapes(catalogue, 0), _shapes(catalogue, 1)
+    return (
+        Sersic(DISC_INDEX, float(disc[number]), float(disc_ratio[number]), angle),
+        Sersic(BULGE_INDEX, float(bulge[number]), float(bulge_ratio[number]), angle),
     )
-    disc = Sersic(DISC_INDEX, radius, ratio, angle)
-    if catalogue.bulge_share[number] == 1:
-        return disc, Sersic(BULGE_INDEX, radius, ratio, angle)
-    return disc, Sersic(BULGE_INDEX, _BULGE_RADIUS * radius, 0.4 + 0.6 * ratio, angle)
 
 
 def _texture(catalogue: Catalogue, number: int) -> Texture | None:
@@ -295,8 +304,8 @@ def _patches(
             shapes = _squared_wave_numbers(catalogue[has], component, kx, ky)
             shapes = sersic.transform(index).at_squared(shapes)
             light[has] += shapes[:, None] * fluxes[has, :, component, None, None]
-    along_y = np.exp(-1j * np.multiply.outer(catalogue.y - y, grid.ky)).astype(np.complex64)
-    along_x = np.exp(-1j * np.multiply.outer(catalogue.x - x, grid.kx)).astype(np.complex64)
+    along_y = np.exp(np.complex64(-1j) * np.multiply.outer(catalogue.y - y, grid.ky).astype(np.float32))
+    along_x = np.exp(np.complex64(-1j) * np.multiply.outer(catalogue.x - x, grid.kx).astype(np.float32))
     phases = along_y[:, None, :, None], along_x[:, None, None, :]
     patches = grid.invert(light * responses(boards, grid), phases, slice(0, size))
     for number in np.flatnonzero(catalogue.texture >= 0):
@@ -319,24 +328,10 @@ def _patch_texture(
 
 def _squared_wave_numbers(catalogue: Catalogue, component: int, kx: type_f8, ky: type_f8) -> type_f4:
     """Return the squared elliptical wave numbers (source, ky, kx) of one component."""
-    forms = np.array(
-        [_parts(catalogue, number)[component].quadratic_form() for number in range(len(catalogue))]
-    )
-    xx, xy, yy = (form[:, None].astype(np.float32) for form in forms.T)
+    radius, ratio = _shapes(catalogue, component)
+    forms = quadratic_form(radius, ratio, catalogue.angle)
+    xx, xy, yy = (form[:, None].astype(np.float32) for form in forms)
     squared = (2 * xy * ky.astype(np.float32))[:, :, None] * kx.astype(np.float32)
     squared += (xx * (kx**2).astype(np.float32))[:, None, :]
     squared += (yy * (ky**2).astype(np.float32))[:, :, None]
     return np.asarray(squared, np.float32)
-
-
-def _psf_reach(psf: type_psf, contrast: type_f8) -> type_f8:
-    """Return the radius (source,) in arcsec where a PSF falls to one over a contrast, per arcsec2."""
-    if isinstance(psf, Gaussian):
-        variance = psf.noise_area() / (4 * np.pi)
-        return np.sqrt(2 * variance * np.log(np.maximum(contrast / (2 * np.pi * variance), np.e)))
-    if isinstance(psf, Moffat):
-        peak = (psf.beta - 1) / (np.pi * psf.alpha**2)
-        return np.asarray(
-            psf.alpha * np.sqrt(np.maximum(contrast * peak, 2) ** (1 / psf.beta) - 1), np.float64
-        )
-    return np.full(contrast.shape, max(len(psf.pixels), len(psf.pixels[0])) / 2 * psf.pixel_scale)

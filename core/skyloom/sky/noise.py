@@ -11,15 +11,16 @@ if TYPE_CHECKING:
     from skyloom.sky.survey import Survey
 
 _EXACT_BELOW = 30.0
+_BLOCK_VALUES = 16384
 
 type_f4 = NDArray[np.float32]
 
 
-def poisson(mean: type_f4, random: np.random.Generator) -> type_f4:
-    """Draw Poisson numbers quickly.
+def poisson(mean: type_f4, random: np.random.Generator, *, read_noise: float = 0.0) -> type_f4:
+    """Draw Poisson numbers quickly, with the read noise that is added to them.
 
     Below a mean of 30 exactly; above, from a normal number bent by the third-order expansion of
-    Cornish & Fisher (1938), whose mean, variance and skewness are those of the distribution. The result is
+    Cornish & Fisher (1938), whose mean, variance and skewness are those of the sum. The result is
     not rounded: it stands for coadded and resampled pixels.
 
     Parameters
@@ -28,18 +29,27 @@ def poisson(mean: type_f4, random: np.random.Generator) -> type_f4:
         Expected numbers; negative ones count as 0.
     random
         Where the numbers come from.
+    read_noise
+        Standard deviation of a normal number that is added.
     """
     mean = np.maximum(mean, 0, dtype=np.float32)
-    normal = random.standard_normal(mean.shape, dtype=np.float32)
-    drawn = normal * normal
-    drawn -= 1
-    drawn *= np.float32(1 / 6)
-    normal *= np.sqrt(mean)
-    drawn += normal
-    drawn += mean
+    drawn = random.standard_normal(mean.shape, dtype=np.float32)
     few = mean < _EXACT_BELOW
+    exact = None
     if few.any():
-        drawn[few] = random.poisson(mean[few])
+        exact = random.poisson(mean[few]) + np.float32(read_noise) * drawn[few]
+    variance, bend = mean, np.full(1, 1 / 6, np.float32)
+    if read_noise:
+        variance = mean + np.float32(read_noise**2)
+        bend = mean / (6 * variance)
+    # mean + sqrt(variance) z + bend (z**2 - 1)
+    root = np.sqrt(variance)
+    root += bend * drawn
+    drawn *= root
+    drawn += mean
+    drawn -= bend
+    if exact is not None:
+        drawn[few] = exact
     return drawn
 
 
@@ -52,18 +62,15 @@ def expose(light: type_f4, survey: Survey, random: np.random.Generator) -> type_
         Flux with the photon noise of light and sky, and the read noise.
     """
     image = np.empty(light.shape, np.float32)
+    rows = max(1, _BLOCK_VALUES // light.shape[2])
     for number, (band, sky) in enumerate(zip(survey.bands, survey.sky_flux(), strict=True)):
-        gain = np.float32(band.gain)
-        expected = light[number] + np.float32(sky)
-        expected *= gain
-        electrons = poisson(expected, random)
-        if band.read_noise:
-            electrons += random.standard_normal(electrons.shape, dtype=np.float32) * np.float32(
-                band.read_noise
-            )
-        electrons -= np.float32(sky) * gain
-        electrons /= gain
-        image[number] = electrons
+        gain, level = np.float32(band.gain), np.float32(sky * band.gain)
+        for start in range(0, light.shape[1], rows):  # blocks stay in the cache of a processor
+            expected = light[number, start : start + rows] * gain
+            expected += level
+            electrons = poisson(expected, random, read_noise=band.read_noise)
+            electrons -= level
+            np.multiply(electrons, 1 / gain, out=image[number, start : start + rows])
     return image
 
 
@@ -86,5 +93,6 @@ def sky_plane(
     _, rows, columns = shape
     y = np.linspace(-0.5, 0.5, rows)[:, None] * np.sin(np.radians(angle))
     x = np.linspace(-0.5, 0.5, columns) * np.cos(np.radians(angle))
-    plane = np.asarray(level)[:, None, None] + np.asarray(slope)[:, None, None] * (x + y)
-    return np.asarray(plane, np.float32)
+    along_y = (np.asarray(level)[:, None, None] + np.asarray(slope)[:, None, None] * y).astype(np.float32)
+    along_x = (np.asarray(slope)[:, None] * x).astype(np.float32)
+    return np.asarray(along_y + along_x[:, None, :], np.float32)

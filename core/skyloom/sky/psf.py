@@ -39,6 +39,12 @@ class Gaussian(Frozen):
         """Return the noise-equivalent area in arcsec2: one over the integral of the squared PSF."""
         return float(4 * np.pi * (self.fwhm / _FWHM_OVER_SIGMA) ** 2)
 
+    def reach(self, contrast: type_f8) -> type_f8:
+        """Return the radius in arcsec where a point falls to one over a contrast of its flux, per arcsec2."""
+        variance = (self.fwhm / _FWHM_OVER_SIGMA) ** 2
+        log = np.log(np.maximum(contrast / (2 * np.pi * variance), np.e))
+        return np.asarray(np.sqrt(2 * variance * log), np.float64)
+
     def rotated(self, angle: float) -> Self:  # noqa: ARG002
         """Return the PSF as seen in axes turned by an angle in degrees: the same, for it is round."""
         return self
@@ -78,6 +84,12 @@ class Moffat(Frozen):
     def noise_area(self) -> float:
         """Return the noise-equivalent area in arcsec2: one over the integral of the squared PSF."""
         return float(np.pi * self.alpha**2 * (2 * self.beta - 1) / (self.beta - 1) ** 2)
+
+    def reach(self, contrast: type_f8) -> type_f8:
+        """Return the radius in arcsec where a point falls to one over a contrast of its flux, per arcsec2."""
+        peak = (self.beta - 1) / (np.pi * self.alpha**2)
+        power = np.maximum(contrast * peak, 2) ** (1 / self.beta)
+        return np.asarray(self.alpha * np.sqrt(power - 1), np.float64)
 
     def rotated(self, angle: float) -> Self:  # noqa: ARG002
         """Return the PSF as seen in axes turned by an angle in degrees: the same, for it is round."""
@@ -123,6 +135,11 @@ class ImagePsf(Frozen):
         """Return the noise-equivalent area in arcsec2: one over the integral of the squared PSF."""
         image = np.array(self.pixels)
         return float(image.sum() ** 2 / (image**2).sum() * self.pixel_scale**2)
+
+    def reach(self, contrast: type_f8) -> type_f8:
+        """Return the radius in arcsec where a point falls to one over a contrast of its flux, per arcsec2."""
+        half = max(len(self.pixels), len(self.pixels[0])) / 2 * self.pixel_scale
+        return np.full(np.shape(contrast), half)
 
     def rotated(self, angle: float) -> Self:
         """Return the PSF as seen in axes turned anticlockwise by an angle in degrees."""

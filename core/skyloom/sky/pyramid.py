@@ -24,13 +24,14 @@ WIDTH = 1.6
 
 _HALF_TAPS = 16
 _KAISER = 14.0
-_BLOCK = 16
+_BLOCK = 32
 GENTLE = 0.8
 """Share of the largest wave number from which on waves are faded out."""
 
 type_f4 = NDArray[np.float32]
 type_f8 = NDArray[np.float64]
 type_c8 = NDArray[np.complex64]
+type_blocks = tuple[tuple[slice, slice, type_f4], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,9 @@ class Grid:
         How many times its own Nyquist wave number the spectrum is followed and folded back.
     low, high
         Pitches of the grids whose windows bound its waves; None where there is no bound.
+    share
+        Share of the waves up to the Nyquist one that are followed, where there is no oversampling; all
+        others are nothing.
     """
 
     pitch: float
@@ -57,16 +61,26 @@ class Grid:
     oversampling: int = 1
     low: float | None = None
     high: float | None = None
+    share: float = 1.0
+
+    @cached_property
+    def last(self) -> int:
+        """Number of the last wave along either axis."""
+        return int(self.size * self.oversampling * self.share) // 2
 
     @cached_property
     def kx(self) -> type_f8:
         """Wave numbers along a row, in radian / pixel, up to the oversampled Nyquist one."""
-        return 2 * np.pi * fft.rfftfreq(self.size * self.oversampling, self.pitch / self.oversampling)
+        waves = fft.rfftfreq(self.size * self.oversampling, self.pitch / self.oversampling)
+        return 2 * np.pi * waves[: self.last + 1]
 
     @cached_property
     def ky(self) -> type_f8:
         """Wave numbers along a column, in radian / pixel, in the order of a Fourier transform."""
-        return 2 * np.pi * fft.fftfreq(self.size * self.oversampling, self.pitch / self.oversampling)
+        waves = fft.fftfreq(self.size * self.oversampling, self.pitch / self.oversampling)
+        if self.share == 1:
+            return 2 * np.pi * waves
+        return 2 * np.pi * np.concatenate([waves[: self.last + 1], waves[-self.last :]])
 
     @cached_property
     def window(self) -> type_f4:
@@ -95,17 +109,21 @@ class Grid:
         spectrum
             Of an object at the origin, with the window applied.
         phases
-            What moves it to its place, see `phases`.
+            What moves it to its place along each axis, see `phases`.
         needed
             Which rows and columns are asked for; work on others is saved.
         """
         along_y, along_x = phases
         if self.oversampling > 1:
-            moved = _fold(spectrum * along_y * along_x, self.size)
-            rows = fft.ifft(moved, axis=-2, overwrite_x=True)[..., needed, :]
+            moved = _fold(_turn(spectrum, along_y * along_x), self.size)
+        elif self.share == 1:
+            moved = _turn(spectrum, along_y * along_x)
         else:
-            rows = fft.ifft(spectrum * along_y, axis=-2, overwrite_x=True)[..., needed, :]
-            rows = rows * along_x
+            phase, last = along_y * along_x, self.last
+            moved = np.zeros((*spectrum.shape[:-2], self.size, spectrum.shape[-1]), np.complex64)
+            _turn(spectrum[..., : last + 1, :], phase[..., : last + 1, :], out=moved[..., : last + 1, :])
+            _turn(spectrum[..., -last:, :], phase[..., -last:, :], out=moved[..., -last:, :])
+        rows = fft.ifft(moved, axis=-2, overwrite_x=True)[..., needed, :]
         samples = fft.irfft(rows, n=self.size, axis=-1, overwrite_x=True)
         return np.asarray(samples[..., needed], np.float32)
 
@@ -132,6 +150,7 @@ def build(
     *,
     origin: float | None = None,
     oversampling: int = 1,
+    share: float = 1.0,
 ) -> tuple[Grid, ...]:
     """Return grids of the given sizes, from the finest pitch in pixels on, centred on one position.
 
@@ -145,7 +164,7 @@ def build(
         Position of the middle of the grids, the same along both axes, in pixels.
     origin
         Position of the first sample of the first grid, where it must lie on given positions.
-    oversampling
+    oversampling, share
         See `Grid`; of the first grid.
     """
     grids = []
@@ -160,32 +179,36 @@ def build(
                 oversampling=oversampling if number == 0 else 1,
                 low=pitch * RATIO if number < len(sizes) - 1 else None,
                 high=pitch if number else None,
+                share=1.0 if number else share,
             )
         )
     return tuple(grids)
 
 
-def resample(samples: type_f4, weights: type_f4) -> type_f4:
-    """Return weights (position, sample) applied to both axes of samples (..., sample, sample).
+def blocks(weights: type_f4) -> type_blocks:
+    """Divide weights (position, sample) into blocks of positions, each with the few samples it needs."""
+    found = []
+    for start in range(0, len(weights), _BLOCK):
+        positions = slice(start, min(start + _BLOCK, len(weights)))
+        needed = np.flatnonzero(weights[positions].any(axis=0))
+        samples = slice(int(needed[0]), int(needed[-1]) + 1)
+        found.append((positions, samples, np.ascontiguousarray(weights[positions, samples])))
+    return tuple(found)
 
-    The product is made in blocks of positions: each needs but a few samples, and is too small for
-    the linear algebra library to start threads, which would stall where the other cores are busy.
+
+def resample(samples: type_f4, onto: type_blocks) -> type_f4:
+    """Return weights applied to both axes of samples (..., sample, sample).
+
+    The product is made in `blocks`: each is too small for the linear algebra library to start
+    threads, which would stall where the other cores are busy.
     """
-    count = len(weights)
-    blocks = []
-    for start in range(0, count, _BLOCK):
-        needed = np.flatnonzero(weights[start : start + _BLOCK].any(axis=0))
-        low, high = int(needed[0]), int(needed[-1]) + 1
-        blocks.append(
-            (slice(start, start + _BLOCK), slice(low, high), weights[start : start + _BLOCK, low:high])
-        )
-    lead, width = samples.shape[:-2], samples.shape[-1]
+    lead, width, count = samples.shape[:-2], samples.shape[-1], onto[-1][0].stop
     rows = np.empty((*lead, count, width), np.float32)
-    for positions, needed_samples, block in blocks:
-        np.matmul(block, samples[..., needed_samples, :], out=rows[..., positions, :])
+    for positions, needed, weights in onto:
+        np.matmul(weights, samples[..., needed, :], out=rows[..., positions, :])
     resampled = np.empty((*lead, count, count), np.float32)
-    for positions, needed_samples, block in blocks:
-        resampled[..., positions] = rows[..., needed_samples] @ block.T
+    for positions, needed, weights in onto:
+        np.matmul(rows[..., needed], weights.T, out=resampled[..., positions])
     return resampled
 
 
@@ -197,6 +220,18 @@ def _end(wave_numbers: type_f8) -> type_f8:
     """Return weights that let waves end gently: a sharp end rings along the rows and columns of an image."""
     share = np.abs(wave_numbers) / np.abs(wave_numbers).max()
     return np.asarray(np.cos(np.pi / 2 * np.clip((share - GENTLE) / (1 - GENTLE), 0, 1)) ** 2, np.float64)
+
+
+def _turn(spectrum: type_f4 | type_c8, phase: type_c8, out: type_c8 | None = None) -> type_c8:
+    """Return a spectrum times a phase; a real one is not made complex for it, which would take longer."""
+    if out is None:
+        out = np.empty(np.broadcast_shapes(spectrum.shape, phase.shape), np.complex64)
+    if np.iscomplexobj(spectrum):
+        np.multiply(spectrum, phase, out=out)
+    else:
+        np.multiply(spectrum, phase.real, out=out.real)
+        np.multiply(spectrum, phase.imag, out=out.imag)
+    return out
 
 
 def _fold(spectrum: type_c8, size: int) -> type_c8:

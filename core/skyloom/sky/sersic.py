@@ -40,6 +40,18 @@ def b_of(n: float | type_f8) -> type_f8:
     return np.asarray(special.gammaincinv(2 * np.asarray(n, np.float64), 0.5), np.float64)
 
 
+@lru_cache(maxsize=_CACHED_TABLES)
+def _b(n: float) -> float:
+    return float(b_of(n))
+
+
+@lru_cache(maxsize=_CACHED_TABLES)
+def _density(n: float) -> float:
+    """Return the intensity at the centre of a circular profile of flux 1 and half-light radius 1."""
+    log_area = np.log(2 * np.pi * n) + special.gammaln(2 * n)
+    return float(np.exp(2 * n * np.log(_b(n)) - log_area))
+
+
 def central_intensity(n: float, half_light_radius: float, axis_ratio: float = 1.0) -> float:
     """Return the intensity at the centre of a profile with a total flux of 1.
 
@@ -57,21 +69,19 @@ def central_intensity(n: float, half_light_radius: float, axis_ratio: float = 1.
     float
         Flux per unit of area.
     """
-    b = float(b_of(n))
-    log_area = np.log(2 * np.pi * n * axis_ratio * half_light_radius**2) + special.gammaln(2 * n)
-    return float(np.exp(2 * n * np.log(b) - log_area))
+    return _density(float(n)) / (axis_ratio * half_light_radius**2)
 
 
 def intensity(radius: type_f8, n: float, half_light_radius: float, axis_ratio: float = 1.0) -> type_f8:
     """Return the intensity (flux 1 per unit of area) at elliptical radii along the semi-major axis."""
     x = np.asarray(radius, np.float64) / half_light_radius
-    return central_intensity(n, half_light_radius, axis_ratio) * np.exp(-float(b_of(n)) * x ** (1 / n))
+    return central_intensity(n, half_light_radius, axis_ratio) * np.exp(-_b(float(n)) * x ** (1 / n))
 
 
 def enclosed(radius: type_f8, n: float, half_light_radius: float) -> type_f8:
     """Return the fraction of the light within elliptical radii along the semi-major axis."""
     x = np.asarray(radius, np.float64) / half_light_radius
-    return np.asarray(special.gammainc(2 * n, float(b_of(n)) * x ** (1 / n)), np.float64)
+    return np.asarray(special.gammainc(2 * n, _b(float(n)) * x ** (1 / n)), np.float64)
 
 
 def radius_enclosing(fraction: float, n: float, half_light_radius: float) -> float:

@@ -11,23 +11,20 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from skyloom.sky import sersic
-from skyloom.sky.pyramid import GENTLE, RATIO, WIDTH, Grid, build, resample
+from skyloom.sky.pyramid import RATIO, WIDTH, Grid, blocks, build, resample, type_blocks
+from skyloom.sky.waves import needed_share, oversampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from skyloom.sky.psf import type_psf
 
-_ROOM = (1.25, 1.5, 2.0, 3.0)
+_ROOM = (1.0, 1.125, 1.25, 1.5, 2.0, 3.0)
 _COARSE_SIZES = (144, 216, 288)
 _MOST_LEVELS = 5
 _BLUR_REACH = 4
-_UNSEEN = 1e-8
+_UNSEEN = 4e-8
 _UNSEEN_RELATIVE = 4e-3
-_RESPONSE_LEFT = 1e-4
-_RESPONSE_FADED = 1e-3
-_RESPONSE_MOST = 5e-3
-_MOST_OVERSAMPLING = 4
 
 type_f4 = NDArray[np.float32]
 type_f8 = NDArray[np.float64]
@@ -67,22 +64,25 @@ class Sersic(NamedTuple):
 
     def transform(self, kx: type_f8, ky: type_f8) -> type_f4:
         """Return the Fourier transform (ky, kx) at wave numbers in radian / arcsec, for a flux of 1."""
-        xx, xy, yy = self.quadratic_form()
+        xx, xy, yy = quadratic_form(self.half_light_radius, self.axis_ratio, self.angle)
         squared = np.multiply.outer((2 * xy * ky).astype(np.float32), kx.astype(np.float32))
         squared += (xx * kx**2).astype(np.float32)
         squared += (yy * ky**2).astype(np.float32)[:, None]
         return sersic.transform(round(self.n, 4)).at_squared(squared)
 
-    def quadratic_form(self) -> tuple[float, float, float]:
-        """Return what kx**2, kx * ky (twice) and ky**2 contribute to the squared elliptical wave number."""
-        (ax, ay), (bx, by) = self.axes()
-        major = self.half_light_radius**2
-        minor = major * self.axis_ratio**2
-        return (
-            major * ax * ax + minor * bx * bx,
-            major * ax * ay + minor * bx * by,
-            major * ay * ay + minor * by * by,
-        )
+
+def quadratic_form(
+    half_light_radius: type_f8 | float, axis_ratio: type_f8 | float, angle: type_f8 | float
+) -> tuple[type_f8, type_f8, type_f8]:
+    """Return what kx**2, kx * ky (twice) and ky**2 contribute to the squared elliptical wave number."""
+    sine, cosine = np.sin(np.radians(angle)), np.cos(np.radians(angle))
+    major = half_light_radius**2
+    minor = major * axis_ratio**2
+    return (
+        np.asarray(major * sine**2 + minor * cosine**2),
+        np.asarray((minor - major) * sine * cosine),
+        np.asarray(major * cosine**2 + minor * sine**2),
+    )
 
 
 @dataclass(frozen=True)
@@ -113,17 +113,20 @@ class Canvas:
     def plan(self, components: Iterable[Sersic | None]) -> tuple[int, ...]:
         """Return the sizes of the smallest grids that fold back too little to be seen.
 
-        What is folded onto a pixel stays below 1e-8 of the total flux per arcsec2 (33 mag /
-        arcsec2 for a galaxy of magnitude 13) or below 0.4% of the faintest light on the stamp.
+        What is folded onto a pixel stays below 4e-8 of the total flux per arcsec2 (33 mag /
+        arcsec2 for a galaxy of magnitude 14.5) or below 0.4% of the faintest light on the stamp.
         """
         extended = [part for part in components if part is not None]
         reach = self.size / 2 * self.pixel_scale
+        blurred = min(float(self.psf.reach(np.array([1 / (self.tolerance * _UNSEEN)]))[0]), 1.5 * reach)
         sizes: list[int] = []
         pitch = self.pixel_scale
         for level in range(_MOST_LEVELS):
             choices = _first_sizes(self.size) if level == 0 else _COARSE_SIZES
             for size in choices:
                 away = size * pitch - reach
+                if away < blurred:
+                    continue
                 if all(self._unseen(part, away, smoothed=None) for part in extended):
                     return (*sizes, size)
                 blur = WIDTH * RATIO * pitch
@@ -152,10 +155,15 @@ class Canvas:
         return bool(copy < self.tolerance * max(_UNSEEN, _UNSEEN_RELATIVE * faintest))
 
 
-def grids(canvases: Sequence[Canvas], sizes: tuple[int, ...]) -> tuple[Grid, ...]:
-    """Return a pyramid of grids of the given sizes that holds the sharpest of the bands."""
-    finest = max(_oversampling(canvas.psf, canvas.pixel_scale, canvas.tolerance) for canvas in canvases)
-    return _grids(canvases[0].size, finest, sizes)
+def grids(
+    canvases: Sequence[Canvas], sizes: tuple[int, ...], components: Sequence[Sersic | None] = (None,)
+) -> tuple[Grid, ...]:
+    """Return a pyramid of grids of the given sizes that holds the components in the sharpest of the bands."""
+    scale, tolerance = canvases[0].pixel_scale, canvases[0].tolerance
+    psfs = tuple(canvas.psf for canvas in canvases)
+    finest = oversampling(psfs, scale, tolerance)
+    share = needed_share(psfs, scale, tolerance, tuple(components)) if finest == 1 else 1.0
+    return _grids(canvases[0].size, finest, sizes, share)
 
 
 def draw(
@@ -194,7 +202,7 @@ def draw(
         sizes = canvases[0].plan(components)
     weights = np.asarray(fluxes, np.float32)
     image = np.zeros((len(canvases), size, size), np.float32)
-    for number, grid in enumerate(grids(canvases, sizes)):
+    for number, grid in enumerate(grids(canvases, sizes, components)):
         light = _mix(components, weights, grid, scale) * responses(tuple(canvases), grid)
         needed, onto = (slice(0, size), None) if number == 0 else _upsampling(grid, size)
         samples = grid.invert(light, grid.phases(where), needed)
@@ -212,7 +220,7 @@ def blur(light: type_f4, canvases: Sequence[Canvas]) -> type_f4:
         int(_BLUR_REACH * np.sqrt(canvas.psf.noise_area()) / canvas.pixel_scale) for canvas in canvases
     )
     padded = 2 * fft.next_fast_len((size + min(margin, size) + 1) // 2, real=True)
-    grid = _grids(size, 1, (padded,))[0]
+    grid = _grids(size, 1, (padded,), 1.0)[0]
     spectra = fft.rfft2(light, s=(grid.size, grid.size))
     spectra *= responses(tuple(canvases), grid)
     blurred = fft.irfft2(spectra, s=(grid.size, grid.size), overwrite_x=True)
@@ -241,26 +249,8 @@ def _first_sizes(size: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=64)
-def _grids(size: int, oversampling: int, sizes: tuple[int, ...]) -> tuple[Grid, ...]:
-    return build(1.0, sizes, (size - 1) / 2, origin=0.0, oversampling=oversampling)
-
-
-def _response_at(psf: type_psf, pixel_scale: float, share: float) -> float:
-    """Return what is left at a multiple of the Nyquist wave number along an axis."""
-    k = np.array([0.0, share * np.pi / pixel_scale])
-    pixel = 1.0 if psf.has_pixel else abs(float(np.sinc(share / 2)))
-    return float(np.abs(psf.transform(k, k[:1])[0, 1])) * pixel
-
-
-@lru_cache(maxsize=64)
-def _oversampling(psf: type_psf, pixel_scale: float, tolerance: float) -> int:
-    """Return how far beyond the Nyquist wave number the blur leaves waves that matter."""
-    for factor in range(1, _MOST_OVERSAMPLING):
-        share, left = (1.0, _RESPONSE_LEFT) if factor == 1 else (factor * GENTLE, _RESPONSE_FADED)
-        left = min(left * tolerance, _RESPONSE_MOST)
-        if _response_at(psf, pixel_scale, share) < left:
-            return factor
-    return _MOST_OVERSAMPLING
+def _grids(size: int, oversampling: int, sizes: tuple[int, ...], share: float) -> tuple[Grid, ...]:
+    return build(1.0, sizes, (size - 1) / 2, origin=0.0, oversampling=oversampling, share=share)
 
 
 @lru_cache(maxsize=64)
@@ -274,5 +264,6 @@ def _response(psf: type_psf, pixel_scale: float, grid: Grid) -> type_f4 | type_c
 
 
 @lru_cache(maxsize=64)
-def _upsampling(grid: Grid, size: int) -> tuple[slice, type_f4]:
-    return grid.interpolation(np.arange(size, dtype=np.float64))
+def _upsampling(grid: Grid, size: int) -> tuple[slice, type_blocks]:
+    needed, weights = grid.interpolation(np.arange(size, dtype=np.float64))
+    return needed, blocks(weights)

@@ -15,6 +15,8 @@ from scipy import ndimage, special
 from skyloom.sky import sersic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from skyloom.sky.galaxy import Galaxy, Texture
     from skyloom.sky.stamps import Sersic
 
@@ -64,17 +66,24 @@ def draw_texture(
 
     x, y = ((np.arange(size) - centre) * pixel_scale for centre in galaxy.centre)
     (ax, ay), (bx, by) = disc.axes()
-    along = np.add.outer(y * ay, x * ax).astype(np.float32)
-    across = (np.add.outer(y * by, x * bx) / disc.axis_ratio).astype(np.float32)
-    squared = along**2 + across**2
-    squared += np.float32(1e-6)
-    ring = 0.5 * np.log(squared)
-    brightness = _brightness(ring, disc) * np.float32(pixel_scale**2)
+    along = np.add.outer((y * ay).astype(np.float32), (x * ax).astype(np.float32))
+    across = np.add.outer((y * by).astype(np.float32), (x * bx).astype(np.float32))
+    across *= np.float32(1 / disc.axis_ratio)
+    squared = along * along
+    squared += across * across
+    light = np.zeros((len(fluxes), size * size), np.float32)
+    inside = np.flatnonzero((squared > np.exp(2 * log_radius[0])) & (squared < np.exp(2 * log_radius[-1])))
+    ring = np.log(squared.ravel()[inside])
+    ring *= np.float32(0.5)
+    brightness = _brightness(ring, disc)
+    brightness *= np.float32(pixel_scale**2)
     ring -= np.float32(log_radius[0])
     ring *= np.float32((_RINGS - 1) / (log_radius[-1] - log_radius[0]))
-    sector = np.arctan2(across, along)
+    sector = np.arctan2(across.ravel()[inside], along.ravel()[inside])
     sector *= np.float32(_SECTORS / (2 * np.pi))
-    return _look_up(factors, ring, sector) * brightness * np.asarray(fluxes, np.float32)[:, None, None]
+    for band, factor in enumerate(_look_up(factors, ring, sector)):
+        light[band, inside] = factor * (brightness * np.float32(fluxes[band]))
+    return light.reshape(len(fluxes), size, size)
 
 
 def _brightness(log_radius: type_f4, disc: Sersic) -> type_f4:
@@ -94,9 +103,9 @@ def _polar_factors(texture: Texture, disc: Sersic, log_radius: type_f8, waveleng
     angle = (np.arange(_SECTORS) * (2 * np.pi / _SECTORS)).astype(np.float32)
     log_radius = log_radius.astype(np.float32)
     radius = np.exp(log_radius)[:, None]
-    wound = angle - texture.winding * log_radius[:, None] / np.tan(np.radians(texture.pitch))
-    spiral = texture.arms * wound + phase
-    arms = np.exp(texture.sharpness * np.cos(spiral)) / special.i0(texture.sharpness) - 1
+    wound = angle - log_radius[:, None] * np.float32(texture.winding / np.tan(np.radians(texture.pitch)))
+    spiral = texture.arms * wound + np.float32(phase)
+    arms = np.exp(texture.sharpness * np.cos(spiral)) / np.float32(special.i0(texture.sharpness)) - 1
 
     noise = ndimage.gaussian_filter(
         random.standard_normal((_RINGS, _SECTORS), dtype=np.float32), _CLUMP_SIZE, mode=("nearest", "wrap")
@@ -107,44 +116,45 @@ def _polar_factors(texture: Texture, disc: Sersic, log_radius: type_f8, waveleng
     rise = (1 / (1 + (texture.inner / radius) ** 4)).astype(np.float32)
     fade = np.clip(1 - (radius / (OUTER * disc.half_light_radius)) ** 2, 0, None) ** 2
     slope = (np.asarray(wavelengths, np.float32) / np.float32(_V_BAND))[:, None, None]
-    light = 1 + rise * fade * (texture.strength * slope**_BLUE_ARMS * arms * clumps + (clumps - 1) * 0.25)
+    envelope = rise * fade
+    arms *= clumps
+    arms *= envelope * np.float32(texture.strength)
+    clumpy = (clumps - 1) * (0.25 * envelope)
+    clumpy += 1
+    light = slope**_BLUE_ARMS * arms
+    light += clumpy
 
     lanes = np.exp(2 * texture.sharpness * (np.cos(spiral + texture.winding * 0.9) - 1))
-    tilt = np.sqrt(1 - disc.axis_ratio**2)
+    tilt = float(np.sqrt(1 - disc.axis_ratio**2))
     near_side = 0.5 * (1 + np.sin(angle) * (1 if texture.seed % 2 else -1)) * tilt
-    depth = (
-        texture.dust
-        * rise
-        * fade
-        * np.exp(-radius / (2 * disc.half_light_radius))
-        * (near_side + lanes * clumps)
-    )
-    light = np.clip(light, 0, None) * np.exp(-depth * slope**_REDDENING)
+    depth = envelope * np.exp(-radius / (2 * disc.half_light_radius)) * np.float32(texture.dust)
+    depth = depth * (near_side + lanes * clumps)
+    np.maximum(light, 0, out=light)
+    light *= np.exp(depth * -(slope**_REDDENING))
     light -= light.mean(axis=-1, keepdims=True)
     return np.asarray(light, np.float32)
 
 
-def _look_up(factors: type_f4, ring: type_f4, sector: type_f4) -> type_f4:
-    """Interpolate factors (band, ring, sector) linearly; nothing lies inside or outside the rings."""
-    inside = (ring >= 0) & (ring < _RINGS - 1)
-    np.clip(ring, 0, _RINGS - 1.001, out=ring)
-    floor = np.floor(ring)
-    lower = floor.astype(np.intp)
-    up = (ring - floor) * inside
+def _look_up(factors: type_f4, ring: type_f4, sector: type_f4) -> Iterator[type_f4]:
+    """Interpolate the factors (band, ring, sector) of each band linearly, at rings that there are."""
+    lower = ring.astype(np.int32)
+    np.minimum(lower, _RINGS - 2, out=lower)
+    up = ring - lower
+    down = 1 - up
     floor = np.floor(sector)
     along = sector - floor
-    start = floor.astype(np.intp) % _SECTORS
-    stop = start + 1
-    stop[stop == _SECTORS] = 0
-    down = inside - up
-    found = np.empty((len(factors), *ring.shape), np.float32)
-    lower *= _SECTORS
-    corners = (
-        (lower + start, down * (1 - along)),
-        (lower + stop, down * along),
-        (lower + _SECTORS + start, up * (1 - along)),
-        (lower + _SECTORS + stop, up * along),
-    )
-    for band, table in enumerate(factors.reshape(len(factors), -1)):
-        found[band] = sum((table[index] * weight for index, weight in corners), start=np.float32(0))
-    return found
+    start = (floor.astype(np.int32) & (_SECTORS - 1)).astype(np.intp)
+    start += lower * np.intp(_SECTORS + 1)
+    back = 1 - along
+    for table in factors:
+        # the first sector again at the end, so that the next one is one further
+        flat = np.concatenate([table, table[:, :1]], axis=1).ravel()
+        near, far = flat[start], flat[_SECTORS + 1 :][start]
+        near *= back
+        near += flat[1:][start] * along
+        far *= back
+        far += flat[_SECTORS + 2 :][start] * along
+        near *= down
+        far *= up
+        near += far
+        yield near

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from skyloom.random import generator
-from skyloom.sky.catalogue import add_light, as_galaxy, draw_catalogue
+from skyloom.sky.catalogue import add_light, as_galaxy, draw_catalogue, reach
 from skyloom.sky.drawing import draw_galaxy
 from skyloom.sky.fields import FIELDS, MockField
+from skyloom.sky.mock import CONFIGS
 from skyloom.sky.population import Background
-from skyloom.sky.survey import DESI
+from skyloom.sky.survey import DESI, SURVEYS
 
 FIELD = MockField(
     FIELDS["desi"].model_copy(
@@ -91,3 +92,16 @@ def test_density_follows_the_counts() -> None:
     grid = np.linspace(20, 24, 500)
     expected = np.trapezoid(galaxy_density(grid), grid) * (1000 * 0.262 / 60) ** 2
     assert np.mean(counts) == pytest.approx(expected, abs=5 * float(np.sqrt(expected / 20)))
+
+
+@pytest.mark.parametrize("name", SURVEYS)
+def test_what_a_patch_leaves_out_is_lost_in_the_noise(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    survey = SURVEYS[name]
+    drawn = draw_catalogue(CONFIGS[name].background, survey, (0, 0, 300, 300), generator(2))
+    limits = reach(drawn, survey)
+    monkeypatch.setattr("skyloom.sky.catalogue.reach", lambda sources, _: np.full(len(sources), 96.0))
+    for number in np.flatnonzero(limits < 40)[:20]:
+        image = np.zeros((3, 192, 192), np.float32)
+        add_light(drawn[np.array([number])].moved(95 - drawn.x[number], 95 - drawn.y[number]), survey, image)
+        far = np.hypot(*(np.mgrid[:192, :192] - 95.0)) > limits[number] + 1
+        assert (np.abs(image[:, far]).max(axis=1) < 0.1 * survey.noise()).all()

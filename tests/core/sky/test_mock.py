@@ -31,6 +31,13 @@ def test_poisson_numbers_have_the_mean_variance_and_skewness_of_theirs(mean: flo
     assert skewness == pytest.approx(mean**-0.5, abs=0.03)
 
 
+def test_read_noise_adds_to_the_variance_and_not_to_the_skewness() -> None:
+    drawn = poisson(np.full(400_000, 40.0, np.float32), generator(1), read_noise=6.0).astype(np.float64)
+    assert drawn.mean() == pytest.approx(40, abs=0.07)
+    assert drawn.var() == pytest.approx(40 + 36, rel=0.02)
+    assert ((drawn - drawn.mean()) ** 3).mean() == pytest.approx(40, rel=0.25)
+
+
 def test_an_empty_image_has_the_noise_of_the_survey_and_no_sky() -> None:
     for chosen in SURVEYS.values():
         image = expose(np.zeros((3, 300, 300), np.float32), chosen, generator(2))

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from skyloom.sky.psf import Gaussian, ImagePsf, Moffat
-from skyloom.sky.stamps import Canvas, Sersic, draw
+from skyloom.sky.stamps import Canvas, Sersic, draw, grids
 
 SCALE, SIZE, FLUX = 0.262, 128, 1000.0
 type_f4 = NDArray[np.float32]
@@ -150,3 +150,22 @@ def test_bands_are_drawn_as_if_alone() -> None:
     for band in range(2):
         alone = draw(parts, fluxes[band : band + 1], canvases=boards[band : band + 1])[0]
         np.testing.assert_allclose(together[band], alone, atol=1e-6 * alone.max())
+
+
+def test_waves_that_are_left_out_are_not_missed() -> None:
+    part, canvas = Sersic(1.0, 1.3, 0.65, 40.0), Canvas(SIZE, SCALE, Moffat(fwhm=1.6, beta=4.765))
+    (cut,), (whole,) = grids([canvas], (160,), [part]), grids([canvas], (160,))
+    assert cut.share < 0.8
+    assert whole.share > cut.share
+    assert len(cut.kx) < len(whole.kx)
+    stamp = draw([part], np.array([[FLUX]]), canvases=[canvas], sizes=(160,))[0]
+    point_too = draw([part, None], np.array([[FLUX, 0.0]]), canvases=[canvas], sizes=(160,))[0]
+    np.testing.assert_allclose(stamp, point_too, atol=1e-5 * stamp.max())
+
+
+@pytest.mark.parametrize("psf", [Moffat(fwhm=1.2, beta=3.0), Gaussian(fwhm=1.2)])
+def test_the_reach_of_a_psf_is_where_it_falls_to_the_contrast(psf: Any) -> None:
+    stamp = draw([None], np.ones((1, 1)), canvases=[Canvas(SIZE, SCALE, psf)], centre=(20.0, 64.0))[0]
+    reach = float(psf.reach(np.array([1e4]))[0]) / SCALE
+    line = np.interp(20 + reach, np.arange(SIZE), np.log(np.maximum(stamp[64], 1e-30)))
+    assert np.exp(line) / SCALE**2 == pytest.approx(1e-4, rel=0.15)

@@ -117,6 +117,21 @@ def test_growth_within_ellipses_of_another_shape_is_the_sum_of_the_pixels_inside
     assert light[half].sum() * 0.05**2 / total == pytest.approx(0.5, abs=0.003)
 
 
+@pytest.mark.parametrize("part", [Sersic(1.0, 2.0, 0.3, 25.0), Sersic(4.0, 1.5, 0.8, 100.0)])
+def test_observed_growth_is_the_sum_of_the_pixels_inside(part: Sersic) -> None:
+    galaxy = single(part)
+    truth = measure(galaxy, FINE, size=512, step=1.0)
+    image = draw_galaxy(galaxy, FINE, 512)[0].astype(np.float64)
+    fine = np.repeat(np.repeat(image, 8, axis=0), 8, axis=1) / 64
+    axis = ((np.arange(512 * 8) + 0.5) / 8 - 256) * 0.1
+    inside = part.elliptical_radius(*np.meshgrid(axis, axis))
+    for number in (1, 3, 10):
+        expected = 22.5 - 2.5 * np.log10(fine[inside <= truth.radius[number]].sum())
+        assert truth.observed_growth[0, number] == pytest.approx(expected, abs=0.003)
+    assert (truth.observed_growth[0, 1:] > truth.growth[0, 1:] - 1e-3).all()
+    assert (np.diff(truth.observed_growth[0, 1:]) < 1e-3).all()
+
+
 def test_colours_follow_the_magnitudes_of_the_components() -> None:
     magnitudes = np.array([[16.0, 17.0], [15.3, 16.1], [15.0, 15.6]])
     galaxy = Galaxy((Sersic(1.0, 3.0, 0.5, 0.0), Sersic(3.0, 0.6, 0.8, 0.0)), magnitudes, (63.5, 63.5))
