@@ -50,8 +50,7 @@ wheel: $(TEST)/ready
 	cd dist && ../$(WHEEL)/bin/python ../tests/wheel/check.py
 
 benchmarks: $(TEST)/ready
-	$(TEST)/bin/python -m benchmarks startup
-	$(TEST)/bin/python -m benchmarks reading
+	for name in startup reading sky runtime passes; do $(TEST)/bin/python -m benchmarks $$name || exit; done
 
 $(TEST)/ready: $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit("Skyloom needs Python 3.11 or later: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
