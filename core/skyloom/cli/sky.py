@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -35,24 +34,21 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is th
 @app.command()
 def galaxies(
     folder: Annotated[Path, typer.Argument(help="Folder to make.")],
-    count: Annotated[int, typer.Option("--count", "-n", help="Number of galaxies.")] = 100,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of galaxies.")] = 100,
     preset: Preset = "desi",
     seed: Seed = 0,
     form: Annotated[Form, typer.Option("--format", help="Format of the images.")] = Form.fits,
     sheet: Annotated[bool, typer.Option("--sheet", help="Write a contact sheet, too.")] = False,
-    processes: Annotated[int, typer.Option(help="Processes that draw.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
     overwrite: Overwrite = False,
 ) -> None:
     """Write images of galaxies with profiles and a table of what is true of them."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from skyloom.cli.output import progress
     from skyloom.sky.mock import MockConfig, MockSky
     from skyloom.sky.storing import write_galaxies
 
     sky = MockSky(_config(preset, MockConfig), seed)
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("galaxies", total=count)
+    with progress("drawing") as update:
         write_galaxies(
             sky,
             folder,
@@ -61,7 +57,7 @@ def galaxies(
             sheet=sheet,
             processes=processes,
             overwrite=overwrite,
-            progress=lambda done: bar.update(task, completed=done),
+            progress=lambda done: update(done, count),
         )
     typer.echo(f"{count} galaxies in {folder}")
 
@@ -76,12 +72,13 @@ def field(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a field of any size with the catalogue of its sources."""
+    from skyloom.cli.output import progress
     from skyloom.sky.fields import FieldConfig, MockField
     from skyloom.sky.storing import write_field
 
-    write_field(
-        MockField(_config(preset, FieldConfig)), path, size, seed=seed, sheet=sheet, overwrite=overwrite
-    )
+    sky = MockField(_config(preset, FieldConfig))
+    with progress("weaving") as update:
+        write_field(sky, path, size, seed=seed, sheet=sheet, overwrite=overwrite, progress=update)
     typer.echo(f"a field of {size[0]}x{size[1]} pixels in {path}")
 
 
@@ -93,9 +90,15 @@ def _config(preset: str, kind: type[Kind]) -> str | Kind:
 
     from skyloom.errors import InputError
 
+    remedy = "Start from the config.json of a run"
     try:
         return kind.model_validate_json(Path(preset).read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        raise InputError(
-            f"'{preset}' is not a configuration: {error}", "Start from the config.json of a run"
-        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        what = f"at '{place}': {first['msg']}" if place else first["msg"]
+        raise InputError(f"'{preset}' is not a configuration, {what}", remedy) from None
+    except UnicodeDecodeError:
+        raise InputError(f"'{preset}' is not a configuration, it is not text", remedy) from None
+    except OSError as error:
+        raise InputError(f"'{preset}' cannot be read: {error.strerror}", remedy) from None

@@ -21,6 +21,7 @@ from skyloom.sky.survey import DESI, SDSS, XDF, Survey
 from skyloom.writing import open_fits_for_writing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
 
     from numpy.typing import NDArray
@@ -151,24 +152,46 @@ class MockField:
         return found[(found.x < width - 0.5) & (found.y < height - 0.5)]
 
     def stream(
-        self, path: str | PathLike[str], shape: tuple[int, int], seed: int = 0, *, overwrite: bool = False
+        self,
+        path: str | PathLike[str],
+        shape: tuple[int, int],
+        seed: int = 0,
+        *,
+        overwrite: bool = False,
+        progress: Callable[[int, int], object] | None = None,
     ) -> Path:
-        """Write the pixels that `generate` makes to a FITS file, holding one tile at a time in memory."""
+        """Write the pixels that `generate` makes to a FITS file, holding one tile at a time in memory.
+
+        Parameters
+        ----------
+        path
+            The file.
+        shape, seed
+            See `generate`.
+        overwrite
+            Replace what is there.
+        progress
+            Called with the number of tiles made so far, and of all.
+        """
         shape = expect_shape(shape)
         like = self.tile(seed, 0, 0)
         with open_fits_for_writing(
             like, shape, path, provenance=self._provenance(seed), overwrite=overwrite
         ) as data:
-            self._weave(data, seed)
+            self._weave(data, seed, progress)
         return Path(path)
 
-    def _weave(self, data: NDArray[np.float32], seed: int) -> None:
+    def _weave(
+        self, data: NDArray[np.float32], seed: int, progress: Callable[[int, int], object] | None = None
+    ) -> None:
         side = self.config.tile
-        for top in range(0, data.shape[1], side):
-            for left in range(0, data.shape[2], side):
-                tile = self.tile(seed, top // side, left // side).data
-                window = data[:, top : top + side, left : left + side]
-                window[...] = tile[:, : window.shape[1], : window.shape[2]]
+        corners = [(y, x) for y in range(0, data.shape[1], side) for x in range(0, data.shape[2], side)]
+        for done, (top, left) in enumerate(corners, start=1):
+            tile = self.tile(seed, top // side, left // side).data
+            window = data[:, top : top + side, left : left + side]
+            window[...] = tile[:, : window.shape[1], : window.shape[2]]
+            if progress is not None:
+                progress(done, len(corners))
 
     def _provenance(self, seed: int) -> Provenance:
         return Provenance(model=f"mock-{self.config.survey.name}", task="field-generator", seed=seed)

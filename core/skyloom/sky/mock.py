@@ -243,16 +243,17 @@ class MockSky:
 
     def _in_processes(self, parts: list[range], processes: int) -> Iterator[MockBatch]:
         from collections import deque
-        from concurrent.futures import ProcessPoolExecutor
         from multiprocessing import get_context
+        from signal import SIG_IGN, SIGINT, signal
 
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            waiting = deque(pool.submit(self.batch, part) for part in parts[: 2 * processes])
+        # an interrupt is for this process, which ends the others as it leaves the block
+        with get_context("spawn").Pool(processes, signal, (SIGINT, SIG_IGN)) as pool:
+            waiting = deque(pool.apply_async(self.batch, (part,)) for part in parts[: 2 * processes])
             for part in parts[2 * processes :]:
-                yield waiting.popleft().result()
-                waiting.append(pool.submit(self.batch, part))
+                yield waiting.popleft().get()
+                waiting.append(pool.apply_async(self.batch, (part,)))
             while waiting:
-                yield waiting.popleft().result()
+                yield waiting.popleft().get()
 
     def _others(self, index: int) -> type_f4:
         """Draw everything around the galaxy (band, y, x): galaxies, stars, trails."""

@@ -79,9 +79,10 @@ class Background(Frozen):
 def galaxy_density(magnitude: type_f8) -> type_f8:
     """Return the number of galaxies per arcmin2 and magnitude.
 
-    The Euclidean slope 0.6 of bright galaxies (Yasuda et al. 2001, 10 per deg2 and half a magnitude
-    at 16 mag in r) turns into that of faint ones, N(<i) = 46 10**(0.31 (i - 25)) per arcmin2 (LSST
-    Science Book 2009, section 3.7).
+    The Euclidean slope 0.6 of galaxies brighter than 16 mag in r (Yasuda et al. 2001; their number,
+    10 per deg2 and half a magnitude at 16 mag, is approximate) turns into that of faint ones,
+    N(<i) = 46 10**(0.31 (i - 25)) per arcmin2 (LSST Science Book 2009, equation 3.7). Both are used
+    in the reference band, whichever it is.
     """
     m = np.asarray(magnitude, np.float64)
     bright = 20 / _ARCMIN2_PER_DEG2 * 10 ** (0.6 * (m - 16))
@@ -92,8 +93,8 @@ def galaxy_density(magnitude: type_f8) -> type_f8:
 def star_density(magnitude: type_f8) -> type_f8:
     """Return the number of stars per arcmin2 and magnitude at a high galactic latitude.
 
-    Chosen to rise slowly through about 2000 per deg2 brighter than 20 mag, as towards the
-    galactic pole (Bahcall & Soneira 1980).
+    Chosen to rise slowly through about 2000 per deg2 brighter than 20 mag, of the order of what
+    models of the Galaxy such as that of Bahcall & Soneira (1980) give towards its pole.
     """
     at_20 = _STARS_AT_20 * _STAR_SLOPE * np.log(10)
     return np.asarray(at_20 * 10 ** (_STAR_SLOPE * (np.asarray(magnitude) - 20)), np.float64)
@@ -117,7 +118,11 @@ def _cumulative(kind: str, limits: tuple[float, float]) -> tuple[type_f8, type_f
 
 
 def draw_axis_ratios(count: int, random: np.random.Generator) -> type_f8:
-    """Draw axis ratios of disc galaxies: the ellipticity distribution of Miller et al. (2013)."""
+    """Draw axis ratios of disc galaxies.
+
+    The form of the distribution is that of the prior on ellipticities of Miller et al. (2013); its
+    three numbers are quoted from memory.
+    """
     grid, cumulative = _ellipticities()
     ellipticity = np.interp(random.random(count), cumulative, grid)
     return np.asarray(np.maximum((1 - ellipticity) / (1 + ellipticity), _THINNEST_DISC), np.float64)
@@ -135,7 +140,8 @@ def median_half_light_radius(magnitude: type_f8) -> type_f8:
     """Return the median half-light radius in arcsec of galaxies of a magnitude.
 
     Discs have the scale length ln(r / arcsec) = -1.145 - 0.269 (m - 23) (Miller et al. 2013), which
-    is their half-light radius over 1.678.
+    is their half-light radius over 1.678; the two numbers are quoted from memory, and faint galaxies
+    of any band are given the size of those of that magnitude in i.
     """
     return np.asarray(1.678 * np.exp(-1.145 - 0.269 * (np.asarray(magnitude) - 23)), np.float64)
 
@@ -144,7 +150,7 @@ def colours(redness: float | type_f8, survey: Survey) -> type_f8:
     """Return the magnitudes (..., band) of stellar populations relative to the reference band.
 
     A power law of wavelength between the colours of irregulars, g - r = 0.3 (`redness` 0), and of
-    ellipticals, g - r = 0.77 (`redness` 1), after Fukugita et al. (1995).
+    ellipticals, g - r = 0.77 (`redness` 1): approximately those of Fukugita et al. (1995).
     """
     slope = 0.3 + 0.47 * np.asarray(redness, np.float64)[..., None]
     relative = 1 / survey.wavelengths - 1 / survey.wavelengths[survey.reference_number]

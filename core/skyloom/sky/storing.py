@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -112,8 +113,11 @@ def write_field(
     seed: int = 0,
     sheet: str | PathLike[str] | None = None,
     overwrite: bool = False,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Path:
     """Write a mock field as FITS, a tile at a time, and its catalogue as ECSV beside it.
+
+    All files appear when the field is complete.
 
     Parameters
     ----------
@@ -129,18 +133,23 @@ def write_field(
         A PNG to write of the first 2048 rows and columns, or nothing.
     overwrite
         Replace what is there.
+    progress
+        Called with the number of tiles made so far, and of all.
     """
     path = Path(path)
     if path.suffix != ".fits":
         raise InputError(f"the field is to be written to '{path.name}'", "Give a name that ends in .fits")
     survey = field.config.survey
-    field.stream(path, shape, seed, overwrite=overwrite)
-    write_table(field.catalogue(shape, seed).to_table(survey), path.with_suffix(".ecsv"), overwrite=overwrite)
-    with complete(path.with_suffix(".json"), overwrite=overwrite) as part:
+    with ExitStack() as files:
+        part = files.enter_context(complete(path.with_suffix(".json"), overwrite=overwrite))
         part.write_text(field.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    if sheet is not None:
-        seen = field.generate((min(shape[0], _SHEET_PIXELS), min(shape[1], _SHEET_PIXELS)), seed)
-        contact_sheet(seen.to_images(), sheet, scale=visible(survey), columns=1, overwrite=overwrite)
+        table = files.enter_context(complete(path.with_suffix(".ecsv"), overwrite=overwrite))
+        field.catalogue(shape, seed).to_table(survey).write(table, format="ascii.ecsv")
+        if sheet is not None:
+            seen = field.generate((min(shape[0], _SHEET_PIXELS), min(shape[1], _SHEET_PIXELS)), seed)
+            picture = files.enter_context(complete(sheet, overwrite=overwrite))
+            contact_sheet(seen.to_images(), picture, scale=visible(survey), columns=1)
+        field.stream(path, shape, seed, overwrite=overwrite, progress=progress)
     return path
 
 

@@ -133,10 +133,12 @@ SDSS = Survey(
 )
 """The Sloan Digital Sky Survey (York et al. 2000): one 54 s drift scan of a 2.5 m telescope.
 
-Seeing: the median widths of DR8. Sky in r: the median of the image-quality page of DR9; g and i
-stand to it as dark skies do. Wavelengths: the constants of the SDSS archive. The gains are chosen so
-that the depth for points is within 0.5 mag of the limiting magnitudes of the archive: g 23.3, r 23.1,
-i 22.3.
+Sky in r: 20.86, the median of the survey's image-quality page (DR7 and DR9); g and i stand to it as
+dark skies do, approximately. Seeing: from memory of the medians of the whole survey, to be taken as
+good to 0.1 arcsec; the page gives 1.43 arcsec in r, the median effective width of the first release.
+The shape of the wings and the read noise are typical values. Wavelengths: the constants of the SDSS
+archive. The gains are chosen so that the depth for points is within 0.5 mag of the limiting magnitudes
+of the archive: g 23.3, r 23.1, i 22.3.
 """
 
 DESI = Survey(
@@ -151,8 +153,10 @@ DESI = Survey(
 )
 """The DESI Legacy Imaging Surveys as seen by DECam (Dey et al. 2019), coadded at 0.262 arcsec a pixel.
 
-Image quality: the medians of DECaLS. Depth: 5 sigma for point sources in the median of three passes,
-0.6 to 0.7 mag deeper than what Dey et al. (2019) require for a galaxy (g 24.0, r 23.4, z 22.5).
+Depth: the survey requires 5 sigma for a galaxy of 0.45 arcsec at g 24.0, r 23.4 and z 22.5, reached
+with two of its three passes; that of a point in three passes is taken to be 0.6 to 0.7 mag deeper.
+Image quality and dark sky are typical of DECam at Cerro Tololo, to be taken as good to 0.1 arcsec and
+0.3 mag; the index of the wings is chosen.
 """
 
 XDF = Survey(
@@ -167,9 +171,10 @@ XDF = Survey(
 )
 """The Hubble eXtreme Deep Field (Illingworth et al. 2013), its optical mosaics of 0.06 arcsec a pixel.
 
-Depth: Illingworth et al. (2013) reach AB 29.1 to 30.3, 5 sigma in an aperture 0.35 arcsec wide, the
-bands of the Advanced Camera at the deep end; it is asked here of a point fitted with its PSF. The
-sky is that of a low zodiacal background.
+Depth: Illingworth et al. (2013) reach AB 29.1 to 30.3 in nine filters, 5 sigma in an aperture 0.35
+arcsec wide; which filter reaches how deep is approximated here, and it is asked of a point fitted with
+its PSF. Widths and wings of the PSF are approximate for drizzled images of the Advanced Camera, the
+sky that of a low zodiacal background.
 """
 
 SURVEYS: dict[str, Survey] = {survey.name: survey for survey in (SDSS, DESI, XDF)}
