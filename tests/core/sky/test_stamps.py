@@ -168,4 +168,5 @@ def test_the_reach_of_a_psf_is_where_it_falls_to_the_contrast(psf: Any) -> None:
     stamp = draw([None], np.ones((1, 1)), canvases=[Canvas(SIZE, SCALE, psf)], centre=(20.0, 64.0))[0]
     reach = float(psf.reach(np.array([1e4]))[0]) / SCALE
     line = np.interp(20 + reach, np.arange(SIZE), np.log(np.maximum(stamp[64], 1e-30)))
-    assert np.exp(line) / SCALE**2 == pytest.approx(1e-4, rel=0.15)
+    # the stamp is wider by its pixel, which adds 2% to the variance and up to 20% to this level
+    assert np.exp(line) / SCALE**2 == pytest.approx(1e-4, rel=0.25)
