@@ -44,6 +44,14 @@ class InputTypeError(SkyloomError, TypeError):
     """An argument is of a type that is not allowed."""
 
 
+class OutOfRangeError(SkyloomError, IndexError):
+    """There is no item of that number."""
+
+
+class TooLargeError(InputError, MemoryError):
+    """What is asked for does not fit into memory."""
+
+
 class UnknownNameError(SkyloomError, LookupError):
     """No task, model, weights, plugin or band has that name."""
 

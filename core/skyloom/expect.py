@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skyloom.checked import checked_integer, checked_mask, checked_number
 from skyloom.errors import InputError, InputTypeError, listed
 from skyloom.images import Images
 
@@ -91,22 +92,37 @@ def expect_shape(shape: object) -> tuple[int, int]:
     raise InputError(f"the shape of the field is {shape!r}", "Give (rows, columns), two positive integers")
 
 
-def expect_count(n: object, *, what: str = "the number of images") -> int:
-    """Return `n` if it is a positive integer."""
-    if isinstance(n, bool) or not isinstance(n, int | np.integer):
-        raise InputTypeError(f"{what} is {n!r}", "Give a positive integer")
-    if n < 1:
-        raise InputError(f"{what} is {n}", "Give a positive integer")
-    return int(n)
+def expect_count(n: object, *, what: str = "the number of images", least: int = 1) -> int:
+    """Return `n` if it is an integer of `least` or more."""
+    remedy = "Give a positive integer" if least == 1 else f"Give an integer of {least} or more"
+    return checked_integer(what, n, remedy, least=least)
+
+
+def expect_number(
+    value: object, *, what: str, above: float | None = None, least: float | None = None
+) -> float:
+    """Return `value` if it is a finite number, larger than `above`, and `least` or more."""
+    limits = [] if above is None else [f"above {above:g}"]
+    limits += [] if least is None else [f"of {least:g} or more"]
+    remedy = " ".join(["Give a finite number", " and ".join(limits)]).strip()
+    number = checked_number(what, value, remedy)
+    if (above is not None and number <= above) or (least is not None and number < least):
+        raise InputError(f"{what} is {value}", remedy)
+    return number
 
 
 def expect_fraction(value: object, *, what: str) -> float:
     """Return `value` if it is a number from 0 to 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise InputTypeError(f"{what} is {value!r}", "Give a number from 0 to 1")
-    if not 0 <= value <= 1:
+    number = checked_number(what, value, "Give a number from 0 to 1")
+    if not 0 <= number <= 1:
         raise InputError(f"{what} is {value}", "Give a number from 0 to 1")
-    return float(value)
+    return number
+
+
+def expect_place(row: object, column: object) -> tuple[int, int]:
+    """Return the place of a tile if it is two integers, negative ones included."""
+    remedy = "Give integers, counted in tiles"
+    return checked_integer("the row", row, remedy), checked_integer("the column", column, remedy)
 
 
 def expect_mask(mask: ArrayLike | None, images: Images) -> NDArray[np.bool_]:
@@ -121,17 +137,7 @@ def expect_mask(mask: ArrayLike | None, images: Images) -> NDArray[np.bool_]:
     """
     if mask is None:
         return np.zeros(images.shape, bool) if images.mask is None else images.mask
-    given = np.asarray(mask)
-    if given.dtype.kind != "b":
-        raise InputTypeError(
-            f"the mask is of type {given.dtype}", "Give booleans, True for pixels to replace"
-        )
-    try:
-        return np.broadcast_to(given, images.shape)
-    except ValueError:
-        raise InputError(
-            f"the mask has shape {given.shape}", f"Give one that broadcasts against {images.shape}"
-        ) from None
+    return checked_mask(mask, images.shape, kinds="b")
 
 
 def expect_pair(a: object, b: object, **wanted: Any) -> tuple[Images, Images]:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.errors import InputError
+from skyloom.checked import (
+    checked_array,
+    checked_bands,
+    checked_integer,
+    checked_scale,
+    checked_unit,
+    checked_zero_point,
+)
+from skyloom.errors import InputError, TooLargeError
 from skyloom.images import Images
 
 if TYPE_CHECKING:
@@ -51,12 +59,19 @@ class Field:
     provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
-        data = np.asarray(self.data, dtype=np.float32)
-        if data.ndim != 3 or len(data) != len(self.bands):
-            raise InputError(
-                f"the field has shape {data.shape} for the bands {self.bands}", "Give (band, y, x)"
-            )
-        object.__setattr__(self, "data", data)
+        data = checked_array("the pixels", self.data)
+        bands = checked_bands(self.bands, depth=len(data) if data.ndim == 3 else None)
+        if data.ndim != 3 or 0 in data.shape:
+            raise InputError(f"the field has shape {data.shape} for the bands {bands}", "Give (band, y, x)")
+        checked = {
+            "data": np.asarray(data, dtype=np.float32),
+            "bands": bands,
+            "pixel_scale": checked_scale(self.pixel_scale),
+            "zero_point": checked_zero_point(self.zero_point, depth=len(bands)),
+            "unit": checked_unit(self.unit),
+        }
+        for attribute, value in checked.items():
+            object.__setattr__(self, attribute, value)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -92,3 +107,21 @@ class Tile(Field):
 
     row: int
     column: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for attribute in ("row", "column"):
+            place = checked_integer(attribute, getattr(self, attribute), "Give an integer, counted in tiles")
+            object.__setattr__(self, attribute, place)
+
+
+def empty_pixels(bands: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return room for a field (band, y, x) in memory, its numbers not set yet."""
+    try:
+        return np.empty((bands, *shape), np.float32)
+    except (MemoryError, ValueError):  # the latter from sizes that no address reaches
+        raise TooLargeError(
+            f"a field of {shape[0]}x{shape[1]} pixels in {bands} bands takes "
+            f"{4 * bands * shape[0] * shape[1] / 2**30:.3g} GiB, more than there is memory",
+            "Write it to a file with stream(), or ask for a smaller shape",
+        ) from None

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from functools import cache, partial
+from functools import partial
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from skyloom.errors import InputError, InputTypeError, UnknownNameError, did_you_mean, listed
+from skyloom.checked import (
+    LARGEST,
+    checked_array,
+    checked_bands,
+    checked_integer,
+    checked_mask,
+    checked_scale,
+    checked_unit,
+    checked_zero_point,
+)
+from skyloom.errors import (
+    InputError,
+    InputTypeError,
+    OutOfRangeError,
+    UnknownNameError,
+    did_you_mean,
+    listed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
     from pathlib import Path
 
+    from astropy.units import UnitBase
     from numpy.typing import ArrayLike, NDArray
 
     from skyloom.provenance import Provenance
@@ -76,7 +96,7 @@ class Images:
         mask: ArrayLike | None = None,
         pixel_scale: float | None = None,
         zero_point: float | Sequence[float] | None = None,
-        unit: str = "",
+        unit: str | UnitBase = "",
         names: Sequence[str] | None = None,
         first: int = 0,
         provenance: Provenance | None = None,
@@ -98,7 +118,7 @@ class Images:
         zero_point
             AB magnitude of one unit, for all bands or one a band.
         unit
-            Unit in the notation of astropy.
+            Unit in the notation of astropy, or a unit of astropy.
         names
             One name an image; their numbers where they are not given.
         first
@@ -115,12 +135,17 @@ class Images:
         values, hidden = _pixels(data)
         values, hidden = _hide(values, hidden, mask)
         count, depth = values.shape[:2]
+        first = checked_integer("first", first, "Give the position of the first image, 0 or more", least=0)
+        if first > LARGEST - count:
+            raise InputError(f"first is {first}", f"Give {LARGEST - count} or less")
+        if bands is None:
+            bands = tuple(f"band{number}" for number in range(depth))
         return cls(
             data=values,
-            bands=_bands(bands, depth),
+            bands=checked_bands(bands, depth=depth),
             mask=hidden,
             pixel_scale=checked_scale(pixel_scale),
-            zero_point=_zero_point(zero_point, depth),
+            zero_point=checked_zero_point(zero_point, depth=depth),
             unit=checked_unit(unit),
             names=_names(names, count, first),
             index=np.arange(first, first + count, dtype=np.int64),
@@ -149,7 +174,9 @@ class Images:
         **options
             ``pixel_scale``, ``zero_point`` and ``unit`` override the header; see `open`.
         """
-        return cls.open(source, bands, format="fits", **options)
+        if options.setdefault("format", "fits") != "fits":
+            raise InputError(f"the format is {options['format']!r}", "Leave it out, or use Images.open")
+        return cls.open(source, bands, **options)
 
     @classmethod
     def from_folder(
@@ -230,8 +257,9 @@ class Images:
             the one FITS extension to read; ``pattern`` says which files of a folder to take;
             ``readers`` is the number of files read at a time.
         """
-        from skyloom.reading import ImageStream
+        from skyloom.reading import ImageStream, expect_options
 
+        expect_options(options)
         return ImageStream(source, bands, batch_size=batch_size, **options)
 
     @property
@@ -250,11 +278,7 @@ class Images:
 
     def __getitem__(self, which: int | slice | Sequence[int] | NDArray[Any]) -> Images:
         """Select images; the result is a batch also for a single number."""
-        if isinstance(which, int | np.integer):
-            if not -len(self) <= which < len(self):
-                raise IndexError(f"image {which} of {len(self)}")
-            which = slice(int(which) % len(self), int(which) % len(self) + 1)
-        chosen = np.arange(len(self))[which]
+        which, chosen = self._chosen(which)
         return replace(
             self,
             data=self.data[which],
@@ -263,17 +287,43 @@ class Images:
             index=self.index[which],
         )
 
+    def _chosen(self, which: Any) -> tuple[Any, NDArray[np.intp]]:
+        """Return what to index the arrays with, a slice for a single number, and the positions it means."""
+        count, every = len(self), np.arange(len(self))
+        remedy = f"Give numbers from {-count} to {count - 1}, a slice, or one boolean an image"
+        if isinstance(which, np.ndarray) and which.ndim == 0:
+            which = which.item()
+        if not isinstance(which, slice | list | np.ndarray):
+            try:
+                number = index(which)
+            except TypeError:
+                number = None
+            if number is None or isinstance(which, bool):
+                raise InputTypeError(f"the images asked for are {which!r}", remedy)
+            if not -count <= number < count:
+                raise OutOfRangeError(f"image {number} of {count} is asked for", remedy)
+            which = slice(number % count, number % count + 1)
+        try:
+            chosen = every[which]
+        except IndexError:
+            raise OutOfRangeError(f"the images {which!r} of {count} are asked for", remedy) from None
+        except (TypeError, ValueError):
+            raise InputTypeError(f"the images asked for are {which!r}", remedy) from None
+        if chosen.ndim != 1:
+            raise InputTypeError(f"the images asked for are {which!r}", remedy)
+        return which, chosen
+
     def __iter__(self) -> Iterator[Images]:
         return (self[number] for number in range(len(self)))
 
     def batches(self, size: int) -> Iterator[Images]:
         """Cut into batches of at most `size` images."""
-        if size < 1:
-            raise InputError(f"the batch size is {size}", "Give a positive number")
+        size = checked_integer("the batch size", size, "Give a positive integer", least=1)
         return (self[start : start + size] for start in range(0, len(self), size))
 
     def select(self, bands: Sequence[str]) -> Images:
         """Return the named bands, in the order asked for."""
+        bands = checked_bands(bands)
         missing = [band for band in bands if band not in self.bands]
         if missing:
             raise UnknownNameError(
@@ -284,7 +334,7 @@ class Images:
             self,
             data=self.data[:, order],
             mask=None if self.mask is None else self.mask[:, order],
-            bands=tuple(bands),
+            bands=bands,
             zero_point=None if self.zero_point is None else tuple(self.zero_point[k] for k in order),
         )
 
@@ -325,6 +375,9 @@ class Images:
     @staticmethod
     def concatenate(parts: Sequence[Images]) -> Images:
         """Join batches of the same size, bands, scale, zero-point and unit."""
+        given: object = parts
+        if not isinstance(given, list | tuple) or not all(isinstance(part, Images) for part in given):
+            raise InputTypeError(f"the images to join are {given!r}", "Give a list of Images")
         if not parts:
             raise InputError("there are no images to join", "Give at least one batch")
         first = parts[0]
@@ -359,11 +412,7 @@ class Images:
 def _pixels(data: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
     """Return a private native float32 copy (image, band, y, x), and the mask of what has no value."""
     hidden = np.ma.getmask(data) if isinstance(data, np.ma.MaskedArray) else None
-    raw = np.asarray(data)
-    if raw.dtype.kind not in "buif":
-        raise InputTypeError(
-            f"the pixels are of type {raw.dtype}", "Give real numbers: float, integer or boolean"
-        )
+    raw = checked_array("the pixels", data)
     if not 2 <= raw.ndim <= 4:
         raise InputError(
             f"the pixels have {raw.ndim} dimensions, shape {raw.shape}",
@@ -389,92 +438,16 @@ def _hide(
     """Add a given mask to the pixels that had no value anyway."""
     if mask is None:
         return values, hidden
-    given = np.asarray(mask)
-    if given.dtype.kind not in "bui":
-        raise InputTypeError(f"the mask is of type {given.dtype}", "Give booleans, True for a bad pixel")
-    try:
-        given = np.broadcast_to(given.astype(bool), values.shape)
-    except ValueError:
-        raise InputError(
-            f"the mask has shape {given.shape}", f"Give one that broadcasts against {values.shape}"
-        ) from None
+    given = checked_mask(mask, values.shape)
     return values, given.copy() if hidden is None else hidden | given
-
-
-def _bands(bands: Sequence[str] | None, depth: int) -> tuple[str, ...]:
-    if bands is None:
-        names = tuple(f"band{number}" for number in range(depth))
-    else:
-        names = (bands,) if isinstance(bands, str) and depth == 1 else tuple(bands)
-    if len(names) != depth:
-        raise InputError(
-            f"{len(names)} bands are named ({listed(names)}) and the images have {depth}",
-            "Name each band of the array once",
-        )
-    if len(set(names)) != depth:
-        raise InputError(f"the bands are named {listed(names)}", "Give each band a name of its own")
-    return names
 
 
 def _names(names: Sequence[str] | None, count: int, first: int) -> tuple[str, ...]:
     if names is None:
         return tuple(str(number) for number in range(first, first + count))
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise InputTypeError(f"names is {names!r}", "Give a list, one name an image")
+    names = tuple(names)
     if len(names) != count:
         raise InputError(f"{len(names)} names are given for {count} images", "Give one name an image")
     return tuple(str(name) for name in names)
-
-
-def checked_scale(value: float | None) -> float | None:
-    """Return a pixel scale in arcsec, or None; anything but a positive number is an error."""
-    if value is None:
-        return None
-    number = _float("pixel_scale", value, "Give a positive number of arcsec")
-    if not (np.isfinite(number) and number > 0):
-        raise InputError(f"pixel_scale is {value}", "Give a positive number of arcsec")
-    return number
-
-
-def checked_zero_point(value: float | Sequence[float] | None) -> tuple[float, ...] | None:
-    """Return finite magnitudes, one or one a band, or None."""
-    if value is None:
-        return None
-    remedy = "Give one finite magnitude, or one a band"
-    given = value if isinstance(value, list | tuple | np.ndarray) else [value]
-    numbers = tuple(_float("zero_point", number, remedy) for number in given)
-    if not numbers or not np.isfinite(numbers).all():
-        raise InputError(f"zero_point is {value!r}", remedy)
-    return numbers
-
-
-def _zero_point(value: float | Sequence[float] | None, depth: int) -> tuple[float, ...] | None:
-    numbers = checked_zero_point(value)
-    if numbers is None:
-        return None
-    numbers = numbers * depth if len(numbers) == 1 else numbers
-    if len(numbers) != depth:
-        raise InputError(
-            f"zero_point is {value!r} for {depth} bands", "Give one finite magnitude, or one a band"
-        )
-    return numbers
-
-
-def _float(what: str, value: object, remedy: str) -> float:
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise InputTypeError(f"{what} is {value!r}", remedy) from None
-
-
-@cache
-def checked_unit(unit: str) -> str:
-    """Return a unit that astropy knows, as it was written; empty where it is not known."""
-    if unit:
-        from astropy import units
-
-        try:
-            if unit.count("/") > 1:  # ambiguous, and astropy only warns of it
-                raise ValueError
-            units.Unit(unit)
-        except (ValueError, TypeError) as error:
-            raise InputError(f"the unit is '{unit}'", "Give one that astropy knows, e.g. 'nmgy'") from error
-    return unit

@@ -10,15 +10,14 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from skyloom.expect import expect_images, expect_shape
-from skyloom.field import Field, Tile
+from skyloom.field import Field, Tile, empty_pixels
 from skyloom.provenance import Provenance
 
 if TYPE_CHECKING:
     from os import PathLike
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from skyloom.images import Images
@@ -102,7 +101,7 @@ class FieldGenerator(Model, ABC):
         """Make the first `shape` rows and columns of the field of this seed."""
         height, width = expect_shape(shape)
         first = self.tile(seed, 0, 0)
-        data = np.empty((len(first.bands), height, width), np.float32)
+        data = empty_pixels(len(first.bands), (height, width))
         self._weave(data, seed, first)
         return Field(
             data=data,

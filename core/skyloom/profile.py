@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from types import MappingProxyType
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.errors import InputError
+from skyloom.checked import checked_array, checked_unit
+from skyloom.errors import InputError, InputTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from astropy.table import QTable
     from numpy.typing import NDArray
@@ -65,8 +67,13 @@ class Profile:
         arrays = {"axis": axis, "values": _column("values", self.values, axis)}
         if self.uncertainty is not None:
             arrays["uncertainty"] = _column("uncertainty", self.uncertainty, axis)
-        for attribute, array in arrays.items():
-            object.__setattr__(self, attribute, array)
+        units = {what: checked_unit(getattr(self, what)) for what in ("axis_unit", "value_unit")}
+        for attribute, value in {**arrays, **units}.items():
+            object.__setattr__(self, attribute, value)
+        if not isinstance(self.columns, Mapping):
+            raise InputTypeError(
+                f"the columns of the profile are {self.columns!r}", "Give a mapping from name to numbers"
+            )
         reserved = {*_PER_PROFILE, self.axis_name, self.value_name, f"{self.value_name}_error"}
         taken = reserved.intersection(self.columns)
         if taken:
@@ -178,9 +185,9 @@ def profiles_from_table(table: QTable) -> list[Profile]:
                 values=part[value_name].value,
                 uncertainty=None if error is None or np.isnan(error).all() else error,
                 axis_name=axis_name,
-                axis_unit=str(part[axis_name].unit),
+                axis_unit=checked_unit(part[axis_name].unit),
                 value_name=value_name,
-                value_unit=str(part[value_name].unit),
+                value_unit=checked_unit(part[value_name].unit),
                 columns={name: np.asarray(part[name]) for name in table.colnames if name not in known},
                 name=texts["name"][start],
                 band=texts["band"][start],
@@ -199,7 +206,7 @@ def with_provenance(profiles: Sequence[Profile], provenance: Provenance) -> list
 def _column(
     what: str, values: NDArray[np.float64], axis: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    array = np.array(values, dtype=np.float64)
+    array = np.array(checked_array(f"{what} of the profile", values), dtype=np.float64)
     if array.ndim != 1 or (axis is not None and array.shape != axis.shape):
         allowed = "one number a step" if axis is None else f"{len(axis)} numbers, as many as the axis has"
         raise InputError(f"{what} of the profile has shape {array.shape}", f"Give {allowed}")

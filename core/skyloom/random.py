@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom.errors import InputError, InputTypeError
+from skyloom.checked import checked_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 def check_seed(seed: int) -> int:
     """Return the seed as a plain integer; refuse what is not a non-negative integer."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise InputTypeError(f"the seed is {seed!r}", "Give a non-negative integer")
-    if seed < 0:
-        raise InputError(f"the seed is {seed}", "Give a non-negative integer")
-    return int(seed)
+    return checked_integer("the seed", seed, "Give a non-negative integer", least=0)
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:
@@ -39,11 +35,12 @@ def generator(seed: int, *key: int) -> np.random.Generator:
     >>> generator(1, 7).integers(100) == generator(1, 7).integers(100)
     True
     """
-    words = [2 * abs(number) + (number < 0) for number in key]
+    whole = [checked_integer("a key of the random numbers", number, "Give integers") for number in key]
+    words = [2 * abs(number) + (number < 0) for number in whole]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(check_seed(seed), spawn_key=words)))
 
 
 def normals(seed: int, indices: Iterable[int], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return standard normal numbers of shape (item, ...), each item drawn from its own generator."""
-    drawn = [generator(seed, int(index)).standard_normal(shape, dtype=np.float32) for index in indices]
+    drawn = [generator(seed, index).standard_normal(shape, dtype=np.float32) for index in indices]
     return np.stack(drawn) if drawn else np.empty((0, *shape), np.float32)

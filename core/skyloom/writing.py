@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import errno
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from skyloom.checked import LARGEST, checked_path
 from skyloom.errors import OutputError
 from skyloom.files import complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
+    from pathlib import Path
 
     from astropy.table import QTable
     from numpy.typing import NDArray
@@ -24,38 +27,42 @@ if TYPE_CHECKING:
 
 _TABLE_FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits"}
 _FITS_BLOCK = 2880
+_ZEROS = 2**20
+_CANNOT_RESERVE = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}  # the file system knows no such thing
 
 
 def write_images(images: Images, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Write images to one FITS file; see `Images.to_fits`."""
     from astropy.io import fits
 
+    final = checked_path(path)
     data = images.filled()
     hdu = fits.PrimaryHDU(data[0] if len(images) == 1 else data)
     hdu.header.update(_cards_of(images, images.provenance))
-    with complete(path, overwrite=overwrite) as part:
+    with complete(final, overwrite=overwrite) as part:
         hdu.writeto(part)
-    return Path(path)
+    return final
 
 
 def write_field(field: Field, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a field to one FITS file, with its catalogue as a table behind the image."""
     from astropy.io import fits
 
+    final = checked_path(path)
     hdus = fits.HDUList([fits.PrimaryHDU(field.data)])
     hdus[0].header.update(_cards_of(field, field.provenance))
     if field.catalogue is not None:
         table = fits.table_to_hdu(field.catalogue)
         table.name = "CATALOGUE"
         hdus.append(table)
-    with complete(path, overwrite=overwrite) as part:
+    with complete(final, overwrite=overwrite) as part:
         hdus.writeto(part)
-    return Path(path)
+    return final
 
 
 def write_table(table: QTable, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a table as ECSV or FITS, by the ending of its name."""
-    path = Path(path)
+    path = checked_path(path)
     form = _TABLE_FORMATS.get(path.suffix.lower())
     if form is None:
         raise OutputError(
@@ -96,15 +103,45 @@ def open_fits_for_writing(
     header["NAXIS1"], header["NAXIS2"], header["NAXIS3"] = shape[1], shape[0], len(like.bands)
     header.update(_cards_of(like, provenance))
     head = header.tostring().encode("ascii")
-    size = 4 * len(like.bands) * shape[0] * shape[1]
-    with complete(path, overwrite=overwrite) as part:
+    size = len(head) + -(-4 * len(like.bands) * shape[0] * shape[1] // _FITS_BLOCK) * _FITS_BLOCK
+    final = checked_path(path)
+    with complete(final, overwrite=overwrite) as part:
         with part.open("wb") as file:
             file.write(head)
-            file.truncate(len(head) + -(-size // _FITS_BLOCK) * _FITS_BLOCK)
+            file.flush()
+            try:
+                _take_space(file, size)
+            except (OSError, OverflowError) as error:
+                raise OutputError(
+                    f"there is no room for the {size / 2**30:.3g} GiB of '{final}' ({error})",
+                    "Free some space, write it elsewhere, or ask for a smaller shape",
+                ) from error
         data = np.memmap(part, ">f4", "r+", offset=len(head), shape=(len(like.bands), *shape))
         yield data
         data.flush()
         del data
+
+
+def _take_space(file: BinaryIO, size: int) -> None:
+    """Make a file `size` bytes long with zeros behind what it holds, on disk and not only in name.
+
+    A disk that is full later, under a mapped file, would kill the process without an error.
+    """
+    if size > LARGEST:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in _CANNOT_RESERVE:
+                raise
+        else:
+            return
+    file.seek(0, os.SEEK_END)
+    zeros = bytes(_ZEROS)
+    while (left := size - file.tell()) > 0:
+        file.write(zeros[:left])
+    file.flush()
 
 
 def _cards_of(pixels: Images | Field, provenance: Provenance | None = None) -> dict[str, Any]:

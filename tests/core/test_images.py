@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import skyloom
 from skyloom import Images
+from skyloom.checked import checked_scale, checked_unit, checked_zero_point
 from skyloom.errors import InputError, InputTypeError, UnknownNameError
-from skyloom.images import checked_scale, checked_unit, checked_zero_point
 
 STACK = np.random.default_rng(1).normal(size=(5, 3, 8, 6)).astype(np.float32)
 

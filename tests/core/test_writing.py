@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,44 @@ def test_nothing_is_left_half_written(tmp_path: Path) -> None:
     field().to_images().to_fits(tmp_path / "a.fits", overwrite=True)
     with pytest.raises(OutputError, match="no folder"):
         field().to_fits(tmp_path / "missing" / "a.fits")
+
+
+def test_a_full_disk_is_an_error_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OutputError, match=r"no room.*No space left.*Free some"):
+        field_on_disk(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL, None])
+def test_space_is_taken_on_any_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: Any
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(code, "no such thing")
+
+    if code is None:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    monkeypatch.setattr("skyloom.writing._ZEROS", 1000)
+    path = field_on_disk(tmp_path)
+    assert path.stat().st_size % 2880 == 0
+    np.testing.assert_array_equal(fits.getdata(path), PIXELS)
+
+
+def field_on_disk(folder: Path) -> Path:
+    """Write the field, after a look at how much of the disk it has taken before."""
+    with open_fits_for_writing(field(), (30, 20), folder / "a.fits") as pixels:
+        (part,) = folder.glob(".a.fits.*.part")
+        assert part.stat().st_blocks * 512 >= pixels.nbytes
+        pixels[:] = PIXELS
+    return folder / "a.fits"
 
 
 @pytest.mark.parametrize("bands", [("ü", "r"), ("g\n", "r")])

@@ -54,6 +54,8 @@ def failures_of(path: Path) -> Iterator[None]:
     except EOFError as error:
         raise ImageReadError(path, "truncated: its compressed data end too early") from error
     except Exception as error:  # whatever a decoder makes of damaged bytes
+        if isinstance(error, OSError) and error.strerror:
+            raise ImageReadError(path, error.strerror.lower()) from error
         text = str(error).strip().partition("\n")[0][:160] or type(error).__name__
         raise ImageReadError(path, f"damaged or not an image: {text}") from error
 
@@ -71,6 +73,8 @@ def open_frames(item: Item, request: Request, *, quiet: bool = False) -> Frames:
         Whether this runs in the thread of the consumer, with warnings held back, so that libraries
         that warn may be used. Without it, they are left alone by raising `Unusual`.
     """
+    if item.failure is not None:
+        raise item.failure
     if item.bands is None:
         with failures_of(item.path):
             return _open(item.path, request, quiet=quiet)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, get_args
 
-from skyloom.errors import InputError, listed
+from skyloom.errors import InputError, InputTypeError, listed
 
 Format = Literal["auto", "fits", "numpy", "raster", "zarr"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -52,10 +52,15 @@ class Request:
     unit: str | None = None
 
     def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise InputError(f"the format is {self.format!r}", f"Give {listed(FORMATS)}")
-        if self.bands is not None and (not self.bands or len(set(self.bands)) < len(self.bands)):
-            raise InputError(f"the bands asked for are {listed(self.bands)}", "Name each band once")
+        check_format(self.format)
+        if isinstance(self.extension, bool) or not isinstance(self.extension, int | str | None):
+            raise InputTypeError(f"the extension is {self.extension!r}", "Give its number or its name")
+
+
+def check_format(format: object) -> None:  # noqa: A002 - the name of the option
+    """Refuse a format that there is not."""
+    if format not in FORMATS:
+        raise InputError(f"the format is {format!r}", f"Give {listed(FORMATS, last='or')}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyloom.errors import InputError, InputTypeError, MissingFileError
+from skyloom.checked import checked_bands, checked_path
+from skyloom.errors import ImageReadError, InputError, InputTypeError, MissingFileError
+from skyloom.reading.request import check_format
 from skyloom.reading.zarr import is_zarr
 
 if TYPE_CHECKING:
@@ -44,11 +46,14 @@ class Item:
         The files.
     bands
         The band of each; None for a single file that says so itself.
+    failure
+        Why there is nothing to read, where a source among several stands for no file.
     """
 
     name: str
     paths: tuple[Path, ...]
     bands: tuple[str, ...] | None = None
+    failure: ImageReadError | None = None
 
     @property
     def path(self) -> Path:
@@ -81,8 +86,11 @@ def find_files(
     MissingFileError
         There is no such folder, or it holds no image that fits the pattern.
     """
-    root = Path(folder)
-    if not root.is_dir():
+    check_format(format)
+    if not isinstance(pattern, str) or not pattern:
+        raise InputTypeError(f"the pattern is {pattern!r}", "Give one such as '*' or '*_{band}.fits'")
+    root = checked_path(folder, what="the folder")
+    if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises where a name is too long
         raise MissingFileError(root, "there is no such folder", "Check the path")
     found = _matching(glob.escape(str(root)) + os.sep + pattern, format=format)
     if not found:
@@ -109,7 +117,8 @@ def resolve(source: Source, request: Request, *, pattern: str | None = None) -> 
     Raises
     ------
     MissingFileError
-        Nothing is there at all. Where some of several files are missing, reading them fails instead.
+        Nothing is there at all. Where some of several sources stand for nothing, each of them becomes
+        an item that fails when it is read.
     """
     single = isinstance(source, str | os.PathLike | Mapping)
     sources: list[object] = [source]
@@ -120,38 +129,49 @@ def resolve(source: Source, request: Request, *, pattern: str | None = None) -> 
             f"the source is of type {type(source).__name__}",
             "Give a path, a folder, a glob pattern, a list of these, or a mapping from band to file",
         )
-    items = [item for one in sources for item in _items(one, request, pattern, strict=single)]
-    if not items:
+    if not sources:
         raise InputError("the list of files is empty", "Give at least one file")
-    if not any(path.exists() for item in items for path in item.paths):
-        raise MissingFileError(items[0].path, "there is no such file", "Check the path")
+    items: list[Item] = []
+    for one in sources:
+        try:
+            items += _items(one, request, pattern)
+        except MissingFileError as error:
+            items.append(Item(str(one), (Path(error.path),), failure=error))
+    there = (path for item in items if item.failure is None for path in item.paths)
+    if not any(map(os.path.exists, there)):
+        raise items[0].failure or MissingFileError(items[0].path, "there is no such file", "Check the path")
     return items
 
 
-def _items(source: object, request: Request, pattern: str | None, *, strict: bool) -> list[Item]:
+def _items(source: object, request: Request, pattern: str | None) -> list[Item]:
     if isinstance(source, Mapping):
-        return [_mapped(source)]
+        return [_mapped(_checked_mapping(source))]
     if not isinstance(source, str | os.PathLike):
         raise InputTypeError(
             f"a source is of type {type(source).__name__}", "Give a path, or a mapping from band to path"
         )
-    path = Path(os.path.expanduser(source))  # noqa: PTH111 - a glob pattern is not a path yet
-    if path.is_dir() and not is_zarr(path):
-        found = find_files(path, pattern=pattern or "*", format=request.format)
+    path = Path(os.path.expanduser(checked_path(source)))  # noqa: PTH111 - a glob pattern is not a path yet
+    if os.path.isdir(path) and not is_zarr(path):  # noqa: PTH112 - Path.is_dir raises for a name too long
+        found = find_files(path, pattern="*" if pattern is None else pattern, format=request.format)
     elif not os.path.lexists(path) and (glob.has_magic(str(path)) or _BAND in str(path)):
         found = _matching(str(path), format=request.format)
-        if not found and strict:
+        if not found:
             raise MissingFileError(path, "no image file fits this pattern", "Check the pattern")
     else:
         return [Item(_stem(path), (path,))]
     return [_mapped(one) if isinstance(one, dict) else Item(_stem(one), (one,)) for one in found]
 
 
-def _mapped(files: Mapping[str, PathLike]) -> Item:
+def _checked_mapping(files: Mapping[str, object]) -> dict[str, Path]:
     if not files:
         raise InputError("the mapping from band to file is empty", "Give one file a band")
+    paths = [checked_path(path, what=f"the file of the band {band!r}") for band, path in files.items()]
+    return dict(zip(checked_bands(tuple(files)), paths, strict=True))
+
+
+def _mapped(files: Mapping[str, Path]) -> Item:
     paths = tuple(Path(os.path.expanduser(path)) for path in files.values())  # noqa: PTH111
-    bands = tuple(str(band) for band in files)
+    bands = tuple(files)
     return Item(_shared_name(paths, bands), paths, bands)
 
 

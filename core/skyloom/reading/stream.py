@@ -12,14 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.errors import ImageReadError, InputError, SkippedFilesWarning
-from skyloom.images import Images, checked_scale, checked_unit, checked_zero_point
+from skyloom.checked import (
+    checked_bands,
+    checked_integer,
+    checked_scale,
+    checked_unit,
+    checked_zero_point,
+)
+from skyloom.errors import ImageReadError, InputError, InputTypeError, SkippedFilesWarning, did_you_mean
+from skyloom.images import Images
 from skyloom.reading.blocks import RUN_BYTES, Block, Later, Part, Piece, read_here, read_run
 from skyloom.reading.request import Request
 from skyloom.reading.sources import Source, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from astropy.units import UnitBase
 
 _NAMED = 5
 
@@ -91,14 +100,14 @@ class ImageStream:
         extension: int | str | None = None,
         pixel_scale: float | None = None,
         zero_point: float | Sequence[float] | None = None,
-        unit: str | None = None,
+        unit: str | UnitBase | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise InputError(f"the batch size is {batch_size}", "Give a positive number")
-        if readers is not None and readers < 1:
-            raise InputError(f"the number of readers is {readers}", "Give a positive number")
+        positive = "Give a positive integer"
+        self._batch_size = checked_integer("the batch size", batch_size, positive, least=1)
+        if readers is not None:
+            readers = checked_integer("the number of readers", readers, positive, least=1)
         self._request = Request(
-            bands=None if bands is None else tuple(bands),
+            bands=None if bands is None else checked_bands(bands),
             format=format,
             extension=extension,
             pixel_scale=checked_scale(pixel_scale),
@@ -106,7 +115,6 @@ class ImageStream:
             unit=None if unit is None else checked_unit(unit),
         )
         self._items = resolve(source, self._request, pattern=pattern)
-        self._batch_size = batch_size
         self._readers = readers or min(4, max(2, os.cpu_count() or 1))
         self.total = len(self._items)
         self.done = 0
@@ -247,6 +255,14 @@ def _joined(parts: list[tuple[Any, Any]]) -> tuple[Any, Any]:
     return data, np.concatenate(masks)
 
 
+def expect_options(options: Mapping[str, object]) -> None:
+    """Refuse options that `ImageStream` does not have."""
+    known = ImageStream.__init__.__kwdefaults__ or {}
+    for name in options:
+        if name not in known:
+            raise InputTypeError(f"there is no option '{name}'", did_you_mean(name, known))
+
+
 def read_all(
     source: Source, bands: Sequence[str] | None = None, *, on_error: str = "raise", **options: Any
 ) -> Images:
@@ -267,8 +283,9 @@ def read_all(
     InputError
         The images differ in size, bands, scale, zero-point or unit.
     """
-    if on_error not in {"raise", "skip"}:
+    if on_error not in ("raise", "skip"):
         raise InputError(f"on_error is {on_error!r}", "Give 'raise' or 'skip'")
+    expect_options(options)
     stream = ImageStream(source, bands, **options)
     batches: list[Images] = []
     for images in stream:

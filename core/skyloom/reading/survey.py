@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from skyloom.frozen import Frozen
-from skyloom.reading.stream import ImageStream
+from skyloom.reading.stream import ImageStream, expect_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -136,6 +136,7 @@ def survey(
     >>> found.images, found.kinds[0].bands, found.exit_status
     (1, ('g', 'r', 'z'), 0)
     """
+    expect_options(options)
     stream = ImageStream(source, bands, **options)
     images: Counter[tuple[Any, ...]] = Counter()
     hidden: Counter[tuple[Any, ...]] = Counter()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skyloom.errors import UnknownNameError, did_you_mean
-from skyloom.field import Field, Tile
+from skyloom.expect import expect_place, expect_shape
+from skyloom.field import Field, Tile, empty_pixels
 from skyloom.frozen import Frozen
-from skyloom.interfaces import expect_shape
 from skyloom.provenance import Provenance
 from skyloom.random import check_seed, generator
 from skyloom.sky.catalogue import Catalogue, add_light, draw_catalogue
@@ -109,6 +109,7 @@ class MockField:
         Positions in the catalogue are counted from the first pixel of the tile.
         """
         check_seed(seed)
+        row, column = expect_place(row, column)
         survey, side = self.config.survey, self.config.tile
         data = expose(self.light(seed, row, column), survey, generator(seed, row, column, 1))
         catalogue = self.sources(seed, row, column).moved(-column * side, -row * side)
@@ -128,7 +129,7 @@ class MockField:
         """Make the first `shape` rows and columns of the field of a seed, with its catalogue."""
         shape = expect_shape(shape)
         survey = self.config.survey
-        data = np.empty((len(survey.bands), *shape), np.float32)
+        data = empty_pixels(len(survey.bands), shape)
         self._weave(data, seed)
         return Field(
             data=data,

@@ -141,4 +141,12 @@ def check_bad_shape_refused(subject: Subject) -> None:
         expect_refusal(partial(model.generate, shape, 1), ValueError, f"generate of the shape {shape!r}")
 
 
+@check()
+def check_bad_place_refused(subject: Subject) -> None:
+    """A tile at a place that is no pair of integers is refused."""
+    model: Any = subject.model
+    for place in ((0, 1.5), (1.5, 0), ("a", 0), (0, None)):
+        expect_refusal(partial(model.tile, 1, *place), TypeError, f"tile at the place {place!r}")
+
+
 CHECKS = checks_in(__name__)

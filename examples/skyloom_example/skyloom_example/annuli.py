@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom import Profile, SequenceCaptioner
-from skyloom.errors import InputError
-from skyloom.expect import expect_images
+from skyloom.expect import expect_images, expect_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,11 +34,8 @@ class Annuli(SequenceCaptioner):
     """
 
     def __init__(self, *, step: float = 1.0, min_snr: float = 3.0) -> None:
-        if not step > 0:
-            raise InputError(f"step is {step}", "Give a positive number of pixels")
-        if not min_snr > 0:
-            raise InputError(f"min_snr is {min_snr}", "Give a positive number")
-        self.step, self.min_snr = step, min_snr
+        self.step = expect_number(step, what="step", above=0)
+        self.min_snr = expect_number(min_snr, what="min_snr", above=0)
 
     def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
         """Read one profile off each band of each image; nothing in it is random."""

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom.errors import InputError
-from skyloom.expect import expect_images
+from skyloom.expect import expect_images, expect_number
 from skyloom_example.background import Background, BackgroundEstimator
 
 if TYPE_CHECKING:
@@ -26,9 +25,7 @@ class ClippedMedian(BackgroundEstimator):
     """
 
     def __init__(self, *, sigmas: float = 3.0) -> None:
-        if not sigmas >= 1:
-            raise InputError(f"sigmas is {sigmas}", "Give 1 or more")
-        self.sigmas = sigmas
+        self.sigmas = expect_number(sigmas, what="sigmas", least=1)
 
     def estimate(self, images: Images) -> list[Background]:
         """Measure each band of each image, in the order of the images and of their bands."""

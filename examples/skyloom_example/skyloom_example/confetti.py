@@ -8,6 +8,7 @@ import numpy as np
 
 from skyloom import FieldGenerator, Tile
 from skyloom.errors import InputError
+from skyloom.expect import expect_count, expect_number, expect_place
 from skyloom.random import generator
 
 if TYPE_CHECKING:
@@ -51,17 +52,19 @@ class Confetti(FieldGenerator):
         noise: float = 0.01,
         pixel_scale: float = 0.4,
     ) -> None:
-        for name, value in (("density", density), ("noise", noise)):
-            if not value >= 0:
-                raise InputError(f"{name} is {value}", "Give a number that is not negative")
+        tile_size = expect_count(tile_size, what="tile_size")
+        density = expect_number(density, what="density", least=0)
+        noise = expect_number(noise, what="noise", least=0)
+        pixel_scale = expect_number(pixel_scale, what="pixel_scale", above=0)
+        scale_length = expect_number(scale_length, what="scale_length", above=0)
         self.tile_shape = (tile_size, tile_size)
         self.mean_count = density * (tile_size * pixel_scale / 60) ** 2
         self.scale_length = scale_length / pixel_scale
         self.longest = tile_size / (self.reach + 1)
-        if not 0 < self.scale_length < self.longest:
+        if self.scale_length >= self.longest:
             raise InputError(
-                f"scale_length is {scale_length} arcsec in tiles of {tile_size} pixels",
-                f"Give a positive number below {self.longest * pixel_scale:.3g}, or larger tiles",
+                f"scale_length is {scale_length:g} arcsec in tiles of {tile_size} pixels",
+                f"Give a number below {self.longest * pixel_scale:.3g}, or larger tiles",
             )
         self.noise, self.pixel_scale = noise, pixel_scale
 
@@ -81,6 +84,7 @@ class Confetti(FieldGenerator):
 
     def tile(self, seed: int, row: int, column: int) -> Tile:
         """Make one tile of the endless field of this seed."""
+        row, column = expect_place(row, column)
         rows, columns = self.tile_shape
         y = row * rows + np.arange(rows)[:, None]
         x = column * columns + np.arange(columns)[None, :]

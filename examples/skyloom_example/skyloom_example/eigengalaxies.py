@@ -13,7 +13,14 @@ import numpy as np
 
 from skyloom import ImagePrior, Images
 from skyloom.errors import InputError
-from skyloom.expect import expect_count, expect_fraction, expect_images, expect_mask, expect_pair
+from skyloom.expect import (
+    expect_count,
+    expect_fraction,
+    expect_images,
+    expect_mask,
+    expect_number,
+    expect_pair,
+)
 from skyloom.random import check_seed, generator
 
 if TYPE_CHECKING:
@@ -44,11 +51,12 @@ class Eigengalaxies(ImagePrior):
     def __init__(
         self, *, size: int = 32, components: int = 12, noise: float = 0.02, examples: int = 400
     ) -> None:
-        if not 0 < components < examples:
+        self.size = expect_count(size, what="size")
+        self.components = expect_count(components, what="components")
+        self.examples = expect_count(examples, what="examples", least=2)
+        if components >= examples:
             raise InputError(f"components is {components}", f"Give a number from 1 to {examples - 1}")
-        if not noise > 0:
-            raise InputError(f"noise is {noise}", "Give a positive number")
-        self.size, self.components, self.noise, self.examples = size, components, noise, examples
+        self.noise = expect_number(noise, what="noise", above=0)
 
     @cached_property
     def _fit(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -62,6 +70,7 @@ class Eigengalaxies(ImagePrior):
     def sample(self, n: int, *, seed: int = 0, steps: int | None = None, first: int = 0) -> Images:
         """Draw `n` new images in one step."""
         del steps
+        first = expect_count(first, what="first", least=0)
         pixels = self._draw(seed, range(first, first + expect_count(n)))
         shape = (n, 1, self.size, self.size)
         return Images.from_array(

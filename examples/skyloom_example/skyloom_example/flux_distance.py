@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skyloom import Metric, Score
-from skyloom.errors import InputError
-from skyloom.expect import expect_images
+from skyloom.expect import expect_count, expect_images
 from skyloom.random import generator
 
 if TYPE_CHECKING:
@@ -36,9 +35,7 @@ class FluxDistance(Metric):
     compares = "images"
 
     def __init__(self, *, resamples: int = 200) -> None:
-        if resamples < 2:
-            raise InputError(f"resamples is {resamples}", "Give 2 or more")
-        self.resamples = resamples
+        self.resamples = expect_count(resamples, what="resamples", least=2)
 
     def compare(self, reference: object, candidate: object, *, seed: int = 0) -> Score:
         """Compare two sets of images that share their bands."""

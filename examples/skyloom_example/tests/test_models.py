@@ -1,13 +1,15 @@
 """The other models against closed forms."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from skyloom import Bundle, Images
 from skyloom.bundle.verify import verify
-from skyloom.errors import InputError, SkyloomError
+from skyloom.errors import InputError, InputTypeError, SkyloomError
+from skyloom_example.annuli import Annuli
 from skyloom_example.clipped_median import ClippedMedian
 from skyloom_example.confetti import Confetti, add_galaxy
 from skyloom_example.eigengalaxies import Eigengalaxies
@@ -71,6 +73,12 @@ def test_number_of_galaxies_and_noise() -> None:
 def test_galaxies_must_be_smaller_than_tiles() -> None:
     with pytest.raises(InputError, match="scale_length is 5 arcsec in tiles of 32 pixels"):
         Confetti(tile_size=32, scale_length=5)
+
+
+@pytest.mark.parametrize("place", [("a", 0), (0, 1.5), (None, 0)])
+def test_tiles_lie_at_integers(place: tuple[Any, Any]) -> None:
+    with pytest.raises(InputTypeError, match="counted in tiles"):
+        Confetti().tile(1, *place)
 
 
 # eigengalaxies
@@ -161,6 +169,28 @@ def test_background_under_a_galaxy() -> None:
 def test_flat_sky_has_no_scatter() -> None:
     (found,) = ClippedMedian().estimate(Images.from_array(np.full((4, 4), 2.0)))
     assert (found.level, found.scatter, found.pixels) == (2.0, 0.0, 16)
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (Annuli, ("step", "min_snr")),
+        (ClippedMedian, ("sigmas",)),
+        (Confetti, ("tile_size", "density", "scale_length", "noise", "pixel_scale")),
+        (Eigengalaxies, ("size", "components", "noise", "examples")),
+        (FluxDistance, ("resamples",)),
+    ],
+)
+def test_options_of_a_wrong_type(model: Any, options: tuple[str, ...]) -> None:
+    for option in options:
+        with pytest.raises(InputTypeError, match=f"{option} is 'a'"):
+            model(**{option: "a"})
+
+
+def test_first_sample_is_a_position(prior: Eigengalaxies) -> None:
+    first: Any = "a"
+    with pytest.raises(InputTypeError, match="first is 'a'"):
+        prior.sample(1, first=first)
 
 
 def test_errors_are_of_skyloom() -> None:

@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 
 from skyloom import Images
-from skyloom.errors import ImageReadError, InputError, MissingFileError
+from skyloom.errors import ImageReadError, InputError, MissingFileError, SkippedFilesWarning
 from skyloom.reading import find_files
 from skyloom.reading.request import Request
 from skyloom.reading.sources import resolve
@@ -161,3 +161,38 @@ def test_names(file: Any, name: str, tmp_path: Path) -> None:
 def test_a_file_with_glob_characters_in_its_name(tmp_path: Path) -> None:
     path = put(tmp_path / "m[3]1*.fits")
     assert resolve(path, Request())[0].path == Path(path)
+
+
+def test_sources_of_a_list_that_stand_for_nothing_are_failures(tmp_path: Path) -> None:
+    good, empty = put(tmp_path / "a.fits"), tmp_path / "empty"
+    empty.mkdir()
+    pattern = str(tmp_path / "*.nosuch")
+    stream = Images.stream([pattern, good, empty, tmp_path / "{band}.npy"])
+    for _ in range(2):
+        assert [batch.index.tolist() for batch in stream] == [[1]]
+        assert [str(bad.path) for bad in stream.failures] == [
+            pattern,
+            str(empty),
+            str(tmp_path / "{band}.npy"),
+        ]
+    assert stream.failures[0].reason == "no image file fits this pattern"
+    assert stream.failures[1].reason == "it holds no image files"
+    assert (stream.total, stream.done) == (4, 4)
+    with pytest.raises(MissingFileError, match="no image file fits"):
+        Images.open([good, pattern])
+    with pytest.warns(SkippedFilesWarning, match="1 of 2"):
+        assert len(Images.open([good, pattern], on_error="skip")) == 1
+
+
+def test_sources_that_all_stand_for_nothing(tmp_path: Path) -> None:
+    pattern = str(tmp_path / "*.nosuch")
+    sources: tuple[Any, ...] = (pattern, [pattern], [pattern, tmp_path / "missing.fits"])
+    for source in sources:
+        with pytest.raises(MissingFileError, match=r"no image file fits this pattern\. Check"):
+            Images.stream(source)
+    with pytest.raises(MissingFileError, match="it holds no image files"):
+        Images.stream([tmp_path])
+    with pytest.raises(InputError, match="the list of files is empty"):
+        Images.stream([])
+    with pytest.raises(InputError, match="the mapping from band to file is empty"):
+        Images.stream({})

@@ -52,3 +52,11 @@ def test_bad_files_show_in_the_exit_status(tmp_path: Path) -> None:
     assert found.failures[0].reason == "empty: the file has 0 bytes"
     with pytest.raises(MissingFileError):
         survey(tmp_path / "nothing")
+
+
+def test_a_source_of_several_that_stands_for_nothing_shows_in_the_exit_status(tmp_path: Path) -> None:
+    np.save(tmp_path / "good.npy", np.ones((5, 5)))
+    (tmp_path / "empty").mkdir()
+    found = survey([tmp_path, tmp_path / "*.nosuch", tmp_path / "empty"])
+    assert (found.images, found.exit_status) == (1, 1)
+    assert [bad.path for bad in found.failures] == [str(tmp_path / "*.nosuch"), str(tmp_path / "empty")]

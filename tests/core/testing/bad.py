@@ -305,9 +305,9 @@ class Silent(Altered):
 
 
 @bad("check_units_are_known", ROWS)
-class Furlongs(Altered):
+class Mixed(Altered):
     def change(self, profile: Any) -> dict[str, Any]:
-        return {"axis_unit": "smoots"}
+        return {"axis_unit": "pix" if profile.band == "g" else "arcsec"}
 
 
 # Generators
@@ -356,7 +356,13 @@ class Drifting(Static):
 @bad("check_bad_shape_refused", STATIC)
 class Shapeless(Static):
     def generate(self, shape: Any, seed: int = 0) -> Any:
-        return Field(data=np.zeros((1, int(shape[0]), 5), np.float32), bands=("r",))
+        return Field(data=np.zeros((1, max(1, int(shape[0])), 5), np.float32), bands=("r",))
+
+
+@bad("check_bad_place_refused", STATIC)
+class Rounded(Static):
+    def tile(self, seed: int, row: int, column: int) -> Any:
+        return super().tile(seed, int(row), int(column))
 
 
 # Priors
