@@ -41,7 +41,7 @@ class Splitter:
             part = {name: array[start:end] for name, array in inputs.items()} if length < batch else inputs
             try:
                 parts.append(engine.run(part))
-            except ShortageError as error:
+            except (ShortageError, MemoryError) as error:
                 if length <= 1:
                     what = "not even one item of the batch fits" if self._batched else "the inputs do not fit"
                     raise OutOfMemoryError(

@@ -33,7 +33,7 @@ session = open_session(wide.SerializeToString(), backend=sys.argv[1], threads=1,
 x = np.random.default_rng(0).normal(size=(256, 3)).astype(np.float32)
 session.run({"x": x[:1]})
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000,) * 2)
 for _ in range(2):
     y = session.run({"x": x})["y"]
     np.testing.assert_allclose(y, np.sin(x).max(axis=1), atol=1e-5)
