@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +43,33 @@ def open_leniently(file: Bytes, size: int, request: Request) -> Frames:
     from astropy.io import fits
 
     with _noticing(), fits.open(file, memmap=False, do_not_scale_image_data=True) as hdus:
-        if not len(hdus):
+        parts = [_hdu(hdu, number, hdus[0].header, size) for number, hdu in enumerate(_in_order(hdus))]
+        if not parts:
             raise Unreadable("not a FITS file: nothing in it is a header")
-        parts = [_hdu(hdu, number, hdus[0].header, size) for number, hdu in enumerate(hdus)]
         frames = choose(iter(parts), request)
         _load(frames)
         return frames
+
+
+def _in_order(hdus: Any) -> Iterator[Any]:
+    """Yield the parts of a file, as long as each lies behind the one before.
+
+    A damaged header can claim a size below zero: astropy then goes back and reads the same part
+    again, without end. A part that says not where it lies is one that reaches to the end.
+    """
+    last = -1
+    for number in count():
+        try:
+            hdu = hdus[number]
+        except IndexError:
+            return
+        place = hdu.fileinfo() if hasattr(hdu, "fileinfo") else None
+        if place and place["hdrLoc"] <= last:
+            raise Unreadable("damaged: a header claims a size below zero")
+        yield hdu
+        if not place:
+            return
+        last = place["hdrLoc"]
 
 
 @contextmanager

@@ -134,3 +134,11 @@ def test_cards_of_any_content(tmp_path: Path, sample: Any, cards: Any, header: A
 def test_npy_headers_of_any_content(tmp_path: Path, text: str) -> None:
     header = text.encode()
     check(tmp_path, b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(400))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_headers_whose_size_cannot_be_known_come_to_an_end(tmp_path: Path, pack: Any) -> None:
+    content = bytearray(SAMPLES["plain"])
+    for card in range(12):
+        content[80 * card + 30] = ord("A")
+    check(tmp_path, pack(bytes(content)))
