@@ -56,7 +56,7 @@ benchmarks: $(TEST)/ready
 $(TEST)/ready: $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit("Skyloom needs Python 3.11 or later: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(TEST)
-	$(TEST)/bin/python $(INSTALL) --editable ".[dev,openvino,train,zarr]" --editable examples/skyloom_example
+	$(TEST)/bin/python $(INSTALL) --editable ".[dev,openvino,train,zarr,plot,parquet,classical]" --editable examples/skyloom_example
 	@touch $@
 
 $(DEMO)/ready: $(SOURCES)
@@ -70,7 +70,7 @@ constraints:
 	rm -rf $(TEST)-constraints
 	$(PYTHON) -m venv $(TEST)-constraints
 	$(TEST)-constraints/bin/python -m pip --disable-pip-version-check install --quiet \
-		torch==2.13.0 ".[dev,openvino,serve,train,zarr]"
+		torch==2.13.0 ".[dev,openvino,serve,train,zarr,plot,parquet,classical]"
 	{ echo "# The versions that the checks were run with; made by 'make constraints'."; \
 	  $(TEST)-constraints/bin/python -m pip freeze --exclude skyloom | \
 	  sed -e 's/+cpu$$//' -e 's/^onnxruntime-gpu==\(.*\)/onnxruntime==\1\n&/'; } > constraints.new

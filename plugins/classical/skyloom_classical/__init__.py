@@ -1,0 +1,1 @@
+"""Classical measurements of galaxies under the tasks of Skyloom."""
