@@ -40,6 +40,8 @@ ENCODER, DECODER, CAPTIONER = "encoder", "decoder", "captioner"
 ALLOWED = 0.05
 """What a variant may add to the error of a profile, in mag / arcsec2; the method's own is 0.34."""
 COMPARED_STEPS = 250
+PACE = 0.4
+"""Scatter of the logarithm of the lengths of fading sequences."""
 
 Carry = tuple[Tensor, ...]
 
@@ -348,8 +350,9 @@ def fading(config: Pix2ProfConfig, *, seed: int = 0, typical: int | None = None)
 
     The encoder has seen mock galaxies, so that its norms are set and its encodings differ from galaxy
     to galaxy. The last layer of the decoder leaks: its state falls from the encoding to nothing, each
-    unit at a pace of its own, and the values rise from about 18 by some magnitudes to 26, where the
-    stopping rule finds them.
+    unit at a pace of its own, and the values rise by some magnitudes to 26, where the stopping rule
+    finds them. The first unit keeps its state, and sets the pace of the others: sequences differ in
+    length by factors.
 
     Parameters
     ----------
@@ -374,14 +377,20 @@ def fading(config: Pix2ProfConfig, *, seed: int = 0, typical: int | None = None)
         last.weight.div_(code.std(0)[:, None] + 1e-6)
         decoder = network.decoder
         if not isinstance(decoder, RecurrentDecoder):
+            decoder.end.weight.zero_()
+            decoder.end.bias.fill_(-1.0)  # it never ends
             return network
         pace = (typical or 4 * config.halting_window) / 10.0
         leak = torch.exp(-1 / (pace * torch.linspace(0.4, 1.6, config.hidden)))
         *_, (w_x, w_h, b_x, b_h) = decoder.cells()
         for weights in (w_x, w_h, b_x, b_h):
             weights.mul_(1e-3)
-        b_x[config.hidden : 2 * config.hidden] = torch.logit(leak)
+        update = slice(config.hidden, 2 * config.hidden)
+        b_x[update] = torch.logit(leak)
+        w_h[update, 0] = PACE
+        b_x[config.hidden] = 30.0  # sigmoid(30) is 1: the first unit never changes
         decoder.fc.weight.copy_(-12.0 / config.hidden * torch.rand_like(decoder.fc.weight))
+        decoder.fc.weight[:, 0] = 0.0
         decoder.fc.bias.fill_(26.0)
         decoder.fc.weight.div_(network.scale[:, None])
         decoder.fc.bias.sub_(network.offset).div_(network.scale)
