@@ -9,8 +9,19 @@ import skyloom
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+LICENCE = "BSD-3-Clause"
+SMITH_2022 = "Smith et al. 2022, MNRAS 511, 1808"
+
 
 @skyloom.hookimpl
 def skyloom_models() -> Iterable[skyloom.ModelSpec]:
-    """Offer the models of this plugin."""
-    return ()
+    """Offer the metrics."""
+    yield skyloom.ModelSpec(
+        name="profile-deviation",
+        task="metric",
+        summary="Absolute deviation of profiles, per profile, radius and band",
+        factory="skyloom_metrics.profile_deviation:ProfileDeviation",
+        tiny={"resamples": 20},
+        stochastic=True,
+        licence=LICENCE,
+    )
