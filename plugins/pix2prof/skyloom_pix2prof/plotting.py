@@ -80,6 +80,8 @@ def draw(pairs: Sequence[tuple[Images, Sequence[Profile]]]) -> Any:
 
 def _draw_image(axes: Any, image: Images) -> None:
     """Draw the middle band, asinh-stretched, dark on light, with a bar for scale."""
+    from matplotlib import patheffects
+
     pixels = image.filled(np.nan)[0, len(image.bands) // 2]
     low, high = np.nanpercentile(pixels, [40, 99.7])
     scaled = np.arcsinh(np.clip((pixels - low) / max(high - low, 1e-30), -0.1, 1.5) / STRETCH)
@@ -91,8 +93,11 @@ def _draw_image(axes: Any, image: Images) -> None:
         side = pixels.shape[1]
         length = _round_length(side * image.pixel_scale / 4)
         left, bottom = 0.06 * side, 0.06 * pixels.shape[0]
-        axes.plot([left, left + length / image.pixel_scale], [bottom, bottom], color="k", lw=2)
-        axes.text(left, bottom + 0.02 * pixels.shape[0], f"{length:g}″", fontsize=8, va="bottom")
+        halo = [patheffects.withStroke(linewidth=3, foreground="w")]
+        ends = [left, left + length / image.pixel_scale]
+        axes.plot(ends, [bottom, bottom], color="k", lw=2, path_effects=halo)
+        above = bottom + 0.025 * pixels.shape[0]
+        axes.text(left, above, f"{length:g}″", fontsize=8, va="bottom", path_effects=halo)
 
 
 def _draw_profiles(axes: Any, profiles: Sequence[Profile]) -> None:
