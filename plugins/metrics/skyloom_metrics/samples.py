@@ -1,0 +1,266 @@
+"""From images to two samples of measurements, whatever the number of images."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from skyloom import Metric, Score
+from skyloom.errors import InputError, InputTypeError, listed
+from skyloom.expect import expect_images
+from skyloom.images import Images
+from skyloom.random import check_seed
+from skyloom_metrics.resampling import ordered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+MASKED = "too many masked or non-finite pixels"
+MOST_MASKED = 0.1  # of the pixels of an image that can be filled
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sample:
+    """What was measured of one set of images.
+
+    Attributes
+    ----------
+    rows : float64 array (item, column)
+        The measurements of the items that could be measured, all finite, in an order that depends on
+        nothing but them.
+    excluded
+        Reason to number of items that could not be measured.
+    meaning
+        A batch without images that says what the pixels meant: bands, scale, zero-point, unit.
+    filled
+        Number of items of which masked pixels were filled.
+    eight_bit
+        Whether all pixels are whole numbers from 0 to 255.
+    """
+
+    rows: NDArray[np.float64]
+    excluded: dict[str, int]
+    meaning: Images
+    filled: int = 0
+    eight_bit: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class SampleMetric(Metric):
+    """A metric that measures each image by itself and compares the two samples of measurements.
+
+    A subclass says how to `measure` a batch and how to `score` two samples; images come as one batch
+    or as any iterable of batches, such as the stream of a folder, and only their measurements are kept.
+    Masked pixels are filled from the opposite side of the centre; an image that has many is left out
+    and counted.
+
+    Attributes
+    ----------
+    least
+        The smallest number of items that can be compared.
+    """
+
+    compares = "images"
+    least: ClassVar[int] = 2
+
+    @abstractmethod
+    def measure(self, images: Images) -> NDArray[np.float64]:
+        """Measure images; what is masked was filled.
+
+        Returns
+        -------
+        float64 array (image, column)
+            NaN where something could not be measured. The row of an image must not depend on the batch.
+        """
+
+    @abstractmethod
+    def score(self, reference: Sample, candidate: Sample, *, seed: int) -> Score:
+        """Compare what was measured."""
+
+    def expect(self, images: object, what: str) -> Images:
+        """Return a batch that can be measured, or say what is wrong with it."""
+        return expect_images(images, what=what)
+
+    def reasons(self) -> tuple[str, ...]:
+        """Say for each column why it can be NaN; one reason stands for all columns."""
+        return ("no finite measurement",)
+
+    def compare(self, reference: object, candidate: object, *, seed: int = 0) -> Score:
+        """Compare two sets of images.
+
+        Parameters
+        ----------
+        reference, candidate
+            `Images`, or any iterable of batches of them, e.g. ``Images.stream(folder)``.
+        seed
+            Seed of the resampling.
+        """
+        seed = check_seed(seed)
+        one = self.gather(reference, "the reference images")
+        other = self.gather(candidate, "the candidate images", like=one.meaning)
+        return self.score(one, other, seed=seed)
+
+    def gather(self, source: object, what: str, *, like: Images | None = None) -> Sample:
+        """Measure all images of one side.
+
+        Parameters
+        ----------
+        source
+            `Images` or an iterable of batches.
+        what
+            How errors call them.
+        like
+            A batch whose bands, scale and unit these must have.
+        """
+        parts: list[NDArray[np.float64]] = []
+        excluded: dict[str, int] = {}
+        meaning: Images | None = None
+        eight_bit, filled = True, 0
+        for given in batches_of(source, what):
+            batch = self.expect(given, what)
+            batch = alike(batch, like if like is not None else meaning, what)
+            meaning = batch[:0] if meaning is None else meaning
+            batch, mended, hopeless = without_masked(batch)
+            filled += mended
+            _count(excluded, MASKED, hopeless)
+            eight_bit = eight_bit and is_eight_bit(batch)
+            if len(batch):
+                rows = np.asarray(self.measure(batch), dtype=np.float64)
+                parts.append(self._finite(rows, excluded))
+        if meaning is None:
+            raise InputError(f"{what} are none at all", "Give at least one batch with at least one image")
+        count = sum(map(len, parts))
+        if count < self.least:
+            left_out = ", ".join(f"{number} have {reason}" for reason, number in excluded.items())
+            raise InputError(
+                f"{count} of {what} can be measured{left_out and f' ({left_out})'}, "
+                f"{self.least} are needed at least",
+                "Give more images",
+            )
+        return Sample(
+            rows=ordered(np.concatenate(parts)),
+            excluded=excluded,
+            meaning=meaning,
+            filled=filled,
+            eight_bit=eight_bit,
+        )
+
+    def _finite(self, rows: NDArray[np.float64], excluded: dict[str, int]) -> NDArray[np.float64]:
+        """Keep the rows that are finite, and count the others by their first fault."""
+        bad = ~np.isfinite(rows)
+        faulty = bad.any(axis=1)
+        if not faulty.any():
+            return rows
+        reasons = self.reasons()
+        for column in bad[faulty].argmax(axis=1):
+            _count(excluded, reasons[min(column, len(reasons) - 1)], 1)
+        return rows[~faulty]
+
+    def make_score(self, reference: Sample, candidate: Sample, value: float, **more: Any) -> Score:
+        """Return a score with what all of these have in common."""
+        notes = [*more.pop("notes", ())]
+        filled = reference.filled + candidate.filled
+        if filled:
+            notes.append(
+                f"Masked pixels of {filled} images were filled from the opposite side of the centre."
+            )
+        excluded = dict(reference.excluded)
+        for reason, number in candidate.excluded.items():
+            _count(excluded, reason, number)
+        return Score(
+            metric=self.name,
+            value=value,
+            n_reference=len(reference),
+            n_candidate=len(candidate),
+            excluded=excluded,
+            notes=tuple(notes),
+            **more,
+        )
+
+    @property
+    def name(self) -> str:
+        """What the registry calls this metric."""
+        return self.origin.model if self.origin is not None else type(self).__name__
+
+
+def batches_of(source: object, what: str) -> Iterator[object]:
+    """Yield the batches of what may be one batch, or an iterable of batches."""
+    if isinstance(source, Images):
+        yield source
+    elif isinstance(source, Iterable) and not isinstance(source, str | bytes | np.ndarray):
+        yield from source
+    else:
+        raise InputTypeError(
+            f"{what} are a {type(source).__name__}",
+            "Wrap arrays with Images.from_array, or read with Images.open or Images.stream",
+        )
+
+
+def alike(images: Images, like: Images | None, what: str) -> Images:
+    """Return `images` with the bands of `like`, in their order; refuse what cannot be compared with it."""
+    if like is None:
+        return images
+    missing = [band for band in like.bands if band not in images.bands]
+    if missing:
+        raise InputError(
+            f"{what} have the bands {listed(images.bands)}, to be compared with {listed(like.bands)}",
+            "Give both sides the same bands: images.select([...]), Images.open(path, bands)",
+        )
+    images = images if images.bands == like.bands else images.select(like.bands)
+    for attribute in ("pixel_scale", "unit"):
+        here, there = getattr(images, attribute), getattr(like, attribute)
+        if here and there and here != there:
+            raise InputError(
+                f"{what} have the {attribute} {here!r}, to be compared with {there!r}",
+                "Bring both sides to the same one",
+            )
+    return images
+
+
+def without_masked(images: Images) -> tuple[Images, int, int]:
+    """Fill masked pixels, and leave out images that have too many.
+
+    A pixel is filled with the one opposite the centre, as galaxies are nearly symmetric; where that is
+    masked too, with the median of the band.
+
+    Returns
+    -------
+    images, filled, left_out
+        The images, the number of those that were filled, and of those that were left out.
+    """
+    if images.mask is None:
+        return images, 0, 0
+    share = images.mask.mean(axis=(1, 2, 3))
+    good = np.flatnonzero(share <= MOST_MASKED)
+    kept = images[good]
+    assert kept.mask is not None
+    if not kept.mask.any():
+        return replace(kept, mask=None), 0, len(images) - len(kept)
+    opposite = [-np.arange(size) + 2 * (size // 2) for size in kept.shape[2:]]
+    rows, columns = (np.clip(place, 0, len(place) - 1) for place in opposite)
+    data = kept.filled(np.nan)
+    data = np.where(kept.mask, data[:, :, rows[:, None], columns], data)
+    middle = np.nanmedian(kept.filled(np.nan), axis=(2, 3), keepdims=True)
+    data = np.where(np.isnan(data), middle, data)
+    return kept.with_data(data), int(np.sum(share[good] > 0)), len(images) - len(kept)
+
+
+def is_eight_bit(images: Images) -> bool:
+    """Whether all pixels are whole numbers from 0 to 255; most images tell in their first row."""
+    for data in (images.data[..., :1, :], images.data):
+        if data.min(initial=0) < 0 or data.max(initial=0) > 255 or np.any(data % 1):
+            return False
+    return True
+
+
+def _count(excluded: dict[str, int], reason: str, number: int) -> None:
+    if number:
+        excluded[reason] = excluded.get(reason, 0) + number

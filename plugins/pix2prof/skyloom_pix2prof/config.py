@@ -1,0 +1,108 @@
+"""What a Pix2Prof network is, and what it expects of images; imports no PyTorch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from skyloom.frozen import Frozen
+
+Channel = Literal["surface_brightness", "ellipticity", "position_angle", "curve_of_growth"]
+
+
+class Pix2ProfConfig(Frozen):
+    """The configuration of a network; the defaults are those of the published one, but for the stem.
+
+    Attributes
+    ----------
+    stem
+        How the encoder begins: ``"standard"`` (7x7 convolution of stride 2 and max-pool, as the paper
+        says) or ``"3x3"`` (one 3x3 convolution that keeps the full size, as the published weights have
+        it, at 14 times the cost), or ``"patch"`` (one 8x8 convolution of stride 4: the resolution of
+        the standard stem at a tenth of its cost).
+    width
+        Channels of the first stage; the fourth has 8 times as many.
+    hidden
+        Length of the encoding, and width of the decoder.
+    layers
+        Layers of the decoder.
+    heads
+        Heads of attention; for the transformer alone, and a divisor of `hidden`.
+    dropout
+        Probability of dropout between the layers of the decoder, in training.
+    decoder
+        ``"gru"``: the encoding is the first hidden state, and every value is fed back. ``"reinject"``:
+        the encoding is fed in with each value, too, so that it cannot be forgotten. ``"transformer"``:
+        all steps at once, one query each, which look at the feature map of the encoder.
+    channels
+        What a sequence tells at each step; the surface brightness comes first.
+    crop
+        Rows and columns of the central part of the image that the network sees.
+    pixel_scale
+        Side of a pixel in arcsec, in training.
+    zero_point
+        AB magnitude of one unit of flux, in training; 22.5 for nanomaggies.
+    clip_percentile
+        Pixels of the whole image brighter than this percentile are set to it.
+    floor, ceiling
+        Flux that becomes 0 and 1, A and B of equation 2.1.
+    stretch
+        ``"linear"`` is equation 2.1; ``"asinh"`` compresses the bright end.
+    softening
+        Where, between floor (0) and ceiling (1), the asinh turns from linear to logarithmic.
+    step
+        Arcsec between two values.
+    max_steps
+        Values that a sequence has at most.
+    halting_window, halting_tolerance
+        A sequence ends when its last values (as many as the window, without the newest) have a
+        standard deviation of the tolerance or less; in mag / arcsec2.
+    offset, scale
+        Value of a channel for an output of the last layer of 0, and its change for 1; one number each,
+        or one a channel.
+    rectified
+        Whether the last layer ends in a ReLU, as the published one does.
+    """
+
+    stem: Literal["standard", "3x3", "patch"] = "standard"
+    width: int = Field(default=64, ge=1, le=1024)
+    hidden: int = Field(default=512, ge=1, le=8192)
+    layers: int = Field(default=3, ge=1, le=32)
+    heads: int = Field(default=8, ge=1, le=64)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    decoder: Literal["gru", "reinject", "transformer"] = "gru"
+    channels: tuple[Channel, ...] = Field(default=("surface_brightness",), min_length=1)
+    crop: int = Field(default=256, ge=8, le=8192)
+    pixel_scale: float = Field(default=0.396, gt=0, allow_inf_nan=False)
+    zero_point: float = Field(default=22.5, allow_inf_nan=False)
+    clip_percentile: float = Field(default=99.9, gt=0, le=100)
+    floor: float = Field(default=2.0, allow_inf_nan=False)
+    ceiling: float = Field(default=30.0, allow_inf_nan=False)
+    stretch: Literal["linear", "asinh"] = "linear"
+    softening: float = Field(default=0.01, gt=0, allow_inf_nan=False)
+    step: float = Field(default=0.2, gt=0, allow_inf_nan=False)
+    max_steps: int = Field(default=1024, ge=1, le=100_000)
+    halting_window: int = Field(default=100, ge=3)
+    halting_tolerance: float = Field(default=0.01, ge=0, allow_inf_nan=False)
+    offset: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+    rectified: bool = True
+
+    @model_validator(mode="after")
+    def _agree(self) -> Pix2ProfConfig:
+        """Refuse a configuration that contradicts itself."""
+        if self.channels[0] != "surface_brightness" or len(set(self.channels)) != len(self.channels):
+            raise ValueError("channels must begin with 'surface_brightness' and name none twice")
+        if not self.ceiling > self.floor:
+            raise ValueError(f"the ceiling {self.ceiling} must lie above the floor {self.floor}")
+        for what in ("offset", "scale"):
+            if len(getattr(self, what)) not in {1, len(self.channels)}:
+                raise ValueError(
+                    f"{what} must be one number, or one for each of {len(self.channels)} channels"
+                )
+        if 0.0 in self.scale:
+            raise ValueError("a scale of 0 would make a channel constant")
+        if self.decoder == "transformer" and (self.hidden % self.heads or self.hidden % 4):
+            raise ValueError(f"hidden {self.hidden} must be divisible by 4 and by the {self.heads} heads")
+        return self
