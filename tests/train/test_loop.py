@@ -197,7 +197,7 @@ def test_a_figure_that_decides_must_be_there(tmp_path: Path) -> None:
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="exists already. Give another folder, or .* --resume"):
+    with pytest.raises(InputError, match=r"exists already\. Give another folder, or .* --resume"):
         run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     with pytest.raises(InputError, match="there is no training to resume"):
