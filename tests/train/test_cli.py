@@ -107,7 +107,7 @@ def test_what_cannot_be_trained_is_said(verb: Verb, model: str, error: type[Exce
 def test_two_plugins_that_train_one_name_clash(verb: Verb, install: Installer) -> None:
     install("rival", PLUGIN.replace('task="metric"', 'task="image-prior"'))
     with pytest.raises(
-        NameClashError, match="the model 'toy' is offered by 'rival 1.0 .image-prior.' and 'toys"
+        NameClashError, match=r"the model 'toy' is offered by 'rival 1\.0 \(image-prior\)' and 'toys"
     ):
         verb("toy")
 

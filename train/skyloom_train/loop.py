@@ -233,7 +233,6 @@ class _Run:
         main = self.accelerator.is_main_process
         logs = _Logs(self.folder, self.step) if main else None
         numbers = range(self.step * self.loop.accumulate, self.loop.steps * self.loop.accumulate)
-        process = self.accelerator
         source = Numbered(
             self.task.data(),
             self.loop.batch_size,
