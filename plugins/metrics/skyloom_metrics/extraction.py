@@ -190,7 +190,11 @@ def _extract_window(mosaic: Mosaic, window: type_window, cell: type_window, sett
     notes += [note] if note else []
     if not len(objects):
         return Found(nothing.sources, area, tuple(notes))
-    around: dict[str, Any] = {"mask": hidden, "segmap": segments, "seg_id": np.arange(1, len(objects) + 1, dtype=np.int32)}
+    around: dict[str, Any] = {
+        "mask": hidden,
+        "segmap": segments,
+        "seg_id": np.arange(1, len(objects) + 1, dtype=np.int32),
+    }
     shape = [objects[name] for name in ("x", "y", "a", "b")]
     shape.append(np.clip(objects["theta"], -np.pi / 2, np.pi / 2))
     kron, _ = sep.kron_radius(mean, *shape, _KRON_REACH, **around)

@@ -121,7 +121,9 @@ def open_mosaic(path: str | PathLike[str]) -> Mosaic:
         return opened
     images = Images.open(path)
     if len(images) != 1:
-        raise ImageReadError(Path(path), f"it holds {len(images)} images, not one field", "Give Images.open(path)")
+        raise ImageReadError(
+            Path(path), f"it holds {len(images)} images, not one field", "Give Images.open(path)"
+        )
     return next(mosaics(images))
 
 

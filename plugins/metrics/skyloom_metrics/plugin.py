@@ -38,3 +38,12 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
         licence=LICENCE,
         citation=SMITH_2022,
     )
+    yield skyloom.ModelSpec(
+        name="profile-deviation",
+        task="metric",
+        summary="Absolute deviation of profiles, per profile, radius and band",
+        factory="skyloom_metrics.profile_deviation:ProfileDeviation",
+        tiny={"resamples": 20},
+        stochastic=True,
+        licence=LICENCE,
+    )

@@ -95,20 +95,22 @@ class RecurrentDecoder(nn.Module):
             tokens = torch.cat([tokens, code[:, None].expand(-1, tokens.shape[1], -1)], 2)
         return self._read(self.gru(tokens, code.expand(self.layers, -1, -1).contiguous())[0])
 
-    def start(self, code: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the token before the first step (b, channels), and the state (layers, b, hidden)."""
-        return code.new_zeros(()).expand(code.shape[0], self.channels), code.expand(self.layers, -1, -1)
+    def start(self, code: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the token before the first step (b, channels), and the state (b, hidden) of each layer."""
+        return code.new_zeros(code.shape[0], self.channels), (code,) * self.layers
 
-    def step(self, code: Tensor, token: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the next token and the next state: one step of `forward`, without its overhead."""
+    def step(
+        self, code: Tensor, token: Tensor, states: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the next token and the next states: one step of `forward`, without its overhead."""
         x = torch.cat([token, code], 1) if self.reinjects else token
-        states: list[Tensor] = []
-        for before, weights in zip(state.unbind(0), self.cells(), strict=True):
-            if states and self.training:
+        new: list[Tensor] = []
+        for before, weights in zip(states, self.cells(), strict=True):
+            if new and self.training:
                 x = F.dropout(x, self.dropout)
             x = gru_cell(x, before, *weights)
-            states.append(x)
-        return self._read(x), torch.stack(states)
+            new.append(x)
+        return self._read(x), tuple(new)
 
     def cells(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Yield the weights of each layer: of the input, of the state, and the bias of each."""
@@ -258,10 +260,10 @@ class Pix2Prof(nn.Module):
         if isinstance(self.decoder, AttendingDecoder):
             return self.attend(images, steps)[0]
         code = self.encode(images)
-        token, state = self.decoder.start(code)
+        token, states = self.decoder.start(code)
         tokens = []
         for _ in range(steps):
-            token, state = self.decoder.step(code, token, state)
+            token, states = self.decoder.step(code, token, states)
             tokens.append(token)
         return self.values(torch.stack(tokens, 1))
 

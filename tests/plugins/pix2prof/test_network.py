@@ -86,7 +86,7 @@ def test_the_published_step_by_the_modules_of_torch() -> None:
     assert isinstance(net.decoder, RecurrentDecoder)
     gru, fc = net.decoder.gru, net.decoder.fc
     with torch.no_grad():
-        fc.bias += 0.3  # ReLU would hide everything below
+        fc.bias.add_(0.3)  # ReLU would hide everything below
         state = net.encode(images())[None].repeat(2, 1, 1)
         value, expected = torch.zeros(3, 1, 1), []
         for _ in range(9):

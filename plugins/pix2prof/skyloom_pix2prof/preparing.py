@@ -1,0 +1,108 @@
+"""From pixels to what the network sees: the same steps in training and afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from skyloom_pix2prof.config import Pix2ProfConfig
+
+type_f4 = NDArray[np.float32]
+type_b1 = NDArray[np.bool_]
+
+_REACHES = (2.0, 8.0, 32.0)
+_ENOUGH = 0.05
+
+
+def prepare(pixels: type_f4, config: Pix2ProfConfig, *, shift: tuple[int, int] = (0, 0)) -> type_f4:
+    """Clip, normalise and crop images.
+
+    Parameters
+    ----------
+    pixels : (..., y, x)
+        Flux in the unit, and with the pixel scale, that the configuration names; without gaps.
+    config
+        Says how.
+    shift
+        Rows and columns by which the crop is moved off the centre.
+
+    Returns
+    -------
+    (..., crop, crop)
+    """
+    clipped = np.minimum(crop(pixels, config.crop, shift=shift), clip_level(pixels, config)[..., None, None])
+    return stretch(clipped, config)
+
+
+def clip_level(pixels: type_f4, config: Pix2ProfConfig) -> type_f4:
+    """Return the percentile of each whole image (..., y, x) above which pixels are clipped."""
+    flat = pixels.reshape(*pixels.shape[:-2], -1)
+    rank = (flat.shape[-1] - 1) * config.clip_percentile / 100
+    below = int(rank)
+    above = min(below + 1, flat.shape[-1] - 1)
+    ordered = np.partition(flat, (below, above), axis=-1)  # numpy.percentile, without float64
+    weight = np.float32(rank - below)
+    return np.asarray(ordered[..., below] * (1 - weight) + ordered[..., above] * weight, np.float32)
+
+
+def stretch(pixels: type_f4, config: Pix2ProfConfig) -> type_f4:
+    """Map `floor` to 0 and `ceiling` to 1: by equation 2.1, or its asinh."""
+    scaled = (pixels - np.float32(config.floor)) / np.float32(config.ceiling - config.floor)
+    if config.stretch == "linear":
+        return np.asarray(scaled, np.float32)
+    return np.asarray(np.arcsinh(scaled / config.softening) / np.arcsinh(1 / config.softening), np.float32)
+
+
+def crop(pixels: type_f4, size: int, *, shift: tuple[int, int] = (0, 0)) -> type_f4:
+    """Return the central `size` x `size` pixels of images (..., y, x), moved by `shift`."""
+    top, left = ((pixels.shape[axis] - size) // 2 + shift[axis] for axis in (-2, -1))
+    return pixels[..., top : top + size, left : left + size]
+
+
+def fill(pixels: type_f4, mask: type_b1) -> type_f4:
+    """Replace the masked pixels of an image (y, x) by the mean of the valid ones around them.
+
+    Holes are filled from near by, where there is something to fill them with; what is left from
+    farther away, and in the end with the median of the image.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    filled, holes = pixels.copy(), mask.copy()
+    valid = (~mask).astype(np.float32)
+    kept = np.where(mask, np.float32(0), pixels)
+    for reach in _REACHES:
+        weight = gaussian_filter(valid, reach, mode="constant", truncate=3.0)
+        near = holes & (weight > _ENOUGH)
+        if near.any():
+            light = gaussian_filter(kept, reach, mode="constant", truncate=3.0)
+            filled[near] = light[near] / weight[near]
+            holes &= ~near
+        if not holes.any():
+            return filled
+    filled[holes] = np.median(pixels[~mask])
+    return filled
+
+
+def resample(pixels: type_f4, ratio: float) -> type_f4:
+    """Sum images (..., y, x) into pixels `ratio` times as wide about the same centre; light is conserved.
+
+    What lies between the middles of pixels is interpolated linearly, and integrated exactly. As many
+    pixels are returned as fit into the image.
+    """
+    rows, columns = (_resampler(length, ratio) for length in pixels.shape[-2:])
+    return np.asarray(rows @ pixels @ columns.T, np.float32)
+
+
+def _resampler(length: int, ratio: float) -> type_f4:
+    """Return the weights (out, in) that sum pixels of one axis into others `ratio` times as wide."""
+    count = max(int(length / ratio + 1e-6), 1)
+    edges = (np.arange(count + 1) - count / 2) * ratio + (length - 1) / 2
+    offsets = np.clip(edges[:, None] - np.arange(-1, length + 1), -1, 1)
+    reached = 0.5 + offsets - 0.5 * offsets * np.abs(offsets)  # the integral of a tent up to each edge
+    weights = np.diff(reached, axis=0)
+    weights[:, 1] += weights[:, 0]  # beyond their middles, the outermost pixels go on as they are
+    weights[:, -2] += weights[:, -1]
+    return np.asarray(weights[:, 1:-1], np.float32)

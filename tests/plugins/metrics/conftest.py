@@ -1,0 +1,16 @@
+"""What the tests of the metrics share."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import pytest
+
+from skyloom import entries, plugins
+
+
+@pytest.fixture
+def registry(home: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test see the plugins that are installed, which the others do not."""
+    monkeypatch.setattr(entries, "entry_points", importlib.metadata.entry_points)
+    plugins.refresh()
