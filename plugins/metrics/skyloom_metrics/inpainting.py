@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     type_mask = NDArray[np.bool_]
 
 WITHIN = 0.1
-EDGES = np.linspace(-1.0, 1.0, 201)
+EDGES = np.linspace(-1.01, 1.01, 203)
 _CLIP, _ROUNDS = 3.0, 10
 _GUESSED = "no mask says what was in-painted: the pixels that differ are taken, or all where none does"
 _OFFSET = (
@@ -84,12 +84,6 @@ class InpaintingDetails:
     significant: NDArray[np.int64]
     errors: type_f8
 
-    def figure(self) -> Figure:
-        """Draw the fractional errors (the thesis, figure 4.6)."""
-        from skyloom_metrics.figures.inpainting import draw_inpainting
-
-        return draw_inpainting(self)
-
 
 class InpaintingError(Metric):
     """The median absolute fractional error of in-painted pixels that rise above the background.
@@ -136,6 +130,15 @@ class InpaintingError(Metric):
             Seed of the resampling, and of the noise of the floor.
         """
         return self.details(reference, candidate, seed=seed).score
+
+    def compare_and_draw(
+        self, reference: object, candidate: object, *, seed: int = 0
+    ) -> tuple[Score, Figure]:
+        """Compare, and draw the fractional errors (the thesis, figure 4.6)."""
+        from skyloom_metrics.figures.inpainting import draw_inpainting
+
+        found = self.details(reference, candidate, seed=seed)
+        return found.score, draw_inpainting(found)
 
     def details(
         self,

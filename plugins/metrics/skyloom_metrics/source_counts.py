@@ -109,12 +109,6 @@ class CountsDetails:
     candidate: Population
     p: dict[str, float]
 
-    def figure(self) -> Figure:
-        """Draw the distributions of magnitudes, colours and sizes (the thesis, figure 3.4)."""
-        from skyloom_metrics.figures.counts import draw_counts
-
-        return draw_counts(self)
-
 
 class SourceCounts(Metric):
     """The Kolmogorov-Smirnov distance of the magnitudes of the sources, averaged over the bands.
@@ -188,6 +182,15 @@ class SourceCounts(Metric):
             Seed of the resampling.
         """
         return self.details(reference, candidate, seed=seed).score
+
+    def compare_and_draw(
+        self, reference: object, candidate: object, *, seed: int = 0
+    ) -> tuple[Score, Figure]:
+        """Compare, and draw the distributions of magnitudes, colours and sizes (the thesis, figure 3.4)."""
+        from skyloom_metrics.figures.counts import draw_counts
+
+        found = self.details(reference, candidate, seed=seed)
+        return found.score, draw_counts(found)
 
     def catalogue(self, field: object, *, progress: type_progress | None = None) -> QTable:
         """Return the sources of one field as a table; see `Sources.to_table`.
