@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from skyloom_pix2prof.config import Pix2ProfConfig
 
 STAGES = 4
+_STEMS = {"standard": (7, 2, 3), "3x3": (3, 1, 1), "patch": (8, 4, 2)}
+"""Side, stride and padding of the first convolution."""
 
 
 class BasicBlock(nn.Module):
@@ -48,11 +50,8 @@ class Encoder(nn.Module):
         super().__init__()
         width = config.width
         self.reduces = config.stem == "standard"
-        self.conv1 = (
-            nn.Conv2d(1, width, 7, 2, 3, bias=False)
-            if self.reduces
-            else nn.Conv2d(1, width, 3, 1, 1, bias=False)
-        )
+        side, stride, edge = _STEMS[config.stem]
+        self.conv1 = nn.Conv2d(1, width, side, stride, edge, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         widths = [width * 2**stage for stage in range(STAGES)]
         for stage, (inputs, outputs) in enumerate(zip([width, *widths], widths, strict=False)):
@@ -61,7 +60,7 @@ class Encoder(nn.Module):
         self.fc1 = nn.Linear(widths[-1], config.hidden)
 
     def features(self, images: Tensor) -> Tensor:
-        """Map (b, 1, y, x) to the feature map (b, 8 * width, y / n, x / n), n 32 or (3x3 stem) 8."""
+        """Map (b, 1, y, x) to the feature map (b, 8 * width, y / n, x / n), n 32 (3x3 stem: 8)."""
         x = F.relu(self.bn1(self.conv1(images)))
         if self.reduces:
             x = F.max_pool2d(x, 3, 2, 1)
