@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.errors import ImageReadError, InputError, InputTypeError, listed
+from skyloom.errors import InputError, InputTypeError, listed
 from skyloom.field import Field
 from skyloom.images import Images
 from skyloom.reading.meaning import found_in, keys_for
@@ -24,7 +24,7 @@ type_window = tuple[slice, slice]
 
 _PICTURE_MAXIMUM = 255.0
 _SAMPLE = 1024
-_REMEDY = "Give a Field, Images, the path of a FITS file, or a list of these"
+_REMEDY = "Give a Field, Images, the path of a file, or a list of these"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,32 +108,14 @@ class _Section:
             return np.asarray(section[place[1:] if self.flat else place])
 
 
-def open_mosaic(path: str | PathLike[str]) -> Mosaic:
-    """Open one field of a file; a plain image or cube in FITS stays on disk.
-
-    Parameters
-    ----------
-    path
-        A file that Skyloom reads, of one image.
-    """
-    opened = _open_fits(Path(path))
-    if opened is not None:
-        return opened
-    images = Images.open(path)
-    if len(images) != 1:
-        raise ImageReadError(
-            Path(path), f"it holds {len(images)} images, not one field", "Give Images.open(path)"
-        )
-    return next(mosaics(images))
-
-
 def mosaics(source: object) -> Iterator[Mosaic]:
     """Yield every field that `source` stands for.
 
     Parameters
     ----------
     source
-        A `Field`, `Images` (each image is a field), a path, a `Mosaic`, or any iterable of these.
+        A `Field`, `Images` (each image is a field), the path of a file (a plain image or cube in FITS
+        stays on disk), a mapping from band to such a path, a `Mosaic`, or any iterable of these.
     """
     if isinstance(source, Mosaic):
         yield source
@@ -159,8 +141,11 @@ def mosaics(source: object) -> Iterator[Mosaic]:
                 pixels=image.data[0] if image.mask is None else image.filled()[0],
             )
     elif isinstance(source, str | PathLike):
-        yield open_mosaic(source)
-    elif isinstance(source, Iterable) and not isinstance(source, np.ndarray | Mapping | bytes):
+        opened = _open_fits(Path(source))
+        yield from (opened,) if opened is not None else mosaics(Images.open(source))
+    elif isinstance(source, Mapping):
+        yield _joined({str(band): expect_mosaic(part) for band, part in source.items()})
+    elif isinstance(source, Iterable) and not isinstance(source, np.ndarray | bytes):
         for item in source:
             yield from mosaics(item)
     else:
@@ -173,6 +158,38 @@ def expect_mosaic(source: object) -> Mosaic:
     if len(found) != 1:
         raise InputError(f"{len(found)} fields are given", "Give one")
     return found[0]
+
+
+class _Bands:
+    """One field a band, cut like one array."""
+
+    def __init__(self, parts: Sequence[Mosaic]) -> None:
+        self.parts = parts
+
+    def __getitem__(self, place: tuple[int, slice, slice]) -> NDArray[np.float32]:
+        return self.parts[place[0]].band(0, place[1:])
+
+
+def _joined(parts: dict[str, Mosaic]) -> Mosaic:
+    """Return one field of several that hold a band each."""
+    if not parts:
+        raise InputError("the field has no band", "Map each band to its file")
+    first = next(iter(parts.values()))
+    for band, part in parts.items():
+        if len(part.bands) != 1 or part.shape != first.shape:
+            raise InputError(
+                f"band '{band}' ({part.name}) has {len(part.bands)} bands of {part.shape[0]}x{part.shape[1]} "
+                f"pixels, beside one of {first.shape[0]}x{first.shape[1]}",
+                "Give one band of the same size a file",
+            )
+    zero_points = [part.zero_point[0] for part in parts.values() if part.zero_point is not None]
+    return replace(
+        first,
+        bands=tuple(parts),
+        zero_point=tuple(zero_points) if len(zero_points) == len(parts) else None,
+        pixels=_Bands(list(parts.values())),
+        planes=None,
+    )
 
 
 def _open_fits(path: Path) -> Mosaic | None:
