@@ -24,9 +24,10 @@ type_mask = NDArray[np.bool_]
 
 _KRON, _KRON_LEAST, _KRON_REACH = 2.5, 3.5, 6.0  # as SExtractor's MAG_AUTO
 _GROWTH = 8
-_MOST_SUB_OBJECTS = 2**17
+_MOST_SUB_OBJECTS = 2**14
 _QUIETEST = 1e-7  # noise, as a share of the brightest pixel, that float32 cannot hold
 _SEAM = 2
+_KEPT_PIXELS = 2**26
 _LOCK = threading.Lock()  # the limits of SEP belong to the process
 
 
@@ -167,12 +168,14 @@ def _extract_window(mosaic: Mosaic, window: type_window, cell: type_window, sett
     """Find and measure the sources of a window; the area is that of its cell."""
     import sep
 
-    mean, mask = _mean(mosaic, window)
-    rows, columns = (
+    rows, columns = (side.stop - side.start for side in window)
+    bands = _Bands(mosaic, window, keep=rows * columns * len(mosaic.bands) <= _KEPT_PIXELS)
+    mean, mask = _mean(bands)
+    inside = tuple(
         slice(inner.start - outer.start, inner.stop - outer.start)
         for inner, outer in zip(cell, window, strict=True)
     )
-    area = int(mask[rows, columns].size - np.count_nonzero(mask[rows, columns]))
+    area = int(np.count_nonzero(~mask[inside]))
     nothing = Found(_nothing(mosaic.bands), area, ())
     if mask.all():
         return nothing
@@ -215,7 +218,7 @@ def _extract_window(mosaic: Mosaic, window: type_window, cell: type_window, sett
     del mean
     flux = np.empty((len(objects), len(mosaic.bands)))
     for number in range(len(mosaic.bands)):
-        pixels = mosaic.band(number, window)
+        pixels = bands[number]
         pixels[mask] = 0.0
         _subtract_background(pixels, hidden, settings.mesh)
         flux[:, number], _, _ = sep.sum_ellipse(pixels, *shape, scale, subpix=1, **around)
@@ -235,16 +238,33 @@ def _extract_window(mosaic: Mosaic, window: type_window, cell: type_window, sett
     return Found(sources.moved(window[1].start, window[0].start), area, tuple(notes))
 
 
-def _mean(mosaic: Mosaic, window: type_window) -> tuple[type_f4, type_mask]:
+class _Bands:
+    """The bands (y, x) of a window: read as often as they are asked for, or kept where they are small."""
+
+    def __init__(self, mosaic: Mosaic, window: type_window, *, keep: bool) -> None:
+        self._mosaic, self._window = mosaic, window
+        self._kept = list(map(self._read, range(len(self)))) if keep else []
+
+    def __len__(self) -> int:
+        return len(self._mosaic.bands)
+
+    def __getitem__(self, number: int) -> type_f4:
+        return self._kept[number] if self._kept else self._read(number)
+
+    def _read(self, number: int) -> type_f4:
+        return self._mosaic.band(number, self._window)
+
+
+def _mean(bands: _Bands) -> tuple[type_f4, type_mask]:
     """Return the mean of the bands (y, x), a band at a time, and where any has no value."""
-    total = mosaic.band(0, window)
+    total = np.array(bands[0])
     mask = ~np.isfinite(total)
-    for number in range(1, len(mosaic.bands)):
-        pixels = mosaic.band(number, window)
+    for number in range(1, len(bands)):
+        pixels = bands[number]
         mask |= ~np.isfinite(pixels)
         total += pixels
     total[mask] = 0.0
-    total /= np.float32(len(mosaic.bands))
+    total /= np.float32(len(bands))
     return total, mask
 
 
@@ -283,12 +303,12 @@ def _detect(
             except Exception as error:
                 if "pixel buffer full" in str(error) and sep.get_extract_pixstack() < mean.size:
                     sep.set_extract_pixstack(min(sep.get_extract_pixstack() * _GROWTH, mean.size))
-                elif "deblending overflow" not in str(error):
+                elif "deblending overflow" not in str(error) or note:
                     raise
                 elif sep.get_sub_object_limit() < _MOST_SUB_OBJECTS:
                     sep.set_sub_object_limit(sep.get_sub_object_limit() * _GROWTH)
                 else:
-                    options["deblend_cont"] = 1.0
+                    options["deblend_nthresh"] = 1
                     note = "too many sources overlap to be told apart, and count as one"
             else:
                 return objects, segments, note

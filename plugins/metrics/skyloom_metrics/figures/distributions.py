@@ -25,7 +25,7 @@ def draw_distributions(
     score: Score,
     columns: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
     *,
-    axes_labels: Mapping[str, str] | None = None,
+    axis_labels: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw one panel of overlaid histograms a property, and one of the terms of the score.
 
@@ -35,19 +35,20 @@ def draw_distributions(
         What the distributions were compared to.
     columns
         Property to its values in the reference and in the candidate.
-    axes_labels
+    axis_labels
         What the axis of a property is called, if not by its name.
     """
     shown = dict(list(columns.items())[:MOST])
     terms = {name: value for name, value in score.parts.items() if name in shown}
     count = len(shown) + (len(terms) > 1)
-    width = min(count, 3 if count <= 9 else 4)
+    width = min(count, 3 if count in {5, 6, 9} else 4)
     figure, axes = panels(math.ceil(count / width), width)
     flat = list(axes.flat)
     for place, (name, (one, other)) in zip(flat, shown.items(), strict=False):
         histogram(place, one[np.isfinite(one)], other[np.isfinite(other)])
-        place.set_xlabel((axes_labels or {}).get(name, name))
+        place.set_xlabel((axis_labels or {}).get(name, name))
         place.set_ylabel("density")
+        place.set_yticks([])
         if name in terms:
             remark(place, f"{score.metric}\n{terms[name]:.3g}")
     flat[0].legend(loc="upper right")
