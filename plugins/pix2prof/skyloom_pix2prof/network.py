@@ -99,10 +99,13 @@ class RecurrentDecoder(nn.Module):
         return code.new_zeros(code.shape[0], self.channels), (code,) * self.layers
 
     def step(
-        self, code: Tensor, token: Tensor, states: tuple[Tensor, ...]
+        self, code: Tensor | None, token: Tensor, states: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the next token and the next states: one step of `forward`, without its overhead."""
-        x = torch.cat([token, code], 1) if self.reinjects else token
+        x = token
+        if self.reinjects:
+            assert code is not None, "a decoder that reinjects needs the encoding at each step"
+            x = torch.cat([token, code], 1)
         new: list[Tensor] = []
         for before, weights in zip(states, self.cells(), strict=True):
             if new and self.training:
@@ -155,9 +158,8 @@ class AttendingDecoder(nn.Module):
             Positive where the sequence has ended.
         """
         rows, columns = features.shape[2:]
-        y = torch.arange(rows, device=code.device) - (rows - 1) / 2
-        x = torch.arange(columns, device=code.device) - (columns - 1) / 2
-        half = self.hidden // 2
+        y, x = (torch.arange(n, device=code.device, dtype=code.dtype) for n in (rows, columns))
+        y, x, half = y - y.mean(), x - x.mean(), self.hidden // 2
         places = torch.cat(
             [
                 waves(y, half)[:, None].expand(-1, columns, -1),

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
+from skyloom.random import generator
 from skyloom_metrics.kolmogorov import ks_distance, ks_floor, ks_p, ks_resamples
+from skyloom_metrics.resampling import INTERVAL
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (5, 8), (300, 40)])
 def test_distance_and_p_are_those_of_scipy(sizes: tuple[int, int]) -> None:
     random = np.random.default_rng(1)
-    one, other = random.integers(0, 9, sizes[0]) * 1.0, random.normal(3, 2, sizes[1])
+    one, other = random.integers(0, 9, sizes[0]).astype(np.float64), random.normal(3, 2, sizes[1])
     found = ks_2samp(one, other)
     assert ks_distance(one, other) == pytest.approx(found.statistic)
     assert ks_p(one, other) == pytest.approx(found.pvalue)
@@ -39,13 +41,10 @@ def test_floor_is_the_mean_of_two_samples_of_one_population(sizes: tuple[int, in
 def test_resamples_are_those_of_sorting_anew() -> None:
     """The shortcut by counts gives the distance of the samples that were drawn."""
     random = np.random.default_rng(3)
-    one, other = random.integers(0, 30, (60, 2)) * 1.0, random.normal(10, 9, (45, 2))
+    one, other = random.integers(0, 30, (60, 2)).astype(np.float64), random.normal(10, 9, (45, 2))
     one[::7, 1] = np.nan
     found = ks_resamples(one, other, count=3, seed=5)
     for number, row in enumerate(found):
-        from skyloom.random import generator
-        from skyloom_metrics.resampling import INTERVAL
-
         again = generator(5, INTERVAL, number)
         a, b = one[again.integers(60, size=60)], other[again.integers(45, size=45)]
         for column, distance in enumerate(row):

@@ -77,7 +77,7 @@ def test_a_candidate_without_sources_scores_one(fields: list[Field]) -> None:
     )
     score = SourceCounts().compare(fields[0], empty)
     assert score.value == 1
-    assert score.interval == (1, 1)
+    assert score.interval == pytest.approx((1, 1))
     assert score.parts["density ratio"] == 0
     assert any("no source" in note for note in score.notes)
     with pytest.raises(InputError, match="no source is found"):
