@@ -23,7 +23,7 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
         task="metric",
         summary="Whether two sets of fields hold the same sources: magnitudes, colours, sizes, counts",
         factory="skyloom_metrics.source_counts:SourceCounts",
-        tiny={"resamples": 20, "smoothing": 5.0},
+        tiny={"resamples": 20, "smoothing": 8.0, "threshold": 4.0},
         stochastic=True,
         licence=LICENCE,
         citation=f"{SMITH_2019}; {SEP}",
