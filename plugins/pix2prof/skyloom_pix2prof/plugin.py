@@ -33,6 +33,7 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
         tiny_bundle="skyloom_pix2prof.graphs:write_tiny_bundle",
         graphs="skyloom_pix2prof.graphs:graphs",
         importer="skyloom_pix2prof.importing:published",
+        training="skyloom_pix2prof.training:trainable",
         example_size=(32, 32),
         licence="BSD-3-Clause",
         citation="Smith et al. 2021, MNRAS 503, 96, doi:10.1093/mnras/stab424",
