@@ -53,7 +53,7 @@ class Side:
             found = list(self.tables())
             return found[0] if len(found) == 1 else found
         if metric.compares == "fields":
-            return self.mosaics() if getattr(metric, "takes_paths", False) else list(self.fields())
+            return self.mosaics() if getattr(metric, "takes_mosaics", False) else list(self.fields())
         if getattr(metric, "streams", False):
             return self.batches()
         batches = list(self.batches())

@@ -140,7 +140,7 @@ class SourceCounts(Metric):
     """
 
     compares = "fields"
-    takes_paths = True
+    takes_mosaics = True
 
     def __init__(
         self,
