@@ -68,8 +68,14 @@ def with_holes(images: Images, *, under: float = 0.0) -> Images:
 
 
 def with_noise(images: Images, sigma: float) -> Images:
-    """Add noise of standard deviation `sigma` to images; the same noise, scaled, for every `sigma`."""
-    noise = [generator(99, int(k)).standard_normal(images.shape[1:]) for k in images.index]
+    """Add noise of standard deviation `sigma` to images; the same noise, scaled, for every `sigma`.
+
+    The noise of a band depends on its name, and not on its place among the others.
+    """
+    noise = [
+        [generator(99, int(k), *band.encode()).standard_normal(images.shape[2:]) for band in images.bands]
+        for k in images.index
+    ]
     return images.with_data(images.data + sigma * np.stack(noise), mask=images.mask)
 
 

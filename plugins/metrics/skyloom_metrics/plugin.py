@@ -25,3 +25,33 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
         stochastic=True,
         licence=LICENCE,
     )
+    yield skyloom.ModelSpec(
+        name="sgd",
+        task="metric",
+        summary="Synthetic galaxy distance: sizes, magnitudes and colours of two sets of galaxies",
+        factory="skyloom_metrics.sgd:SyntheticGalaxyDistance",
+        tiny={"resamples": 20, "radius": "half-light"},  # the other does not exist in pure noise
+        bands=("g", "r", "z"),
+        stochastic=True,
+        licence=LICENCE,
+        citation=SMITH_2022,
+    )
+    yield skyloom.ModelSpec(
+        name="wasserstein",
+        task="metric",
+        summary="Wasserstein-1 distance between columns of two catalogues",
+        factory="skyloom_metrics.catalogue_metrics:Wasserstein",
+        tiny={"resamples": 20},
+        stochastic=True,
+        licence=LICENCE,
+    )
+    yield skyloom.ModelSpec(
+        name="cohens-d",
+        task="metric",
+        summary="Effect size: distance of the means of columns of two catalogues",
+        factory="skyloom_metrics.catalogue_metrics:CohensD",
+        tiny={"resamples": 20},
+        stochastic=True,
+        licence=LICENCE,
+        citation="Cohen 1988, Statistical Power Analysis for the Behavioral Sciences",
+    )

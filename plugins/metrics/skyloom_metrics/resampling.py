@@ -31,8 +31,8 @@ def ordered(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     fixed random projection, which costs one sort however many columns there are.
     """
     weights = generator(0).uniform(1.0, 2.0, rows.shape[1])
-    spread = np.maximum(np.ptp(rows, axis=0), np.finfo(float).tiny) if len(rows) else 1.0
-    return rows[np.argsort((rows / spread) @ weights, kind="stable")]
+    spread = np.ptp(rows, axis=0)
+    return rows[np.argsort(rows @ (weights / np.where(spread > 0, spread, 1.0)), kind="stable")]
 
 
 def resample(

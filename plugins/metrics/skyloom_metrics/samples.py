@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MASKED = "masked or non-finite pixels"
+MASKED = "too many masked or non-finite pixels"
+MOST_MASKED = 0.1  # of the pixels of an image that can be filled
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,11 +38,17 @@ class Sample:
         Reason to number of items that could not be measured.
     meaning
         A batch without images that says what the pixels meant: bands, scale, zero-point, unit.
+    filled
+        Number of items of which masked pixels were filled.
+    eight_bit
+        Whether all pixels are whole numbers from 0 to 255.
     """
 
     rows: NDArray[np.float64]
     excluded: dict[str, int]
     meaning: Images
+    filled: int = 0
+    eight_bit: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -52,7 +59,8 @@ class SampleMetric(Metric):
 
     A subclass says how to `measure` a batch and how to `score` two samples; images come as one batch
     or as any iterable of batches, such as the stream of a folder, and only their measurements are kept.
-    An image with masked pixels cannot be measured: it is left out and counted.
+    Masked pixels are filled from the opposite side of the centre; an image that has many is left out
+    and counted.
 
     Attributes
     ----------
@@ -65,7 +73,7 @@ class SampleMetric(Metric):
 
     @abstractmethod
     def measure(self, images: Images) -> NDArray[np.float64]:
-        """Measure images without masked pixels.
+        """Measure images; what is masked was filled.
 
         Returns
         -------
@@ -115,12 +123,15 @@ class SampleMetric(Metric):
         parts: list[NDArray[np.float64]] = []
         excluded: dict[str, int] = {}
         meaning: Images | None = None
+        eight_bit, filled = True, 0
         for given in batches_of(source, what):
             batch = self.expect(given, what)
             batch = alike(batch, like if like is not None else meaning, what)
             meaning = batch[:0] if meaning is None else meaning
-            batch, hidden = without_masked(batch)
-            _count(excluded, MASKED, hidden)
+            batch, mended, hopeless = without_masked(batch)
+            filled += mended
+            _count(excluded, MASKED, hopeless)
+            eight_bit = eight_bit and is_eight_bit(batch)
             if len(batch):
                 rows = np.asarray(self.measure(batch), dtype=np.float64)
                 parts.append(self._finite(rows, excluded))
@@ -134,7 +145,13 @@ class SampleMetric(Metric):
                 f"{self.least} are needed at least",
                 "Give more images",
             )
-        return Sample(rows=ordered(np.concatenate(parts)), excluded=excluded, meaning=meaning)
+        return Sample(
+            rows=ordered(np.concatenate(parts)),
+            excluded=excluded,
+            meaning=meaning,
+            filled=filled,
+            eight_bit=eight_bit,
+        )
 
     def _finite(self, rows: NDArray[np.float64], excluded: dict[str, int]) -> NDArray[np.float64]:
         """Keep the rows that are finite, and count the others by their first fault."""
@@ -149,6 +166,12 @@ class SampleMetric(Metric):
 
     def make_score(self, reference: Sample, candidate: Sample, value: float, **more: Any) -> Score:
         """Return a score with what all of these have in common."""
+        notes = [*more.pop("notes", ())]
+        filled = reference.filled + candidate.filled
+        if filled:
+            notes.append(
+                f"Masked pixels of {filled} images were filled from the opposite side of the centre."
+            )
         excluded = dict(reference.excluded)
         for reason, number in candidate.excluded.items():
             _count(excluded, reason, number)
@@ -158,6 +181,7 @@ class SampleMetric(Metric):
             n_reference=len(reference),
             n_candidate=len(candidate),
             excluded=excluded,
+            notes=tuple(notes),
             **more,
         )
 
@@ -201,12 +225,40 @@ def alike(images: Images, like: Images | None, what: str) -> Images:
     return images
 
 
-def without_masked(images: Images) -> tuple[Images, int]:
-    """Return the images without a masked pixel, and how many there are with one."""
+def without_masked(images: Images) -> tuple[Images, int, int]:
+    """Fill masked pixels, and leave out images that have too many.
+
+    A pixel is filled with the one opposite the centre, as galaxies are nearly symmetric; where that is
+    masked too, with the median of the band.
+
+    Returns
+    -------
+    images, filled, left_out
+        The images, the number of those that were filled, and of those that were left out.
+    """
     if images.mask is None:
-        return images, 0
-    whole = np.flatnonzero(~images.mask.any(axis=(1, 2, 3)))
-    return (images, 0) if len(whole) == len(images) else (images[whole], len(images) - len(whole))
+        return images, 0, 0
+    share = images.mask.mean(axis=(1, 2, 3))
+    good = np.flatnonzero(share <= MOST_MASKED)
+    kept = images[good]
+    assert kept.mask is not None
+    if not kept.mask.any():
+        return replace(kept, mask=None), 0, len(images) - len(kept)
+    opposite = [-np.arange(size) + 2 * (size // 2) for size in kept.shape[2:]]
+    rows, columns = (np.clip(place, 0, len(place) - 1) for place in opposite)
+    data = kept.filled(np.nan)
+    data = np.where(kept.mask, data[:, :, rows[:, None], columns], data)
+    middle = np.nanmedian(kept.filled(np.nan), axis=(2, 3), keepdims=True)
+    data = np.where(np.isnan(data), middle, data)
+    return kept.with_data(data), int(np.sum(share[good] > 0)), len(images) - len(kept)
+
+
+def is_eight_bit(images: Images) -> bool:
+    """Whether all pixels are whole numbers from 0 to 255; most images tell in their first row."""
+    for data in (images.data[..., :1, :], images.data):
+        if data.min(initial=0) < 0 or data.max(initial=0) > 255 or np.any(data % 1):
+            return False
+    return True
 
 
 def _count(excluded: dict[str, int], reason: str, number: int) -> None:
