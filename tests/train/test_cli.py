@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from skyloom.checkpoint import Checkpoint
 from skyloom.errors import MissingExtraError, NameClashError, PluginError, UnknownNameError

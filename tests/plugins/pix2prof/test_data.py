@@ -147,8 +147,8 @@ def test_a_turned_galaxy_has_the_position_angle_that_is_told() -> None:
             continue  # too round to have an angle
         # anticlockwise from the +y axis
         angle = np.degrees(np.arctan2(2 * xy, xx - yy)) / 2 - 90
-        told = values[: min(length, 50), 1]
-        told = np.median(told[np.isfinite(told)][-20:])
+        angles = values[: min(length, 50), 1]
+        told = np.median(angles[np.isfinite(angles)][-20:])
         differences.append((told - angle + 90) % 180 - 90)
     assert len(differences) >= 4
     assert np.median(np.abs(differences)) < 10

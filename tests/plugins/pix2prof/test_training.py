@@ -30,7 +30,8 @@ from skyloom_train.records import read_table
 
 TINY = {
     "crop": 32, "width": 2, "hidden": 8, "layers": 2, "heads": 2, "floor": 0.0, "ceiling": 2.0,
-    "dropout": 0.0, "offset": (23.0,), "scale": (2.0,), "rectified": False, "halting_window": 10, "max_steps": 60,
+    "dropout": 0.0, "offset": (23.0,), "scale": (2.0,), "rectified": False,
+    "halting_window": 10, "max_steps": 60,
 }  # fmt: skip
 
 
@@ -177,13 +178,13 @@ def test_nothing_known_is_nothing_lost() -> None:
     given["values"][:] = torch.nan
     loss = task.loss("network", given, 0.0)
     assert loss["values"] == 0
-    loss["loss"].backward()
+    loss["loss"].backward()  # type: ignore[no-untyped-call]
     gradients = [weight.grad for weight in task.network.parameters() if weight.grad is not None]
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
 def test_a_position_angle_is_the_same_after_half_a_turn() -> None:
-    network = {
+    network: dict[str, object] = {
         "channels": ("surface_brightness", "position_angle"),
         "offset": (23.0, 90.0),
         "scale": (2.0, 45.0),
