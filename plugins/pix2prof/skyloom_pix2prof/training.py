@@ -326,7 +326,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
         "data": {"wobble": 3.0, "margin": 8, "flips": True},
         "learning": {"rate": 3e-3, "loss": "huber", "steps": 48},
-        "loop": {"batch_size": 24, "steps": 6000, "threads": 1, "average": 0.99, "validate_every": 250},
+        "loop": {"batch_size": 24, "steps": 6000, "threads": 1, "average": 0.995, "validate_every": 250},
     },
     "published": {
         "network": {"floor": 0.0, "ceiling": 20.0},
