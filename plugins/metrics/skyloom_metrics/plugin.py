@@ -55,3 +55,31 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
         licence=LICENCE,
         citation="Cohen 1988, Statistical Power Analysis for the Behavioral Sciences",
     )
+    yield skyloom.ModelSpec(
+        name="frechet",
+        task="metric",
+        summary="Fréchet distance of the pixels, properties or features of two sets of images",
+        factory="skyloom_metrics.feature_metrics:Frechet",
+        tiny={"resamples": 5, "components": 8},
+        stochastic=True,
+        licence=LICENCE,
+        citation="Dowson & Landau 1982, J. Multivar. Anal. 12, 450; Heusel et al. 2017, arXiv:1706.08500",
+    )
+    yield skyloom.ModelSpec(
+        name="kid",
+        task="metric",
+        summary="Kernel distance of two sets of images, unbiased, with a cubic kernel",
+        factory="skyloom_metrics.feature_metrics:KernelInception",
+        tiny={"components": 8},
+        licence=LICENCE,
+        citation="Binkowski et al. 2018, arXiv:1801.01401",
+    )
+    yield skyloom.ModelSpec(
+        name="mmd",
+        task="metric",
+        summary="Maximum mean discrepancy of two sets of images, unbiased, with a Gaussian kernel",
+        factory="skyloom_metrics.feature_metrics:MeanDiscrepancy",
+        tiny={"components": 8},
+        licence=LICENCE,
+        citation="Gretton et al. 2012, JMLR 13, 723",
+    )
