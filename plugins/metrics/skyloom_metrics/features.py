@@ -52,17 +52,26 @@ def extractor(features: str | PathLike[str]) -> Extractor:
 
 
 class Pixels:
-    """The pixels of each band, averaged to 16 x 16 cells."""
+    """The pixels of each band, averaged to cells.
+
+    Parameters
+    ----------
+    cells
+        Rows and columns of cells.
+    """
+
+    def __init__(self, cells: int = CELLS) -> None:
+        self.cells = cells
 
     def expect(self, images: object, what: str) -> Images:
         """Return images of as many pixels as there are cells, or more."""
-        return expect_images(images, min_size=CELLS, what=what)
+        return expect_images(images, min_size=self.cells, what=what)
 
     def measure(self, images: Images) -> NDArray[np.float64]:
         """Return the mean of each cell, (image, band * cell)."""
         data = images.data.astype(np.float64)
         for axis in (2, 3):
-            edges = np.arange(CELLS + 1) * data.shape[axis] // CELLS
+            edges = np.arange(self.cells + 1) * data.shape[axis] // self.cells
             sums = np.add.reduceat(data, edges[:-1], axis=axis)
             data = sums / np.diff(edges).reshape((-1, 1) if axis == 2 else (-1,))
         return data.reshape(len(data), -1)
@@ -73,7 +82,7 @@ class Pixels:
 
     def describe(self) -> dict[str, Any]:
         """Name them."""
-        return {"features": "pixels", "cells": f"{CELLS}x{CELLS} a band"}
+        return {"features": "pixels", "cells": f"{self.cells}x{self.cells} a band"}
 
 
 class Properties:

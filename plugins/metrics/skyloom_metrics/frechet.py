@@ -68,8 +68,9 @@ def _trace_of_root(one: NDArray[np.float64], other: NDArray[np.float64]) -> floa
     """Return tr((S1 S2)**(1/2)) of two symmetric matrices without negative eigenvalues."""
     from scipy.linalg import eigh, eigvalsh, lapack, svdvals
 
+    one, other = one.T, other.T  # the same matrices, and already in the order of LAPACK
     for first, second in ((one, other), (other, one)):
-        factor, failed = lapack.dpotrf(first, lower=1)
+        factor, failed = lapack.dpotrf(first, lower=1, clean=0)
         if failed:
             continue
         product, failed = lapack.dsygst(second, factor, itype=2, lower=1)  # factor.T @ second @ factor

@@ -83,3 +83,22 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
         licence=LICENCE,
         citation="Gretton et al. 2012, JMLR 13, 723",
     )
+    yield skyloom.ModelSpec(
+        name="nearest-neighbours",
+        task="metric",
+        summary="Distance to the nearest image of the training set: new samples, or memories?",
+        factory="skyloom_metrics.neighbours:NearestNeighbours",
+        tiny={"resamples": 20, "cells": 16},
+        stochastic=True,
+        licence=LICENCE,
+        citation=SMITH_2022,
+    )
+    yield skyloom.ModelSpec(
+        name="power-spectrum",
+        task="metric",
+        summary="Radial power spectra, and the lines that tiling and checkerboards leave",
+        factory="skyloom_metrics.power_spectrum:PowerSpectrum",
+        tiny={"resamples": 20},
+        stochastic=True,
+        licence=LICENCE,
+    )
