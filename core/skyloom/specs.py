@@ -56,6 +56,13 @@ class ModelSpec(Frozen):
         For a model with weights: a function that is called with the configuration of a trained
         network and the path of its weights and returns what `skyloom export` needs to make a bundle
         of it, an ``skyloom_export.Exportable``. It may import PyTorch.
+    importer
+        For a model with weights: a function that is called with the path of a checkpoint of another
+        layout, such as the published one, and returns an ``skyloom_export.Exportable`` for `skyloom
+        import`. It reads the file without running code from it, and may import PyTorch.
+    training
+        For a model with weights: a function that is called without arguments and returns what
+        `skyloom train` needs to train a network, a ``skyloom_train.Trainable``. It may import PyTorch.
     bands
         The bands it needs, if it needs particular ones.
     example_size
@@ -76,6 +83,8 @@ class ModelSpec(Frozen):
     tiny: dict[str, Any] = {}
     tiny_bundle: Target | None = None
     graphs: Target | None = None
+    importer: Target | None = None
+    training: Target | None = None
     bands: tuple[str, ...] | None = None
     example_size: tuple[int, int] = (64, 64)
     stochastic: bool = False

@@ -1,33 +1,171 @@
-"""The verb ``skyloom export``."""
+"""The verbs ``skyloom export`` and ``skyloom import``."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skyloom.errors import MissingExtraError, PluginError, UnknownNameError, listed
+from skyloom.errors import CheckpointError, MissingExtraError, PluginError, UnknownNameError, listed
 
 if TYPE_CHECKING:
+    from skyloom.plugins import PluginRecord
+    from skyloom.specs import ModelSpec
     from skyloom_export.bundling import ExportReport
+    from skyloom_export.declaration import Exportable
 
 _NEEDED = ("torch", "onnx", "onnxscript", "safetensors")
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")]
+Name = Annotated[str | None, typer.Option(help="What to call the bundle.")]
+Skip = Annotated[list[str] | None, typer.Option(help="A rewrite to leave out; may be repeated.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")]
 
 
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="The folder of a trained network.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")],
-    name: Annotated[str | None, typer.Option(help="What to call the bundle.")] = None,
-    skip: Annotated[list[str] | None, typer.Option(help="A rewrite to leave out; may be repeated.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+    output: Output,
+    name: Name = None,
+    skip: Skip = None,
+    force: Force = False,
 ) -> None:
     """Make a verified bundle from a trained network.
 
     Every graph is compared with the network; when one misses its tolerance, nothing is written.
     """
-    report = run(checkpoint, output, name=name, skip=tuple(skip or ()), force=force)
+    _report(run(checkpoint, output, name=name, skip=tuple(skip or ()), force=force))
+
+
+def import_checkpoint(
+    model: Annotated[str, typer.Argument(help="The model that the weights are for, e.g. pix2prof.")],
+    checkpoint: Annotated[Path, typer.Argument(help="The published file, such as a .pth.")],
+    output: Output,
+    name: Name = None,
+    skip: Skip = None,
+    force: Force = False,
+) -> None:
+    """Make a verified bundle from weights that were published in another form.
+
+    The file is read without running anything that is in it. The weights of Pix2Prof (Smith et al.
+    2021) are the file pix2prof_2020-10-08.pth at https://doi.org/10.5281/zenodo.4072941.
+    """
+    _report(run_import(model, checkpoint, output, name=name, skip=tuple(skip or ()), force=force))
+
+
+def run(
+    checkpoint: Path,
+    output: Path,
+    *,
+    name: str | None = None,
+    skip: tuple[str, ...] = (),
+    force: bool = False,
+) -> ExportReport:
+    """Export a checkpoint with the graphs that the plugin of its model declares."""
+    from skyloom.checkpoint import Checkpoint
+
+    opened = Checkpoint.open(checkpoint)
+    record, spec = _owner_of(opened.config.model, opened.config.task, f"'{checkpoint}' cannot be exported")
+    if spec.graphs is None:
+        raise PluginError(
+            f"the model '{spec.name}' of {record.owner} does not say which graphs its network has",
+            "Set graphs= in its ModelSpec",
+        )
+    made = _declared(spec.graphs, spec, record, opened.config.config, opened.weights)
+    if opened.config.training:
+        made = replace(made, manifest={"training": opened.config.training, **made.manifest})
+    return _write(made, spec, record, output, name=name or opened.bundle_name, skip=skip, force=force)
+
+
+def run_import(
+    model: str,
+    checkpoint: Path,
+    output: Path,
+    *,
+    name: str | None = None,
+    skip: tuple[str, ...] = (),
+    force: bool = False,
+) -> ExportReport:
+    """Export weights that the plugin of a model reads from a file of another layout."""
+    from skyloom import registry
+
+    info = registry.find(model)
+    record, spec = _owner_of(info.model, info.task, f"weights of '{model}' cannot be imported")
+    if spec.importer is None:
+        raise PluginError(
+            f"the model '{spec.name}' of {record.owner} reads no checkpoints of others",
+            "Set importer= in its ModelSpec",
+        )
+    if not checkpoint.exists():
+        raise CheckpointError(f"there is no file '{checkpoint}'", "Check the path")
+    made = _declared(spec.importer, spec, record, checkpoint)
+    return _write(made, spec, record, output, name=name or output.resolve().name, skip=skip, force=force)
+
+
+def _owner_of(model: str, task: str, what: str) -> tuple[PluginRecord, ModelSpec]:
+    from skyloom.plugins import plugins
+    from skyloom.registry import model_spec, needs_plugin
+
+    found = model_spec(model, task)
+    if found is None:
+        raise UnknownNameError(
+            f"{what}: {needs_plugin(model, '')}{plugins().hint()}", "Install the plugin that offers it"
+        )
+    return found
+
+
+def _declared(target: str, spec: ModelSpec, record: PluginRecord, *arguments: Any) -> Exportable:
+    """Call a function of a plugin that says which graphs a network has."""
+    from skyloom.names import resolve
+
+    _need_torch()
+    from skyloom_export.declaration import Exportable
+
+    try:
+        declare: Callable[..., object] = resolve(target)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise PluginError(
+            f"'{spec.name}' of {record.owner} cannot import '{target}': {error}",
+            f"Reinstall {record.distribution}, or report this to its authors",
+        ) from error
+    made = declare(*arguments)
+    if not isinstance(made, Exportable):
+        raise PluginError(
+            f"'{target}' of {record.owner} returned a {type(made).__name__}",
+            "It should return a skyloom_export.Exportable",
+        )
+    return made
+
+
+def _write(
+    exportable: Exportable,
+    spec: ModelSpec,
+    record: PluginRecord,
+    output: Path,
+    *,
+    name: str,
+    skip: tuple[str, ...],
+    force: bool,
+) -> ExportReport:
+    from skyloom_export.bundling import export_bundle
+
+    return export_bundle(
+        exportable,
+        output,
+        name=name,
+        model=spec.name,
+        task=spec.task,
+        plugin=record.distribution,
+        skip=skip,
+        overwrite=force,
+    )
+
+
+def _report(report: ExportReport) -> None:
+    """Say how near the graphs are to their network."""
     for graph, passes in report.passes.items():
         worst = max(
             (check for check in report.checks if check.graph == graph), key=lambda check: check.excess
@@ -42,62 +180,6 @@ def export(
         verdict = "kept" if variant.passed else f"left out{f': {variant.note}' if variant.note else ''}"
         typer.echo(f"{variant.graph} in {variant.precision}: {what}; {verdict}")
     typer.echo(f"Wrote {report.path}")
-
-
-def run(
-    checkpoint: Path,
-    output: Path,
-    *,
-    name: str | None = None,
-    skip: tuple[str, ...] = (),
-    force: bool = False,
-) -> ExportReport:
-    """Export a checkpoint with the graphs that the plugin of its model declares."""
-    from skyloom.checkpoint import Checkpoint
-    from skyloom.names import resolve
-    from skyloom.plugins import plugins
-    from skyloom.registry import model_spec, needs_plugin
-
-    opened = Checkpoint.open(checkpoint)
-    found = model_spec(opened.config.model, opened.config.task)
-    if found is None:
-        raise UnknownNameError(
-            f"'{checkpoint}' cannot be exported: {needs_plugin(opened.config.model, '')}{plugins().hint()}",
-            "Install the plugin that offers it",
-        )
-    record, spec = found
-    if spec.graphs is None:
-        raise PluginError(
-            f"the model '{spec.name}' of {record.owner} does not say which graphs its network has",
-            "Set graphs= in its ModelSpec",
-        )
-    _need_torch()
-    from skyloom_export.bundling import export_bundle
-    from skyloom_export.declaration import Exportable
-
-    try:
-        declare = resolve(spec.graphs)
-    except (ImportError, AttributeError, SyntaxError) as error:
-        raise PluginError(
-            f"'{spec.name}' of {record.owner} cannot import '{spec.graphs}': {error}",
-            f"Reinstall {record.distribution}, or report this to its authors",
-        ) from error
-    exportable = declare(opened.config.config, opened.weights)
-    if not isinstance(exportable, Exportable):
-        raise PluginError(
-            f"'{spec.graphs}' of {record.owner} returned a {type(exportable).__name__}",
-            "It should return a skyloom_export.Exportable",
-        )
-    return export_bundle(
-        exportable,
-        output,
-        name=name or opened.bundle_name,
-        model=spec.name,
-        task=spec.task,
-        plugin=record.distribution,
-        skip=skip,
-        overwrite=force,
-    )
 
 
 def _need_torch() -> None:

@@ -19,7 +19,8 @@ class Pix2ProfConfig(Frozen):
     stem
         How the encoder begins: ``"standard"`` (7x7 convolution of stride 2 and max-pool, as the paper
         says) or ``"3x3"`` (one 3x3 convolution that keeps the full size, as the published weights have
-        it, at 14 times the cost).
+        it, at 14 times the cost), or ``"patch"`` (one 8x8 convolution of stride 4: the resolution of
+        the standard stem at a tenth of its cost).
     width
         Channels of the first stage; the fourth has 8 times as many.
     hidden
@@ -64,7 +65,7 @@ class Pix2ProfConfig(Frozen):
         Whether the last layer ends in a ReLU, as the published one does.
     """
 
-    stem: Literal["standard", "3x3"] = "standard"
+    stem: Literal["standard", "3x3", "patch"] = "standard"
     width: int = Field(default=64, ge=1, le=1024)
     hidden: int = Field(default=512, ge=1, le=8192)
     layers: int = Field(default=3, ge=1, le=32)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from skyloom_pix2prof.config import Pix2ProfConfig
 
 STAGES = 4
+_STEMS = {"standard": (7, 2, 3), "3x3": (3, 1, 1), "patch": (8, 4, 2)}
+"""Side, stride and padding of the first convolution."""
 
 
 class BasicBlock(nn.Module):
@@ -48,11 +50,8 @@ class Encoder(nn.Module):
         super().__init__()
         width = config.width
         self.reduces = config.stem == "standard"
-        self.conv1 = (
-            nn.Conv2d(1, width, 7, 2, 3, bias=False)
-            if self.reduces
-            else nn.Conv2d(1, width, 3, 1, 1, bias=False)
-        )
+        side, stride, edge = _STEMS[config.stem]
+        self.conv1 = nn.Conv2d(1, width, side, stride, edge, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         widths = [width * 2**stage for stage in range(STAGES)]
         for stage, (inputs, outputs) in enumerate(zip([width, *widths], widths, strict=False)):
@@ -61,7 +60,7 @@ class Encoder(nn.Module):
         self.fc1 = nn.Linear(widths[-1], config.hidden)
 
     def features(self, images: Tensor) -> Tensor:
-        """Map (b, 1, y, x) to the feature map (b, 8 * width, y / n, x / n), n 32 or (3x3 stem) 8."""
+        """Map (b, 1, y, x) to the feature map (b, 8 * width, y / n, x / n), n 32 (3x3 stem: 8)."""
         x = F.relu(self.bn1(self.conv1(images)))
         if self.reduces:
             x = F.max_pool2d(x, 3, 2, 1)
@@ -100,10 +99,13 @@ class RecurrentDecoder(nn.Module):
         return code.new_zeros(code.shape[0], self.channels), (code,) * self.layers
 
     def step(
-        self, code: Tensor, token: Tensor, states: tuple[Tensor, ...]
+        self, code: Tensor | None, token: Tensor, states: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the next token and the next states: one step of `forward`, without its overhead."""
-        x = torch.cat([token, code], 1) if self.reinjects else token
+        x = token
+        if self.reinjects:
+            assert code is not None, "a decoder that reinjects needs the encoding at each step"
+            x = torch.cat([token, code], 1)
         new: list[Tensor] = []
         for before, weights in zip(states, self.cells(), strict=True):
             if new and self.training:
@@ -156,9 +158,8 @@ class AttendingDecoder(nn.Module):
             Positive where the sequence has ended.
         """
         rows, columns = features.shape[2:]
-        y = torch.arange(rows, device=code.device) - (rows - 1) / 2
-        x = torch.arange(columns, device=code.device) - (columns - 1) / 2
-        half = self.hidden // 2
+        y, x = (torch.arange(n, device=code.device, dtype=code.dtype) for n in (rows, columns))
+        y, x, half = y - y.mean(), x - x.mean(), self.hidden // 2
         places = torch.cat(
             [
                 waves(y, half)[:, None].expand(-1, columns, -1),

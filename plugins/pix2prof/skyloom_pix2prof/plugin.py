@@ -13,4 +13,29 @@ if TYPE_CHECKING:
 @skyloom.hookimpl
 def skyloom_models() -> Iterable[skyloom.ModelSpec]:
     """Offer the models of this plugin."""
-    return ()
+    yield skyloom.ModelSpec(
+        name="pix2prof",
+        task="sequence-captioner",
+        summary="Surface-brightness profiles told by a network as captions of galaxy images",
+        factory="skyloom_pix2prof.captioner:Pix2ProfCaptioner",
+        weights="bundle",
+        tiny={
+            "width": 2,
+            "hidden": 8,
+            "layers": 2,
+            "crop": 32,
+            "pixel_scale": 0.4,
+            "floor": 0.0,
+            "ceiling": 1.0,
+            "halting_window": 10,
+            "max_steps": 80,
+        },
+        tiny_bundle="skyloom_pix2prof.graphs:write_tiny_bundle",
+        graphs="skyloom_pix2prof.graphs:graphs",
+        importer="skyloom_pix2prof.importing:published",
+        training="skyloom_pix2prof.training:trainable",
+        example_size=(32, 32),
+        licence="BSD-3-Clause",
+        citation="Smith et al. 2021, MNRAS 503, 96, doi:10.1093/mnras/stab424",
+        url="https://doi.org/10.1093/mnras/stab424",
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,19 @@ if TYPE_CHECKING:
 
 type_f4 = NDArray[np.float32]
 type_b1 = NDArray[np.bool_]
+Number = TypeVar("Number", bound=np.generic)
 
 _REACHES = (2.0, 8.0, 32.0)
 _ENOUGH = 0.05
 
 
-def prepare(pixels: type_f4, config: Pix2ProfConfig, *, shift: tuple[int, int] = (0, 0)) -> type_f4:
+def prepare(
+    pixels: type_f4,
+    config: Pix2ProfConfig,
+    *,
+    shift: tuple[int, int] = (0, 0),
+    level: type_f4 | None = None,
+) -> type_f4:
     """Clip, normalise and crop images.
 
     Parameters
@@ -28,12 +35,16 @@ def prepare(pixels: type_f4, config: Pix2ProfConfig, *, shift: tuple[int, int] =
         Says how.
     shift
         Rows and columns by which the crop is moved off the centre.
+    level : (...)
+        Where to clip, if that is known already; see `clip_level`.
 
     Returns
     -------
     (..., crop, crop)
     """
-    clipped = np.minimum(crop(pixels, config.crop, shift=shift), clip_level(pixels, config)[..., None, None])
+    if level is None:
+        level = clip_level(pixels, config)
+    clipped = np.minimum(crop(pixels, config.crop, shift=shift), level[..., None, None])
     return stretch(clipped, config)
 
 
@@ -56,7 +67,7 @@ def stretch(pixels: type_f4, config: Pix2ProfConfig) -> type_f4:
     return np.asarray(np.arcsinh(scaled / config.softening) / np.arcsinh(1 / config.softening), np.float32)
 
 
-def crop(pixels: type_f4, size: int, *, shift: tuple[int, int] = (0, 0)) -> type_f4:
+def crop(pixels: NDArray[Number], size: int, *, shift: tuple[int, int] = (0, 0)) -> NDArray[Number]:
     """Return the central `size` x `size` pixels of images (..., y, x), moved by `shift`."""
     top, left = ((pixels.shape[axis] - size) // 2 + shift[axis] for axis in (-2, -1))
     return pixels[..., top : top + size, left : left + size]

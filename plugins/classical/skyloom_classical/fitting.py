@@ -1,0 +1,223 @@
+"""Ellipses fitted to isophotes by photutils at a few radii, and what to do where it gives up."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from skyloom_classical.ellipses import Ellipses
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from skyloom_classical.start import Start
+
+GROWTH = 1.4
+"""Ratio of one fitted semi-major axis to the last."""
+
+INNERMOST = 2.0
+_START_RATIOS = (1.0, 0.6, 1.6, 0.35)
+_LEAST_ELLIPTICITY = 0.05
+_MOST_POINTS_AXIS = 16.0
+_CLIP, _CLIPS = 3.0, 1
+_LEAST_STEPS, _MOST_STEPS = 4, 20
+_STEEPNESS_ERROR = 0.5
+_SHAPE_ERROR = 0.2
+_MISSES = 2
+_SLACK = 0.06
+_CONVERGENCE = 0.02
+
+OK, MOST_STEPS_TAKEN = 0, 2
+
+RETRIED = "other-start-radius"
+FIXED_CENTRE = "fixed-centre"
+FIXED_ELLIPSE = "fixed-ellipse"
+CIRCLES = "circular-annuli"
+WARNED = "photutils-warned"
+
+
+class Knot(NamedTuple):
+    """One ellipse that was fitted, in pixels and radian."""
+
+    axis: float
+    x: float
+    y: float
+    ellipticity: float
+    angle: float
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The ellipses of a galaxy, and which fallbacks they needed."""
+
+    ellipses: Ellipses
+    flags: tuple[str, ...] = ()
+
+
+def fit_ellipses(pixels: NDArray[np.float64], start: Start, *, largest: float) -> Found:
+    """Fit ellipses to the isophotes of a galaxy, as well as it allows.
+
+    The ladder: ellipses with a common fitted centre; from another start radius; around the centre
+    that moments gave; the one ellipse of the moments; circles.
+
+    Parameters
+    ----------
+    pixels : float array (y, x)
+        The image, gaps filled.
+    start
+        What moments say.
+    largest
+        Semi-major axis in pixels that no ellipse may exceed.
+    """
+    if start.radius == 0:
+        return Found(Ellipses.one(start.x, start.y), (CIRCLES,))
+    with _kept_quiet() as warned:
+        found = _fit(_Pyramid(pixels), start, largest)
+    return Found(found.ellipses, (*found.flags, WARNED)) if warned else found
+
+
+def _fit(pyramid: _Pyramid, start: Start, largest: float) -> Found:
+    from_moments = Ellipses.one(start.x, start.y, start.ellipticity, start.angle)
+    for centre_is_free in (True, False):
+        for ratio in _START_RATIOS:
+            axis = float(np.clip(ratio * start.radius, INNERMOST, max(largest / GROWTH, INNERMOST)))
+            guess = Knot(axis, start.x, start.y, start.ellipticity, start.angle, 0.0)
+            first = pyramid.fit(guess, axis, centre_is_free=centre_is_free)
+            if first is None or np.hypot(first.x - start.x, first.y - start.y) > 1 + 0.1 * axis:
+                continue
+            knots = _grow(pyramid, first, largest)
+            flags = (RETRIED,) * (ratio != 1) + (FIXED_CENTRE,) * (not centre_is_free)
+            stretch = np.array([knot.ellipticity * np.exp(2j * knot.angle) for knot in knots])
+            axes = np.array([knot.axis for knot in knots])
+            errors = np.array([knot.error for knot in knots])
+            return Found(Ellipses(first.x, first.y, axes, _steadied(stretch, errors)), flags)
+    return Found(from_moments, (FIXED_ELLIPSE,))
+
+
+def _grow(pyramid: _Pyramid, first: Knot, largest: float) -> list[Knot]:
+    """Fit outwards and inwards from the first ellipse around its centre, until it makes no more sense."""
+    knots = [first]
+    for factor in (GROWTH, 1 / GROWTH):
+        last, missed, axis = first, 0, first.axis * factor
+        while INNERMOST / GROWTH < axis <= largest and missed < _MISSES:
+            found = pyramid.fit(last, axis, centre_is_free=False, inwards=factor < 1)
+            if found is None:
+                missed += 1
+            else:
+                last, missed = found, 0
+                knots.append(found)
+            axis *= factor
+    return sorted(knots)
+
+
+def _steadied(stretch: NDArray[np.complex128], errors: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Draw uncertain ellipses towards their neighbours: the mean of three, weighted by certainty."""
+    weight = 1 / (errors**2 + _SLACK**2)
+    total, sums = weight.copy(), weight * stretch
+    for here, there in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+        total[here] += weight[there] / 2
+        sums[here] += weight[there] * stretch[there] / 2
+    return np.asarray(sums / total, np.complex128)
+
+
+class _Pyramid:
+    """An image at full and at lower resolution: the larger an ellipse, the larger its pixels."""
+
+    def __init__(self, pixels: NDArray[np.float64]) -> None:
+        self._levels = [pixels]
+
+    def fit(self, last: Knot, axis: float, *, centre_is_free: bool, inwards: bool = False) -> Knot | None:
+        """Fit one ellipse, beginning with the shape of another; None where that makes no sense."""
+        level = max(int(np.ceil(np.log2(axis / _MOST_POINTS_AXIS))), 0)
+        bin_size = 2**level
+        shift = (bin_size - 1) / 2
+        isophote = _fit_isophote(
+            self._level(level),
+            axis / bin_size,
+            ((last.x - shift) / bin_size, (last.y - shift) / bin_size),
+            (max(last.ellipticity, _LEAST_ELLIPTICITY), last.angle % np.pi),
+            centre_is_free=centre_is_free,
+            inwards=inwards,
+        )
+        if isophote is None:
+            return None
+        steepness_error = isophote.sample.gradient_rel_err
+        if (
+            isophote.stop_code not in (OK, MOST_STEPS_TAKEN)
+            or steepness_error is None
+            or steepness_error > _STEEPNESS_ERROR
+            or not isophote.ellip_err < _SHAPE_ERROR
+        ):
+            return None
+        geometry = isophote.sample.geometry
+        return Knot(
+            axis=axis,
+            x=geometry.x0 * bin_size + shift,
+            y=geometry.y0 * bin_size + shift,
+            ellipticity=float(geometry.eps),
+            angle=float(geometry.pa),
+            error=float(isophote.ellip_err),
+        )
+
+    def _level(self, level: int) -> NDArray[np.float64]:
+        while len(self._levels) <= level:
+            fine = self._levels[-1]
+            rows, columns = (2 * (length // 2) for length in fine.shape)
+            self._levels.append(
+                fine[:rows, :columns].reshape(rows // 2, 2, columns // 2, 2).mean(axis=(1, 3))
+            )
+        return self._levels[level]
+
+
+def _fit_isophote(
+    pixels: NDArray[np.float64],
+    axis: float,
+    centre: tuple[float, float],
+    shape: tuple[float, float],
+    *,
+    centre_is_free: bool,
+    inwards: bool,
+) -> Any:
+    from photutils.isophote import EllipseFitter, EllipseGeometry, EllipseSample
+
+    geometry = EllipseGeometry(*centre, axis, *shape, fix_center=not centre_is_free)
+    sample = EllipseSample(pixels, axis, geometry=geometry, sclip=_CLIP, n_clip=_CLIPS)
+    try:
+        return EllipseFitter(sample).fit(
+            conver=_CONVERGENCE,
+            minit=_LEAST_STEPS,
+            maxit=_MOST_STEPS,
+            maxgerr=_STEEPNESS_ERROR,
+            going_inwards=inwards,
+        )
+    except (ValueError, ArithmeticError):  # it runs into NaN where the light has no slope
+        return None
+
+
+@contextmanager
+def _kept_quiet() -> Iterator[list[object]]:
+    """Collect what photutils warns of, by either of its ways, instead of showing it."""
+    from astropy import log
+
+    heard: list[object] = []
+
+    def hear(record: logging.LogRecord) -> bool:
+        heard.append(record)
+        return False
+
+    log.addFilter(hear)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield heard
+        heard.extend(caught)
+    finally:
+        log.removeFilter(hear)

@@ -1,0 +1,251 @@
+"""A sequence captioner: surface brightness along ellipses that photutils fits to the isophotes."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from skyloom import Profile, SequenceCaptioner
+from skyloom.errors import InputError, MissingExtraError, listed
+from skyloom.expect import expect_images, expect_number
+from skyloom_classical.background import Sky, fit_level, rough_level
+from skyloom_classical.ellipses import position_angle
+from skyloom_classical.fitting import Found, fit_ellipses
+from skyloom_classical.neighbours import fill_gaps, find_neighbours
+from skyloom_classical.sampling import Intensities, intensities, sample
+from skyloom_classical.start import find_start, pixel_noise
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skyloom import Images
+
+Growth = Literal["linear", "geometric"]
+Geometry = Literal["shared", "each"]
+SkyChoice = Literal["none", "estimate"]
+Neighbours = Literal["find", "mask"]
+
+MAG_ERROR = 2.5 / np.log(10)
+MASKED_CENTRE = "masked-centre"
+SATURATED = "saturated"
+NO_GALAXY = "no-galaxy"
+NO_SKY = "no-sky"
+
+_LINEAR_STEP, _GEOMETRIC_STEP = 0.5, 0.1
+_SKY_BEGINS = 0.4
+_LARGEST_FIT = 0.5
+_FIRST_GEOMETRIC = 0.5
+_PLATEAU = 4
+_LEAST_SEEN = 0.3
+SMALLEST = 12
+_MOST_STEPS = 20_000
+
+
+class Isophote(SequenceCaptioner):
+    """Surface brightness along ellipses fitted to the isophotes of each galaxy.
+
+    Moments find the galaxy in the middle of the image and its rough shape; photutils fits ellipses
+    with a common centre to a few isophotes; between these the shape is interpolated, and the light is
+    read at every radius, outliers clipped. Where a fit fails a simpler one takes its place, and
+    the flags of the profile say so: ``other-start-radius``, ``fixed-centre``, ``fixed-ellipse`` (that of
+    the moments), ``circular-annuli`` (no shape could be found). Other flags are ``masked-centre``,
+    ``saturated``, ``photutils-warned`` and ``no-sky``; a profile without a step has ``no-galaxy``.
+
+    The profile is in mag / arcsec2 where pixel scale and zero-point are known, else in the unit of the
+    image for a pixel. Its columns are ``ellipticity``, ``position_angle`` (degrees from +y towards -x)
+    and ``growth``, the magnitude (or flux) of the light within each ellipse.
+
+    Parameters
+    ----------
+    step
+        Distance of two radii in arcsec, or in pixels where the pixel scale is unknown, by default half a
+        pixel; of ``geometric`` growth, the share by which each radius is larger than the last, by default
+        0.1.
+    growth
+        ``"linear"`` or ``"geometric"``.
+    min_snr
+        The profile ends at the first radius where the light is less than this many times its error.
+    geometry
+        ``"shared"`` fits the ellipses once, on the band with most signal; ``"each"`` on every band.
+    sky
+        ``"none"`` where the sky has been subtracted; ``"estimate"`` subtracts the level that the light of
+        the galaxy falls to.
+    neighbours
+        ``"find"`` leaves out other sources, beside what the mask of the images says; ``"mask"`` trusts
+        the mask alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        step: float | None = None,
+        growth: Growth = "linear",
+        min_snr: float = 3.0,
+        geometry: Geometry = "shared",
+        sky: SkyChoice = "none",
+        neighbours: Neighbours = "find",
+    ) -> None:
+        if find_spec("photutils") is None:
+            raise MissingExtraError("photutils", "classical", "fit ellipses to isophotes")
+        self.step = None if step is None else expect_number(step, what="step", above=0)
+        self.growth: Growth = _one_of(growth, Growth, "growth")
+        self.min_snr = expect_number(min_snr, what="min_snr", above=0)
+        self.geometry: Geometry = _one_of(geometry, Geometry, "geometry")
+        self.sky: SkyChoice = _one_of(sky, SkyChoice, "sky")
+        self.neighbours: Neighbours = _one_of(neighbours, Neighbours, "neighbours")
+
+    def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
+        """Read one profile off each band of each image; nothing in it is random."""
+        del seed
+        images = expect_images(images, min_size=SMALLEST)
+        hidden = np.zeros(images.shape, bool) if images.mask is None else images.mask
+        profiles = []
+        for image, mask, name in zip(images.data, hidden, images.names, strict=True):
+            views = [
+                self._look(pixels.astype(np.float64), ~gaps) for pixels, gaps in zip(image, mask, strict=True)
+            ]
+            best = max(views, key=lambda view: view.signal_to_noise)
+            shared = self._fit(best) if self.geometry == "shared" else None
+            for number, view in enumerate(views):
+                profiles.append(self._read(view, shared or self._fit(view), images, name, number))
+        return profiles
+
+    def _look(self, pixels: NDArray[np.float64], valid: NDArray[np.bool_]) -> _View:
+        sky, noise = rough_level(pixels, valid), pixel_noise(pixels, valid)
+        start = find_start(pixels, valid, sky, noise)
+        flags = (MASKED_CENTRE,) * (not valid[round(start.y), round(start.x)])
+        if self.neighbours == "find":
+            others = find_neighbours(pixels, valid, sky=sky, noise=noise, x=start.x, y=start.y)
+            if others.any():
+                valid = valid & ~others
+                start = find_start(pixels, valid, sky, noise)
+        peak = pixels[valid].max()
+        if np.count_nonzero(pixels[valid] == peak) >= _PLATEAU and peak > sky + noise:
+            flags += (SATURATED,)
+        signal = float((pixels[valid] - sky).sum() / (noise or 1.0))
+        return _View(fill_gaps(pixels, valid, x=start.x, y=start.y), valid, start, signal, flags)
+
+    def _fit(self, view: _View) -> Found:
+        return fit_ellipses(view.pixels, view.start, largest=_LARGEST_FIT * min(view.pixels.shape))
+
+    def _read(self, view: _View, found: Found, images: Images, name: str, number: int) -> Profile:
+        """Read the profile of one band along ellipses."""
+        ellipses = found.ellipses
+        largest = float(np.hypot(*view.pixels.shape) / 2)
+        samples = sample(view.pixels, view.valid, ellipses, largest)
+        axis = self._axis(largest, images.pixel_scale)
+        light = intensities(samples, axis)
+        flags = (*view.flags, *found.flags)
+        sky = Sky(0.0, 0.0)
+        if self.sky == "estimate":
+            fitted = fit_level(axis, light, _SKY_BEGINS * min(view.pixels.shape) / 2)
+            sky = fitted or sky
+            flags += (NO_SKY,) * (fitted is None)
+        mean, error = light.mean - sky.level, np.hypot(light.error, sky.error)
+        end, stopped = _end(mean, error, light, self.min_snr)
+        flags += (NO_GALAXY,) * (end == 0)
+        ellipticity, angle = ellipses.at(axis[:end])
+        flux_within = _growth(axis[:end], mean[:end], 1 - ellipticity)
+        shape = {"ellipticity": ellipticity, "position_angle": position_angle(angle)}
+        return Profile(
+            **_calibrated(axis[:end], mean[:end], error[:end], flux_within, shape, images, number),
+            name=name,
+            band=images.bands[number],
+            stopped=stopped,
+            flags=flags,
+            provenance=self.provenance(),
+        )
+
+    def _axis(self, largest: float, pixel_scale: float | None) -> NDArray[np.float64]:
+        """Return the semi-major axes (step,) in pixels."""
+        if self.growth == "geometric":
+            ratio = 1 + (_GEOMETRIC_STEP if self.step is None else self.step)
+            count = int(np.log(largest / _FIRST_GEOMETRIC) / np.log(ratio)) + 1
+            return np.concatenate([[0.0], _FIRST_GEOMETRIC * ratio ** np.arange(count)])
+        step = _LINEAR_STEP if self.step is None else self.step / (pixel_scale or 1.0)
+        if largest / step > _MOST_STEPS:
+            raise InputError(f"step is {self.step:g}, {step:.2g} pixels", "Give a larger one")
+        return np.asarray(np.arange(0, largest, step), np.float64)
+
+
+class _View(NamedTuple):
+    """One band of a galaxy, prepared for fitting.
+
+    Attributes
+    ----------
+    pixels : float array (y, x)
+        The image, gaps filled.
+    valid : bool array (y, x)
+        What was no gap.
+    start
+        What moments say.
+    signal_to_noise
+        Light over the noise of a pixel.
+    flags
+        What is to be said of it.
+    """
+
+    pixels: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    start: Any
+    signal_to_noise: float
+    flags: tuple[str, ...]
+
+
+def _end(
+    mean: NDArray[np.float64], error: NDArray[np.float64], light: Intensities, min_snr: float
+) -> tuple[int, str]:
+    """Return how many steps of a profile mean something, and why there are not more."""
+    seen = light.valid >= _LEAST_SEEN
+    bright = np.greater(mean, min_snr * error, where=seen, out=np.zeros(len(mean), bool)) & (mean > 0)
+    good = seen & bright
+    if good.all():
+        return len(good), "edge"
+    end = int(np.argmin(good))
+    if seen[end]:
+        return end, "noise"
+    return end, "edge" if light.inside[end] < _LEAST_SEEN else "masked"
+
+
+def _growth(
+    axis: NDArray[np.float64], mean: NDArray[np.float64], ratio: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the flux (step,) within each ellipse, from the light of isophotes."""
+    area = np.maximum.accumulate(np.pi * axis**2 * ratio)
+    between = (mean[1:] + mean[:-1]) / 2 * np.diff(area)
+    return np.concatenate([np.zeros(min(len(axis), 1)), np.cumsum(between)])
+
+
+def _calibrated(
+    axis: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    error: NDArray[np.float64],
+    within: NDArray[np.float64],
+    shape: dict[str, NDArray[np.float64]],
+    images: Images,
+    number: int,
+) -> dict[str, Any]:
+    """Return what a `Profile` holds, in the best units that the images allow."""
+    scale, zero_points = images.pixel_scale, images.zero_point
+    place = {"axis": axis * (scale or 1.0), "axis_unit": "pix" if scale is None else "arcsec"}
+    if scale is None or zero_points is None:
+        columns = shape | {"growth": within}
+        values = {"values": mean, "uncertainty": error, "value_name": "flux", "value_unit": images.unit}
+        return {**place, **values, "columns": columns}
+    # nothing lies within the ellipse of no size: the smallest ellipse that holds light stands for it
+    least = within[within > 0].min() if (within > 0).any() else np.finfo(np.float64).tiny
+    growth = zero_points[number] - 2.5 * np.log10(np.maximum(within, least))
+    return {
+        **place,
+        "values": zero_points[number] - 2.5 * np.log10(mean / scale**2),
+        "uncertainty": MAG_ERROR * error / mean,
+        "columns": shape | {"growth": growth},
+    }
+
+
+def _one_of(value: Any, allowed: Any, what: str) -> Any:
+    if value not in get_args(allowed):
+        raise InputError(f"{what} is {value!r}", f"Give one of {listed(get_args(allowed), last='or')}")
+    return value

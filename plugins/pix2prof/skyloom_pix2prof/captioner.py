@@ -1,0 +1,162 @@
+"""The captioner: images of any band, scale and flux unit in, profiles with units out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from skyloom import Profile, SequenceCaptioner
+from skyloom.errors import BundleError, InputError
+from skyloom.expect import expect_count, expect_images
+from skyloom.frozen import first_fault
+from skyloom.random import check_seed
+from skyloom_pix2prof.config import Pix2ProfConfig
+from skyloom_pix2prof.looking import Look, look_at_flux, look_at_mask
+from skyloom_pix2prof.preparing import clip_level, fill, prepare, resample
+from skyloom_pix2prof.telling import Told, open_teller
+
+if TYPE_CHECKING:
+    from skyloom import Bundle, Images
+
+SAME_SCALE = 0.01
+WIDEST_RATIO = 3.0
+SYMMETRIES = 8
+
+type_f4 = NDArray[np.float32]
+
+
+class Pix2ProfCaptioner(SequenceCaptioner):
+    """Tells the surface-brightness profile of the galaxy in the centre of each image, band by band.
+
+    Pixel scale and zero-point of the images must be known: images of another scale than in training
+    are resampled (flag ``resampled``), fluxes converted.
+
+    Parameters
+    ----------
+    bundle
+        The trained network.
+    backend
+        What runs it.
+    samples
+        From 2 to 8, each image is also shown turned and mirrored, in as many of the 8 symmetries of the
+        square, and the scatter of what the network says of them is the uncertainty. It is the part of
+        the error that the network does not know it makes, not the noise of the image.
+
+    Notes
+    -----
+    ``stopped`` is ``"halted"`` where the stopping rule found the plateau (which is removed),
+    ``"max-length"`` where it did not; and with no step at all ``"masked"``, ``"empty"`` or
+    ``"off-scale"`` where the image is not one to caption.
+    """
+
+    def __init__(self, bundle: Bundle, *, backend: str = "auto", samples: int = 1) -> None:
+        samples = expect_count(samples, what="samples")
+        if samples > SYMMETRIES:
+            raise InputError(f"samples is {samples}", f"Give a number from 1 to {SYMMETRIES}")
+        try:
+            self.config = Pix2ProfConfig.model_validate(bundle.manifest.settings)
+        except ValidationError as error:
+            raise BundleError(
+                f"the settings of the bundle '{bundle.name}' are not valid {first_fault(error)}",
+                "Get the bundle again from its author",
+            ) from None
+        self.samples = samples
+        self.tell = open_teller(bundle, self.config, backend=backend)
+        self.backend = self.tell.session.backend
+
+    def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
+        """Read one profile off each band of each image; nothing in it is random."""
+        check_seed(seed)
+        images = expect_images(images, pixel_scale=True, zero_point=True)
+        ratio = self._ratio(images)
+        keys = [(name, band) for name in images.names for band in images.bands]
+        prepared: list[type_f4] = []
+        looks: list[Look] = []
+        for plane in range(len(keys)):
+            image, look = self._prepare(images, divmod(plane, len(images.bands)), ratio)
+            looks.append(look)
+            if image is not None:
+                prepared += symmetries(image, self.samples)
+        told = iter(self.tell(np.stack(prepared)[:, None]) if prepared else [])
+        provenance = self.provenance()
+        profiles = []
+        for (name, band), look in zip(keys, looks, strict=True):
+            versions = [] if look.refused else [next(told) for _ in range(self.samples)]
+            profiles.append(self._profile(versions, look, name=name, band=band, provenance=provenance))
+        return profiles
+
+    def _ratio(self, images: Images) -> float:
+        """Return the pixel scale of training in pixels of the images; 1 where they are as good as equal."""
+        assert images.pixel_scale is not None
+        wanted, size = self.config.pixel_scale, self.config.crop
+        ratio = wanted / images.pixel_scale
+        if abs(ratio - 1) <= SAME_SCALE:
+            ratio = 1.0
+        if not 1 / WIDEST_RATIO <= ratio <= WIDEST_RATIO:
+            raise InputError(
+                f"the images have {images.pixel_scale:g} arcsec/px, the network learned at {wanted:g}",
+                f"Give images of {wanted / WIDEST_RATIO:.2g} to {wanted * WIDEST_RATIO:.2g} arcsec/px",
+            )
+        if int(min(images.shape[2:]) / ratio + 1e-6) < size:
+            shape = f"{images.shape[2]}x{images.shape[3]} pixels of {images.pixel_scale:g} arcsec"
+            raise InputError(
+                f"the images have {shape}, and the network looks at {size * wanted:.4g} arcsec a side",
+                f"Give cutouts of {int(np.ceil(size * ratio))} pixels or more a side",
+            )
+        return ratio
+
+    def _prepare(self, images: Images, place: tuple[int, int], ratio: float) -> tuple[type_f4 | None, Look]:
+        """Return what the network is to see of one band of one image (y, x), if anything."""
+        assert images.zero_point is not None
+        pixels: type_f4 = images.data[place]
+        flags: tuple[str, ...] = ()
+        if images.mask is not None and images.mask[place].any():
+            mask = images.mask[place]
+            masked = look_at_mask(mask, int(np.ceil(self.config.crop * ratio)))
+            if masked.refused:
+                return None, masked
+            pixels, flags = fill(pixels, mask), masked.flags
+        if ratio != 1:
+            pixels, flags = resample(pixels, ratio), (*flags, "resampled")
+        pixels = pixels * np.float32(10 ** (0.4 * (self.config.zero_point - images.zero_point[place[1]])))
+        level = clip_level(pixels, self.config)
+        look = look_at_flux(pixels, self.config, float(level))
+        look = Look((*flags, *look.flags), look.refused)
+        return (None if look.refused else prepare(pixels, self.config, level=level)), look
+
+    def _profile(self, versions: list[Told], look: Look, **labels: Any) -> Profile:
+        """Return what the network said of an image, first as it is and then turned, as a profile."""
+        config = self.config
+        told = versions[0] if versions else Told(np.empty((0, len(config.channels)), np.float32), False)
+        values, stopped = told.values.astype(float), look.refused
+        if not stopped:
+            stopped = "halted" if told.halted else "max-length"
+        if told.halted and config.decoder != "transformer":
+            values = values[: -(config.halting_window + 1)]
+        uncertainty = None
+        spoken = [one.values[:, 0] for one in versions if len(one.values)]
+        if len(spoken) > 1:
+            uncertainty = np.std([_held(one, len(values)) for one in spoken], axis=0, ddof=1)
+        return Profile(
+            axis=config.step * np.arange(len(values), dtype=float),
+            values=values[:, 0],
+            uncertainty=uncertainty,
+            columns={name: values[:, number] for number, name in enumerate(config.channels) if number},
+            stopped=stopped,
+            flags=look.flags,
+            **labels,
+        )
+
+
+def _held(values: type_f4, length: int) -> NDArray[np.float64]:
+    """Return the first values of a sequence; one that is shorter stays at its last value."""
+    return values[np.minimum(np.arange(length), len(values) - 1)].astype(float)
+
+
+def symmetries(image: type_f4, count: int) -> list[type_f4]:
+    """Return the first `count` of the 8 symmetries of a square image (y, x); the first is itself."""
+    every = [np.rot90(one, turns) for one in (image, image.T) for turns in range(4)]
+    return every[:count]

@@ -1,0 +1,144 @@
+"""The verb ``skyloom profile``: profiles of any number of images, by any captioner."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from skyloom.cli.output import progress, show_json
+from skyloom.errors import InputError, UnknownNameError, listed
+
+if TYPE_CHECKING:
+    from skyloom_pix2prof.tally import Tally
+
+TASK = "sequence-captioner"
+SHOWN = 20
+
+
+def profile(
+    images: Annotated[list[str], typer.Argument(help="Files, folders or glob patterns.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The table: .ecsv or .parquet.")],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="A captioner or bundle; by default your one Pix2Prof bundle."),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-O", help="NAME=VALUE of the captioner; may be repeated.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture of the first images and profiles.")] = None,
+    backend: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt or openvino.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, auto, or one that the bundle has.")] = "fp32",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads for one operator.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images to caption at a time.")] = 128,
+    bands: Annotated[str | None, typer.Option(help="Bands to read: letters, or names with commas.")] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help="Files of a folder to take; '*_{band}.fits' for one file a band.")
+    ] = None,
+    pixel_scale: Annotated[float | None, typer.Option(help="arcsec, whatever the files say.")] = None,
+    zero_point: Annotated[
+        float | None, typer.Option(help="AB magnitude of one unit, whatever the files say.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad image.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew where an earlier run was interrupted.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the table that is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")] = False,
+) -> None:
+    """Read profiles off images, into a table.
+
+    A run that was interrupted goes on where it stopped when it is started again. The status is 1 when
+    some images gave no profile.
+    """
+    from time import perf_counter
+
+    from skyloom import SequenceCaptioner, load
+    from skyloom.reading.request import Request
+    from skyloom.reading.sources import resolve
+    from skyloom_pix2prof.plotting import check_plot, plot_profiles
+    from skyloom_pix2prof.profiling import Work, profile_files
+
+    if plot is not None:
+        check_plot(plot, overwrite=force)
+    name = model or _only_bundle()
+    options = dict(map(_parsed, option or ()))
+    captioner = load(
+        name, SequenceCaptioner, backend=backend, precision=precision, threads=threads, **options
+    )
+    overrides = {"pixel_scale": pixel_scale, "zero_point": zero_point}
+    given = {key: value for key, value in overrides.items() if value is not None}
+    names = None if bands is None else bands.split(",") if "," in bands else list(bands)
+    asked = Request(bands=None if names is None else tuple(names))
+    record = captioner.provenance().model_dump(mode="json")
+    work = Work(
+        items=resolve(images, asked, pattern=pattern),
+        captioner=captioner,
+        identity={**record, "precision": precision, "bands": names, **options, **given},
+        bands=names,
+        options=given,
+        batch_size=batch_size,
+    )
+    start = perf_counter()
+    with progress("captioning") as update:
+        tally = profile_files(work, output, strict=strict, restart=restart, overwrite=force, progress=update)
+    seconds = perf_counter() - start
+    if plot is not None:
+        plot_profiles(work, plot, overwrite=force)
+    _report(tally, output, plot, seconds, as_json)
+    if tally.failures:
+        raise typer.Exit(1)
+
+
+def _report(tally: Tally, output: Path, plot: Path | None, seconds: float, as_json: bool) -> None:
+    """Say what was done."""
+    if as_json:
+        files = {"output": str(output), "plot": None if plot is None else str(plot)}
+        show_json({**files, "seconds": round(seconds, 3), **tally.model_dump(mode="json")})
+        return
+    typer.echo(f"{tally.profiles} profiles of {tally.images} images in {output}")
+    for what, counts in (("stopped", tally.stopped), ("flags", tally.flags)):
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        if ordered:
+            typer.echo(f"{what}: {', '.join(f'{name} {count}' for name, count in ordered)}")
+    if plot is not None:
+        typer.echo(f"The first of them are drawn in {plot}")
+    for failure in tally.failures[:SHOWN]:
+        typer.echo(f"skyloom: no profile of '{failure.path}': {failure.reason}", err=True)
+    more = len(tally.failures) - SHOWN
+    if more > 0:
+        typer.echo(f"skyloom: and {more} more, which --json lists", err=True)
+
+
+def _only_bundle() -> str:
+    """Return the name of the one Pix2Prof bundle that is ready to use."""
+    from skyloom import registry
+
+    models = [info for info in registry.models(TASK) if info.ready and not info.problem]
+    bundles = [info.name for info in models if info.model == "pix2prof" and info.kind != "model"]
+    if len(bundles) == 1:
+        return bundles[0]
+    others = [info.name for info in models if info.name not in bundles and info.name != "pix2prof"]
+    if bundles:
+        raise UnknownNameError(
+            f"there are several Pix2Prof bundles, {listed(bundles)}", "Choose with --model"
+        )
+    raise UnknownNameError(
+        "there is no Pix2Prof bundle here yet",
+        "Choose another captioner with --model"
+        + (f", e.g. {listed(others, last='or')}" if others else "")
+        + ", give the path of a bundle, or keep one with 'skyloom add'",
+    )
+
+
+def _parsed(text: str) -> tuple[str, Any]:
+    """Return the name and the value of an option of the captioner."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise InputError(f"the option is {text!r}", "Give NAME=VALUE, e.g. -O samples=8")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

@@ -1,0 +1,326 @@
+"""Images and the profiles they are trained to: simulated without end, or pairs from a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from skyloom.errors import InputError, UnknownNameError, did_you_mean
+from skyloom.frozen import Frozen
+from skyloom.profile import Profile
+from skyloom.random import generator
+from skyloom.sky.cut import signal_to_noise_cut
+from skyloom.sky.mock import CONFIGS, MockSky
+from skyloom.sky.pairs import PairFolder
+from skyloom_pix2prof.preparing import fill, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from skyloom.images import Images
+    from skyloom_pix2prof.config import Pix2ProfConfig
+
+_AUGMENTING, _SHUFFLING = 1, 2
+_COLUMNS = {
+    "ellipticity": "ellipticity",
+    "position_angle": "position_angle",
+    "curve_of_growth": "observed_growth",
+}
+
+type_f4 = NDArray[np.float32]
+
+
+class DataSettings(Frozen):
+    """Where images and profiles come from, and how they are varied.
+
+    Attributes
+    ----------
+    source
+        ``"mock"`` simulates galaxies without end, ``"folder"`` reads pairs, see `PairFolder`.
+    mock
+        Preset of the simulation.
+    folder, bands
+        Of the pairs on disk.
+    seed
+        Decides the galaxies and how they are varied; for pairs, also which are for training.
+    validation_seed, validation_galaxies
+        Seed of the simulated galaxies that the network is validated with, and their number; of pairs
+        on disk, at most as many.
+    wobble
+        Standard deviation of the shift of the centre along each axis, in pixels; each band has its own.
+    margin
+        Pixels that are simulated around the crop, so that it may be shifted; no shift is larger. Pairs
+        on disk have as much as their images are larger than the crop.
+    turns
+        Whether to turn images by multiples of 90 degrees.
+    flips
+        Whether to mirror half of them.
+    cut
+        Whether profiles end where they are lost in the noise.
+    reuse
+        How often a simulated galaxy is shown in each band, differently shifted and turned, before the
+        next; more than once where simulating takes longer than learning.
+    """
+
+    source: Literal["mock", "folder"] = "mock"
+    mock: str = "sdss"
+    folder: str = ""
+    bands: tuple[str, ...] = ("g", "r", "i")
+    seed: int = Field(default=0, ge=0)
+    validation_seed: int = Field(default=1_000_000, ge=0)
+    validation_galaxies: int = Field(default=32, ge=1)
+    wobble: float = Field(default=10.0, ge=0, allow_inf_nan=False)
+    margin: int = Field(default=32, ge=0, le=1024)
+    turns: bool = True
+    flips: bool = False
+    cut: bool = True
+    reuse: int = Field(default=1, ge=1)
+
+
+@dataclass(frozen=True)
+class Galaxy:
+    """One galaxy, as it comes from its source.
+
+    Attributes
+    ----------
+    pixels : (band, y, x)
+        Flux.
+    profiles
+        One a band.
+    """
+
+    pixels: type_f4
+    profiles: tuple[Profile, ...]
+
+
+class MockSource:
+    """Simulated galaxies by their number."""
+
+    def __init__(self, config: Pix2ProfConfig, settings: DataSettings, *, validation: bool = False) -> None:
+        if settings.mock not in CONFIGS:
+            raise UnknownNameError(
+                f"no mock sky is called {settings.mock!r}", did_you_mean(settings.mock, CONFIGS)
+            )
+        if not validation and settings.seed == settings.validation_seed:
+            raise InputError(
+                f"the seeds for training and validation are both {settings.seed}", "Give different ones"
+            )
+        self._cut = settings.cut
+        margin = 0 if validation else settings.margin
+        preset = CONFIGS[settings.mock]
+        self._sky = MockSky(
+            preset.model_copy(update={"size": config.crop + 2 * margin, "step": config.step}),
+            settings.validation_seed if validation else settings.seed,
+        )
+        survey = preset.survey
+        _expect_scales(config, survey.pixel_scale, survey.zero_point, f"the mock sky '{settings.mock}'")
+        self.bands = survey.band_names
+        self.steps = min(config.max_steps, int(config.crop / 2 * config.pixel_scale / config.step) + 1)
+
+    def read(self, number: int) -> Galaxy:
+        """Return a galaxy."""
+        pixels, _ = self._sky.image(number)
+        truth = self._sky.truth(number)
+        survey = self._sky.config.survey if self._cut else None
+        return Galaxy(pixels, tuple(truth.profile(band, survey=survey) for band in self.bands))
+
+
+class FolderSource:
+    """Galaxies from a folder, in another order each time all have been seen."""
+
+    def __init__(self, config: Pix2ProfConfig, settings: DataSettings, *, validation: bool = False) -> None:
+        part = "validation" if validation else "train"
+        self._pairs = PairFolder(settings.folder, settings.bands, seed=settings.seed)
+        self._names = self._pairs.names(part)[: settings.validation_galaxies if validation else None]
+        if not self._names:
+            raise InputError(
+                f"'{settings.folder}' has {len(self._pairs.galaxies)} galaxies with an image and a profile "
+                f"in each of the bands {', '.join(settings.bands)}, and none of them is for {part}",
+                "Add more pairs",
+            )
+        if len(config.channels) > 1:
+            raise InputError(
+                f"the profiles in '{settings.folder}' tell the surface brightness alone",
+                "Set network.channels to surface_brightness, or train on a mock sky",
+            )
+        self._config, self._settings = config, settings
+        self.bands = settings.bands
+        self.steps = config.max_steps
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def read(self, number: int) -> Galaxy:
+        """Return a galaxy."""
+        epoch, place = divmod(number, len(self._names))
+        order = generator(self._settings.seed, _SHUFFLING, epoch).permutation(len(self._names))
+        name = self._names[order[place]]
+        pairs = self._pairs.read([name])
+        images = pairs.images
+        _expect_scales(self._config, *_scales(images), f"the image of '{name}'")
+        if min(images.shape[-2:]) < self._config.crop:
+            raise InputError(
+                f"the image of '{name}' has {images.shape[-2]}x{images.shape[-1]} pixels, the network sees "
+                f"{self._config.crop}",
+                "Cut larger images, or set network.crop",
+            )
+        pixels = np.stack([_filled(images, band) for band in range(len(self.bands))])
+        return Galaxy(pixels, tuple(self._resampled(profile) for profile in pairs.profiles[0]))
+
+    def _resampled(self, profile: Profile) -> Profile:
+        """Return a profile at the steps of the network, ended where it is lost in its own scatter."""
+        if not len(profile):
+            return profile
+        radius = np.arange(0, profile.axis[-1] + 1e-9, self._config.step)[: self.steps]
+        values = np.interp(radius, profile.axis, profile.values)
+        kept = len(radius)
+        if self._settings.cut:
+            kept = signal_to_noise_cut(10 ** (-0.4 * (values - values.min())))
+        return Profile(axis=radius[:kept], values=values[:kept], name=profile.name, band=profile.band)
+
+
+Source = MockSource | FolderSource
+
+
+def source(config: Pix2ProfConfig, settings: DataSettings, *, validation: bool = False) -> Source:
+    """Return where galaxies come from: for training, or those kept apart for validation."""
+    kind = MockSource if settings.source == "mock" else FolderSource
+    return kind(config, settings, validation=validation)
+
+
+class ProfileExamples:
+    """Training examples by index: every band of every galaxy is one.
+
+    Parameters
+    ----------
+    config
+        What the network expects of images, and tells.
+    settings
+        Where they come from, and how they are varied.
+    """
+
+    def __init__(self, config: Pix2ProfConfig, settings: DataSettings) -> None:
+        self.config, self.settings = config, settings
+        self._source = source(config, settings)
+        self._latest: tuple[int, Galaxy] | None = None
+
+    def batch(self, indices: Sequence[int]) -> Mapping[str, NDArray[np.generic]]:
+        """Return examples.
+
+        Returns
+        -------
+        images : (b, 1, crop, crop)
+            Prepared images.
+        values : (b, steps, channel)
+            What is true at each step, NaN where nothing is known.
+        lengths : (b,)
+            Steps before the end of each profile.
+        """
+        return stack([self.example(index) for index in indices])
+
+    def example(self, index: int) -> tuple[type_f4, type_f4, int]:
+        """Return the prepared image, the values and the length of one example."""
+        draw, band = divmod(index, len(self._source.bands))
+        galaxy = self._galaxy(draw // self.settings.reuse if self.settings.source == "mock" else draw)
+        random = generator(self.settings.seed, _AUGMENTING, index)
+        shift = self._shift(galaxy.pixels.shape[-2:], random)
+        image = prepare(galaxy.pixels[band], self.config, shift=shift)
+        values = table(galaxy.profiles[band], self.config, self._source.steps)
+        quarters = int(random.integers(4)) if self.settings.turns else 0
+        mirrored = bool(self.settings.flips and random.random() < 0.5)
+        image = np.rot90(image, quarters)
+        return (
+            image[:, ::-1] if mirrored else image,
+            self._turned(values, quarters, mirrored),
+            _length(values),
+        )
+
+    def _galaxy(self, number: int) -> Galaxy:
+        """Return a galaxy; the bands of one follow each other, so that it is read once."""
+        if self._latest is None or self._latest[0] != number:
+            self._latest = number, self._source.read(number)
+        return self._latest[1]
+
+    def _shift(self, shape: tuple[int, ...], random: np.random.Generator) -> tuple[int, int]:
+        rows, columns = (
+            int(np.clip(int(self.settings.wobble * random.standard_normal()), -room, room))
+            for room in ((length - self.config.crop) // 2 for length in shape)
+        )
+        return rows, columns
+
+    def _turned(self, values: type_f4, quarters: int, mirrored: bool) -> type_f4:
+        """Turn position angles with the image."""
+        if "position_angle" not in self.config.channels:
+            return values
+        channel = self.config.channels.index("position_angle")
+        angle = values[:, channel] + 90 * quarters
+        values[:, channel] = (-angle if mirrored else angle) % 180
+        return values
+
+
+def validation_set(config: Pix2ProfConfig, settings: DataSettings) -> tuple[type_f4, list[Profile]]:
+    """Return prepared images (b, 1, crop, crop) that no training sees, and their profiles."""
+    origin = source(config, settings, validation=True)
+    count = settings.validation_galaxies if isinstance(origin, MockSource) else len(origin)
+    galaxies = [origin.read(number) for number in range(count)]
+    images = np.stack([prepare(pixels, config) for galaxy in galaxies for pixels in galaxy.pixels])
+    return images[:, None], [profile for galaxy in galaxies for profile in galaxy.profiles]
+
+
+def stack(examples: Sequence[tuple[type_f4, type_f4, int]]) -> dict[str, NDArray[np.generic]]:
+    """Return examples as arrays by name, see `ProfileExamples.batch`."""
+    images, values, lengths = zip(*examples, strict=True)
+    return {
+        "images": np.stack(images)[:, None],
+        "values": np.stack(values),
+        "lengths": np.array(lengths, np.int64),
+    }
+
+
+def table(profile: Profile, config: Pix2ProfConfig, steps: int) -> type_f4:
+    """Return a profile as values (steps, channel), NaN where nothing is known."""
+    values = np.full((steps, len(config.channels)), np.nan, np.float32)
+    count = min(len(profile), steps)
+    for channel, name in enumerate(config.channels):
+        column = profile.values if channel == 0 else profile.columns[_COLUMNS[name]]
+        values[:count, channel] = column[:count]
+    return values
+
+
+def _length(values: type_f4) -> int:
+    return int(np.isfinite(values[:, 0]).sum())
+
+
+def _filled(images: Images, band: int) -> type_f4:
+    """Return one band (y, x) of the first image without gaps."""
+    pixels = cast("type_f4", images.data[0, band])
+    gaps = ~np.isfinite(pixels)
+    if images.mask is not None:
+        gaps |= images.mask[0, band]
+    if gaps.all():
+        raise InputError(f"the image of '{images.names[0]}' has no valid pixel", "Remove the pair")
+    return fill(np.where(gaps, np.float32(0), pixels), gaps) if gaps.any() else pixels
+
+
+def _scales(images: Images) -> tuple[float | None, float | None]:
+    zero_point = images.zero_point
+    return images.pixel_scale, None if zero_point is None else float(np.mean(zero_point))
+
+
+def _expect_scales(
+    config: Pix2ProfConfig, pixel_scale: float | None, zero_point: float | None, what: str
+) -> None:
+    """Refuse images of another scale than the network is for; what is not known is believed."""
+    for name, expected, found in (
+        ("pixel_scale", config.pixel_scale, pixel_scale),
+        ("zero_point", config.zero_point, zero_point),
+    ):
+        if found is not None and not np.isclose(found, expected, rtol=1e-3):
+            raise InputError(
+                f"the {name} of {what} is {found:g}, that of the network {expected:g}",
+                f"Set network.{name} to {found:g}",
+            )

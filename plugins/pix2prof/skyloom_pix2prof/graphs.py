@@ -1,0 +1,397 @@
+"""The graphs of a network: what ``skyloom export`` makes a bundle of.
+
+A recurrent network becomes two. ``encoder`` maps images to encodings; ``decoder`` unrolls encodings
+for a number of steps, or until each galaxy of the batch has halted, and can be called again with
+what it returned: whoever runs it can put new galaxies in the place of those that have halted. The
+transformer becomes one, ``captioner``.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch._higher_order_ops import while_loop
+
+from skyloom.bundle import Tolerance
+from skyloom.errors import CheckpointError
+from skyloom.frozen import first_fault
+from skyloom_export import Exportable, GraphDeclaration, PrecisionVariant
+from skyloom_pix2prof.config import Pix2ProfConfig
+from skyloom_pix2prof.network import Pix2Prof, RecurrentDecoder
+from skyloom_pix2prof.preparing import prepare, resample
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from os import PathLike
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from skyloom_export.declaration import Arrays, Run
+
+ENCODER, DECODER, CAPTIONER = "encoder", "decoder", "captioner"
+ALLOWED = 0.05
+"""What a variant may add to the error of a profile, in mag / arcsec2; the method's own is 0.34."""
+COMPARED_STEPS = 250
+PACE = 0.4
+"""Scatter of the logarithm of the lengths of fading sequences."""
+
+Carry = tuple[Tensor, ...]
+
+
+class Unrolling(nn.Module):
+    """The decoder with its stopping rule, for some steps more.
+
+    Everything about a sequence that is needed to go on with it is an input and an output.
+    """
+
+    offset: Tensor
+    scale: Tensor
+
+    def __init__(self, network: Pix2Prof) -> None:
+        super().__init__()
+        assert isinstance(network.decoder, RecurrentDecoder)
+        self.config, self.decoder = network.config, network.decoder
+        self.register_buffer("offset", network.offset)
+        self.register_buffer("scale", network.scale)
+
+    def forward(
+        self,
+        token: Tensor,
+        state: Tensor,
+        recent: Tensor,
+        count: Tensor,
+        ticks: Tensor,
+        code: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Go on for as many steps as there are ticks, or until the last sequence halts.
+
+        Parameters
+        ----------
+        token : (b, channels)
+            What the decoder said last; 0 at the start.
+        state : (b, layers, hidden)
+            Its state; the encoding in each layer at the start.
+        recent : (b, window)
+            The last surface brightnesses, the newest last.
+        count : (b,)
+            How many values there are.
+        ticks : (steps,)
+            Only their number counts.
+        code : (b, hidden)
+            The encoding, where it is fed in again at each step.
+
+        Returns
+        -------
+        values : (b, steps, channels)
+            New values in physical units; of a sequence that has halted, only the first count - (count
+            before) belong to it.
+        token, state, recent, count
+            To go on with.
+        halted : bool (b,)
+            Whether the sequence is complete.
+        """
+        values = torch.zeros_like(token)[:, None].expand(-1, ticks.shape[0], -1).clone()
+        carry: Carry = (
+            torch.zeros((), dtype=torch.int64),
+            count < 0,
+            values,
+            token,
+            recent,
+            count,
+            *(layer.clone() for layer in state.unbind(1)),
+        )
+        step = functools.partial(self.step, code)
+        if torch.compiler.is_exporting():
+            carry = while_loop(self.going, step, carry)  # type: ignore[no-untyped-call]
+        else:
+            while self.going(*carry):
+                carry = step(*carry)
+        _, halted, values, token, recent, count, *states = carry
+        return values, token, torch.stack(states, 1), recent, count, halted
+
+    def going(self, tick: Tensor, halted: Tensor, values: Tensor, *_: Tensor) -> Tensor:
+        """Whether there is a step left, and a sequence that needs it."""
+        return (tick < values.shape[1]) & ~halted.all()
+
+    def step(
+        self,
+        code: Tensor | None,
+        tick: Tensor,
+        halted: Tensor,
+        values: Tensor,
+        token: Tensor,
+        recent: Tensor,
+        count: Tensor,
+        *states: Tensor,
+    ) -> Carry:
+        """Append a value to each sequence that has not halted, and see which halt with it."""
+        token, states = self.decoder.step(code, token, states)
+        value = self.offset + self.scale * token
+        here = torch.arange(values.shape[1], device=values.device) == tick
+        values = torch.where(here[None, :, None], value[:, None], values)
+        config = self.config
+        older = recent[:, :-1]  # the published rule leaves out the newest of the window
+        variance = (older - older.mean(1, keepdim=True)).square().mean(1)
+        flat = (count > config.halting_window) & (variance <= config.halting_tolerance**2)
+        count = count + (~halted).to(torch.int64)
+        halted = halted | flat | (count >= config.max_steps)
+        recent = torch.cat([recent[:, 1:], value[:, :1]], 1)
+        return tick + 1, halted, values, token, recent, count, *states
+
+
+class Answering(nn.Module):
+    """The transformer with its stopping rule: a sequence ends before the first stop."""
+
+    def __init__(self, network: Pix2Prof) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map images to values (b, steps, channels), and to their count and whether they halted (b,)."""
+        steps = self.network.config.max_steps
+        values, stops = self.network.attend(image, steps)
+        numbers = torch.arange(steps, device=stops.device)
+        count = torch.where(stops > 0, numbers, steps).amin(1)
+        return values, count, count < steps
+
+
+def graphs(config: Mapping[str, Any], weights: str | PathLike[str]) -> Exportable:
+    """Return the graphs of a trained network, for ``skyloom export``."""
+    try:
+        settings = Pix2ProfConfig.model_validate(config)
+    except ValidationError as error:
+        raise CheckpointError(
+            f"the configuration of the network is not valid {first_fault(error)}", "Correct its config.json"
+        ) from None
+    network = Pix2Prof(settings)
+    arrays = load_file(weights)
+    try:
+        network.load_state_dict(arrays)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights do not fit the configuration: {' '.join(str(error).split())[:300]}",
+            "Correct its config.json",
+        ) from None
+    return declare(network.eval())
+
+
+def declare(network: Pix2Prof, *, variants: bool = True, **manifest: Any) -> Exportable:
+    """Return the graphs of a network.
+
+    Parameters
+    ----------
+    network
+        The network, with its weights.
+    variants
+        Whether to make cheaper forms of the encoder, too.
+    **manifest
+        Fields of the manifest.
+    """
+    config = network.config
+    described = {
+        "pixel_scale": config.pixel_scale,
+        "zero_point": (config.zero_point,),
+        "unit": "nmgy" if config.zero_point == 22.5 else "",
+        "settings": config.model_dump(mode="json"),
+    }
+    if config.decoder == "transformer":
+        made: tuple[GraphDeclaration, ...] = (_captioner(network),)
+    else:
+        made = (_encoder(network, variants=variants), _decoder(network))
+    return Exportable(graphs=made, manifest={**described, **manifest})
+
+
+def _images(config: Pix2ProfConfig) -> dict[str, Any]:
+    """Return what graphs that take images have in common."""
+    near, far = max(config.crop // 2, 8), max(config.crop // 2 + 7, 9)
+    return {
+        "inputs": {"image": torch.zeros(2, 1, 40, 48)},
+        "axes": {"image": ("batch", 1, "rows", "columns")},
+        "grid": (
+            {"batch": 2, "rows": near, "columns": near},
+            {"batch": 1, "rows": far, "columns": near},
+            {"batch": 3, "rows": 33, "columns": 32},
+        ),
+    }
+
+
+def _encoder(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
+    cheaper = (
+        PrecisionVariant(precision="int8", allowed=ALLOWED, measure=_damage(network)),
+        PrecisionVariant(precision="bf16", allowed=ALLOWED, measure=_damage(network)),
+    )
+    return GraphDeclaration(
+        name=ENCODER,
+        module=network.encoder,
+        outputs=("code",),
+        **_images(network.config),
+        variants=cheaper if variants else (),
+        calibration=lambda: ({"image": image[None]} for image in typical_images(network.config, 16)),
+        extra_passes=("winograd",),
+    )
+
+
+def _decoder(network: Pix2Prof) -> GraphDeclaration:
+    config = network.config
+    channels, hidden, window = len(config.channels), config.hidden, config.halting_window
+    inputs = {
+        "token": torch.zeros(2, channels),
+        "state": torch.zeros(2, config.layers, hidden),
+        "recent": torch.zeros(2, window),
+        "count": torch.zeros(2, dtype=torch.int64),
+        "ticks": torch.zeros(5),
+    }
+    if config.decoder == "reinject":
+        inputs["code"] = torch.zeros(2, hidden)
+    return GraphDeclaration(
+        name=DECODER,
+        module=Unrolling(network),
+        inputs=inputs,
+        outputs=("values", "next_token", "next_state", "next_recent", "next_count", "halted"),
+        axes={name: ("batch", *tensor.shape[1:]) for name, tensor in inputs.items() if name != "ticks"}
+        | {"ticks": ("steps",)},
+        grid=({"batch": 3, "steps": 24}, {"batch": 1, "steps": 7}, {"batch": 9, "steps": 2}),
+        units={"values": "mag / arcsec2" if channels == 1 else "", "recent": "mag / arcsec2"},
+        sample=functools.partial(_midway, config),
+    )
+
+
+def _captioner(network: Pix2Prof) -> GraphDeclaration:
+    return GraphDeclaration(
+        name=CAPTIONER,
+        module=Answering(network),
+        outputs=("values", "count", "halted"),
+        **_images(network.config),
+        units={"values": "mag / arcsec2" if len(network.config.channels) == 1 else ""},
+        tolerance=Tolerance(atol=1e-4, rtol=1e-4),
+    )
+
+
+def _midway(
+    config: Pix2ProfConfig, shapes: Mapping[str, tuple[int, ...]], random: np.random.Generator
+) -> Arrays:
+    """Return sequences of which the first halts at once, the second never, and others when they do."""
+    made: Arrays = {
+        name: (0.5 * random.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()
+    }
+    batch = shapes["count"][0]
+    recent = (20 + random.random(shapes["recent"])).astype(np.float32)
+    recent[0] = 24.0
+    count = np.zeros(batch, np.int64)
+    count[0] = min(config.halting_window + 1, config.max_steps)
+    return {**made, "recent": recent, "count": count}
+
+
+def typical_images(config: Pix2ProfConfig, count: int, *, seed: int = 20) -> NDArray[np.float32]:
+    """Return prepared images (image, 1, crop, crop) of mock galaxies."""
+    from skyloom.sky.mock import CONFIGS, MockSky
+
+    preset = CONFIGS["sdss"]
+    ratio = config.pixel_scale / preset.survey.pixel_scale
+    size = math.ceil(config.crop * ratio) + 2
+    sky = MockSky(preset.model_copy(update={"size": size}), seed)
+    flux = np.float32(10 ** (0.4 * (config.zero_point - preset.survey.zero_point)))
+    pixels = np.concatenate([sky.image(index)[0][:1] for index in range(count)])
+    return prepare(resample(pixels, ratio) * flux, config)[:, None]
+
+
+def _damage(network: Pix2Prof) -> Any:
+    """Return a function that says how far the profiles by a form of the encoder are off, in mag / arcsec2."""
+
+    def measure(run: Run) -> float:
+        decoder = network.decoder
+        assert isinstance(decoder, RecurrentDecoder)
+        images = typical_images(network.config, 8, seed=21)
+        steps = min(COMPARED_STEPS, network.config.max_steps)
+        told = []
+        with torch.no_grad():
+            exact = network.encode(torch.from_numpy(images))
+            cheap = np.concatenate([run({"image": image[None]})["code"] for image in images])
+            for code in (exact, torch.from_numpy(cheap.astype(np.float32))):
+                token, states = decoder.start(code)
+                values = []
+                for _ in range(steps):
+                    token, states = decoder.step(code, token, states)
+                    values.append(network.values(token)[:, 0])
+                told.append(torch.stack(values))
+        return float((told[0] - told[1]).square().mean().sqrt())
+
+    return measure
+
+
+def write_tiny_bundle(path: str | PathLike[str], **changes: Any) -> Path:
+    """Write a bundle of a network with random weights, whose profiles fade into a plateau and halt."""
+    from skyloom_export import export_bundle
+
+    config = Pix2ProfConfig.model_validate(changes)
+    exportable = declare(
+        fading(config), variants=False, summary="Random weights, for tests", licence="BSD-3-Clause"
+    )
+    return export_bundle(
+        exportable,
+        path,
+        name="pix2prof-tiny",
+        model="pix2prof",
+        task="sequence-captioner",
+        plugin="skyloom",
+    ).path
+
+
+def fading(config: Pix2ProfConfig, *, seed: int = 0, typical: int | None = None) -> Pix2Prof:
+    """Return a network with random weights that behaves like a trained one.
+
+    The encoder has seen mock galaxies, so that its norms are set and its encodings differ from galaxy
+    to galaxy. The last layer of the decoder leaks: its state falls from the encoding to nothing, each
+    unit at a pace of its own, and the values rise by some magnitudes to 26, where the stopping rule
+    finds them. The first unit keeps its state, and sets the pace of the others: sequences differ in
+    length by factors.
+
+    Parameters
+    ----------
+    config
+        What the network is made of.
+    seed
+        Of the weights.
+    typical
+        Values after which a sequence should halt, more or less; by default four halting windows.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        network = Pix2Prof(config)
+        images = torch.from_numpy(typical_images(config, 16))
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None  # the plain mean of what it sees
+        network.train().encode(images)
+        network.eval()
+        code, last = network.encode(images), network.encoder.fc1
+        last.bias.sub_(code.mean(0)).div_(code.std(0) + 1e-6).add_(0.5)
+        last.weight.div_(code.std(0)[:, None] + 1e-6)
+        decoder = network.decoder
+        if not isinstance(decoder, RecurrentDecoder):
+            decoder.end.weight.zero_()
+            decoder.end.bias.fill_(-1.0)  # it never ends
+            return network
+        pace = (typical or 4 * config.halting_window) / 10.0
+        leak = torch.exp(-1 / (pace * torch.linspace(0.4, 1.6, config.hidden)))
+        *_, (w_x, w_h, b_x, b_h) = decoder.cells()
+        for weights in (w_x, w_h, b_x, b_h):
+            weights.mul_(1e-3)
+        update = slice(config.hidden, 2 * config.hidden)
+        b_x[update] = torch.logit(leak)
+        w_h[update, 0] = PACE
+        b_x[config.hidden] = 30.0  # sigmoid(30) is 1: the first unit never changes
+        decoder.fc.weight.copy_(-12.0 / config.hidden * torch.rand_like(decoder.fc.weight))
+        decoder.fc.weight[:, 0] = 0.0
+        decoder.fc.bias.fill_(26.0)
+        decoder.fc.weight.div_(network.scale[:, None])
+        decoder.fc.bias.sub_(network.offset).div_(network.scale)
+        return network

@@ -1,0 +1,138 @@
+"""Running the graphs of a bundle: prepared images in, sequences out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from skyloom import Bundle
+    from skyloom.runtime import Session
+    from skyloom_pix2prof.config import Pix2ProfConfig
+
+ENCODER, DECODER, CAPTIONER = "encoder", "decoder", "captioner"
+ENCODED = 8
+"""Images to encode at a time; more only cost memory."""
+SLOTS = 128
+"""Sequences to unroll at a time."""
+STRIDE = 48
+"""Steps to unroll before sequences that have halted make room for others."""
+
+type_f4 = NDArray[np.float32]
+
+
+class Told(NamedTuple):
+    """A sequence as the network tells it.
+
+    Attributes
+    ----------
+    values : (step, channel)
+        In physical units, with the plateau at which it halted.
+    halted
+        Whether the stopping rule ended it, and not its greatest length.
+    """
+
+    values: type_f4
+    halted: bool
+
+
+class Teller(Protocol):
+    """Tells one sequence for each prepared image (n, 1, y, x)."""
+
+    @property
+    def session(self) -> Session:
+        """What runs the network, or its encoder."""
+        ...
+
+    def __call__(self, images: type_f4) -> list[Told]:
+        """Tell them."""
+        ...
+
+
+def open_teller(bundle: Bundle, config: Pix2ProfConfig, *, backend: str) -> Teller:
+    """Open the graphs of a bundle, of a recurrent network or of a transformer."""
+    if config.decoder == "transformer":
+        return AtOnce(bundle.session(CAPTIONER, backend=backend))
+    encoder = bundle.session(ENCODER, backend=backend)
+    # A precision that only the encoder has, such as int8, is no reason to refuse.
+    known = {"auto", "bf16", *bundle.manifest.variants(DECODER)}
+    precision = bundle.precision if bundle.precision in known else "fp32"
+    return StepByStep(encoder, bundle.session(DECODER, backend=backend, precision=precision), config)
+
+
+@dataclass(frozen=True)
+class AtOnce:
+    """A transformer, which tells all steps at once."""
+
+    session: Session
+
+    def __call__(self, images: type_f4) -> list[Told]:
+        """Tell the sequences of images (n, 1, y, x)."""
+        told = []
+        for part in _parts(images):
+            found = self.session.run({"image": part})
+            rows = zip(found["values"], found["count"], found["halted"], strict=True)
+            told += [Told(values[:count], bool(halted)) for values, count, halted in rows]
+        return told
+
+
+@dataclass(frozen=True)
+class StepByStep:
+    """An encoder, and a recurrent decoder that is called again and again until all have halted."""
+
+    session: Session
+    decoder: Session
+    config: Pix2ProfConfig
+
+    def __call__(self, images: type_f4) -> list[Told]:
+        """Tell the sequences of images (n, 1, y, x)."""
+        codes = np.concatenate([self.session.run({"image": part})["code"] for part in _parts(images)])
+        return self.unroll(codes)
+
+    def unroll(self, codes: type_f4) -> list[Told]:
+        """Tell the sequences of encodings (n, hidden).
+
+        Sequences differ in length. As soon as some have halted, the next ones take their places, so
+        that no place is held by a sequence that is complete.
+        """
+        said: list[list[type_f4]] = [[] for _ in codes]
+        halted = np.zeros(len(codes), bool)
+        ticks = np.zeros(min(STRIDE, self.config.max_steps), np.float32)
+        carry, places, following = self._start(codes[:0]), np.arange(0), 0
+        while following < len(codes) or len(places):
+            fresh = np.arange(following, min(following + SLOTS - len(places), len(codes)))
+            following += len(fresh)
+            started = self._start(codes[fresh])
+            carry = {name: np.concatenate([array, started[name]]) for name, array in carry.items()}
+            places = np.concatenate([places, fresh])
+            found = self.decoder.run({**carry, "ticks": ticks})
+            for place, values, new in zip(
+                places, found["values"], found["next_count"] - carry["count"], strict=True
+            ):
+                said[place].append(values[:new])
+            done = found["halted"]
+            # the longest sequences have ended, too, though nothing in them was flat
+            halted[places[done]] = found["next_count"][done] < self.config.max_steps
+            carry = {name: found.get(f"next_{name}", array)[~done] for name, array in carry.items()}
+            places = places[~done]
+        return [Told(np.concatenate(parts), bool(end)) for parts, end in zip(said, halted, strict=True)]
+
+    def _start(self, codes: type_f4) -> dict[str, NDArray[Any]]:
+        """Return what the decoder starts from, for encodings (n, hidden)."""
+        config, count = self.config, len(codes)
+        carry: dict[str, NDArray[Any]] = {
+            "token": np.zeros((count, len(config.channels)), np.float32),
+            "state": np.repeat(codes[:, None], config.layers, axis=1),
+            "recent": np.zeros((count, config.halting_window), np.float32),
+            "count": np.zeros(count, np.int64),
+        }
+        return {**carry, "code": codes} if config.decoder == "reinject" else carry
+
+
+def _parts(images: type_f4) -> Iterator[type_f4]:
+    return (images[start : start + ENCODED] for start in range(0, len(images), ENCODED))

@@ -1,0 +1,339 @@
+"""How Pix2Prof learns.
+
+A recurrent decoder is given the true values before each step, or its own; the transformer needs neither.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+import skyloom
+from skyloom.frozen import Frozen
+from skyloom.profile import Profile
+from skyloom_pix2prof.config import Pix2ProfConfig
+from skyloom_pix2prof.data import DataSettings, ProfileExamples, validation_set
+from skyloom_pix2prof.network import AttendingDecoder, Pix2Prof, RecurrentDecoder
+from skyloom_train import Data, LoopSettings, Settings, Task, Trainable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch.optim import Optimizer
+
+    from skyloom import Metric
+
+FLAT_EXTRA = 8
+"""Steps that the plateau is longer than the halting rule needs."""
+
+_AT_ONCE = 32
+
+
+class LearningSettings(Frozen):
+    """How the network learns from an example.
+
+    Attributes
+    ----------
+    rate
+        Highest learning rate of Adam.
+    decay
+        Decay of the weights per step and learning rate (AdamW).
+    loss
+        Of the values: ``"mse"`` (equation 2.2), ``"huber"``, or ``"l1"``; in units of the network's
+        `scale`, so that channels of different units count alike.
+    huber
+        Deviation, in those units, at which the Huber loss turns from quadratic to linear.
+    teacher
+        Probability that a recurrent decoder is given the true values before each step for a whole
+        batch, at the beginning and at the end of the training; otherwise it is given its own.
+    plateau
+        Weight of a step after the end of a profile, where a recurrent decoder is to repeat its last
+        value until the halting rule fires; a step of the profile has weight 1.
+    stop
+        Weight of the transformer's stop logits.
+    steps
+        Steps that the transformer is asked for, drawn anew for each batch; None for all.
+    """
+
+    rate: float = Field(default=2e-4, gt=0, allow_inf_nan=False)
+    decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    loss: Literal["mse", "huber", "l1"] = "mse"
+    huber: float = Field(default=0.15, gt=0, allow_inf_nan=False)
+    teacher: tuple[float, float] = (0.4, 0.4)
+    plateau: float = Field(default=0.1, ge=0, allow_inf_nan=False)
+    stop: float = Field(default=0.1, ge=0, allow_inf_nan=False)
+    steps: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _are_probabilities(self) -> LearningSettings:
+        if not all(0 <= share <= 1 for share in self.teacher):
+            raise ValueError(f"teacher is {self.teacher}, which are not two probabilities")
+        return self
+
+
+class Pix2ProfSettings(Settings):
+    """Everything a training of Pix2Prof is set with."""
+
+    network: Pix2ProfConfig = Pix2ProfConfig()
+    data: DataSettings = DataSettings()
+    learning: LearningSettings = LearningSettings()
+    loop: LoopSettings = LoopSettings()
+
+
+class ProfileTask(Task):
+    """Train the network to tell the profile of the galaxy in the middle of an image.
+
+    Parameters
+    ----------
+    settings
+        How.
+    """
+
+    decides = "deviation"
+
+    def __init__(self, settings: Pix2ProfSettings) -> None:
+        self.settings, self.config, self.learning = settings, settings.network, settings.learning
+        self.network = Pix2Prof(settings.network)
+        self.modules = {"network": self.network}
+        self._truth: tuple[Tensor, list[Profile]] | None = None
+        self._metric: Metric | None = None
+
+    def optimisers(self) -> Mapping[str, Optimizer]:
+        """Return Adam for the whole network."""
+        learning = self.learning
+        return {
+            "network": torch.optim.AdamW(
+                self.network.parameters(), learning.rate, weight_decay=learning.decay
+            )
+        }
+
+    def data(self) -> Data:
+        """Return simulated examples, or those of a folder."""
+        return ProfileExamples(self.config, self.settings.data)
+
+    def network_config(self) -> dict[str, Any]:
+        """Return the configuration of the network."""
+        return self.config.model_dump(mode="json")
+
+    def loss(self, phase: str, batch: Mapping[str, Tensor], progress: float) -> Mapping[str, Tensor]:
+        """Return the loss of the values and, for the transformer, that of the ends."""
+        del phase
+        images, values, lengths = batch["images"], batch["values"], batch["lengths"]
+        if isinstance(self.network.decoder, AttendingDecoder):
+            return self._attending_loss(self.network.decoder, images, values, lengths)
+        return self._recurrent_loss(self.network.decoder, images, values, lengths, progress)
+
+    def validate(self, modules: Mapping[str, nn.Module]) -> Mapping[str, float]:
+        """Return the median deviation from profiles never trained on, and how well their ends are found.
+
+        Figures
+        -------
+        deviation
+            Median over profiles of the median deviation where the truth is brighter than 26.5 mag /
+            arcsec2, by the metric ``profile-deviation``; ``deviation_all`` without that limit.
+        length_error
+            Median over profiles of the absolute error of the length, in arcsec.
+        """
+        network = cast("Pix2Prof", modules["network"])
+        images, truths = self._validation()
+        device = network.offset.device
+        steps = max(len(profile) for profile in truths)
+        told, ends = [], []
+        for first in range(0, len(images), _AT_ONCE):
+            values, lengths = tell(network, images[first : first + _AT_ONCE].to(device), steps)
+            told.append(values[..., 0].double().cpu())
+            ends += lengths.tolist()
+        axis = np.arange(steps, dtype=np.float64) * self.config.step
+        found = [
+            Profile(axis=axis, values=value.numpy(), name=truth.name, band=truth.band)
+            for value, truth in zip(torch.cat(told), truths, strict=True)
+        ]
+        if self._metric is None:
+            self._metric = cast("Metric", skyloom.load("profile-deviation"))
+        score = self._metric.compare(truths, found)
+        errors = [abs(end - len(truth)) for end, truth in zip(ends, truths, strict=True)]
+        return {
+            "deviation": score.parts.get("brighter than 26.5", score.value),
+            "deviation_all": score.value,
+            "length_error": float(np.median(errors)) * self.config.step,
+        }
+
+    def _validation(self) -> tuple[Tensor, list[Profile]]:
+        if self._truth is None:
+            images, profiles = validation_set(self.config, self.settings.data)
+            seen = [number for number, profile in enumerate(profiles) if len(profile)]
+            self._truth = torch.from_numpy(images[seen]), [profiles[number] for number in seen]
+        return self._truth
+
+    def _attending_loss(
+        self, decoder: AttendingDecoder, images: Tensor, values: Tensor, lengths: Tensor
+    ) -> Mapping[str, Tensor]:
+        count, asked = values.shape[1], self.learning.steps
+        steps = torch.arange(count)
+        if asked is not None and asked < count:
+            steps = torch.randperm(count)[:asked].sort().values
+        steps = steps.to(images.device)
+        features = self.network.encoder.features(images)
+        code = self.network.encoder.fc1(features.mean((2, 3)))
+        tokens, stops = decoder(code, features, steps.to(code.dtype))
+        ended = (steps >= lengths[:, None]).to(stops.dtype)
+        found = self._deviation(tokens, values[:, steps], 1 - ended)
+        stopping = F.binary_cross_entropy_with_logits(stops.float(), ended.float())
+        return {"loss": found + self.learning.stop * stopping, "values": found, "stops": stopping}
+
+    def _recurrent_loss(
+        self, decoder: RecurrentDecoder, images: Tensor, values: Tensor, lengths: Tensor, progress: float
+    ) -> Mapping[str, Tensor]:
+        network = self.network
+        values, weights = with_plateau(values, lengths, self.config, self.learning.plateau)
+        code = network.encode(images)
+        first, last = self.learning.teacher
+        if float(torch.rand(())) < first + (last - first) * progress:
+            truth = (values - network.offset) / network.scale
+            tokens = torch.cat([torch.zeros_like(truth[:, :1]), truth[:, :-1]], 1)
+        else:
+            tokens = own_tokens(decoder, code.detach(), values.shape[1])
+        found = self._deviation(decoder(code, tokens.nan_to_num()), values, weights)
+        return {"loss": found}
+
+    def _deviation(self, tokens: Tensor, values: Tensor, weights: Tensor) -> Tensor:
+        """Return the weighted mean of the loss over the steps that have a value."""
+        learning, network = self.learning, self.network
+        known = torch.isfinite(values)
+        difference = tokens.float() - ((values.nan_to_num() - network.offset) / network.scale)
+        if "position_angle" in self.config.channels:
+            difference = self._nearest_angle(difference)
+        if learning.loss == "huber":
+            zero = torch.zeros_like(difference)
+            each = F.huber_loss(difference, zero, reduction="none", delta=learning.huber) / learning.huber
+        else:
+            each = difference.abs() if learning.loss == "l1" else difference.square()
+        counted = weights[..., None] * known
+        return (each * counted).sum() / counted.sum().clamp(min=1)
+
+    def _nearest_angle(self, difference: Tensor) -> Tensor:
+        """Take a position angle and the same turned by 180 degrees as equal."""
+        channel = self.config.channels.index("position_angle")
+        half_turn = 180 / self.network.scale.expand(difference.shape[-1])[channel]
+        turns = (difference[..., channel] / half_turn).round().detach()
+        correction = torch.zeros_like(difference)
+        correction[..., channel] = turns * half_turn
+        return difference - correction
+
+
+def with_plateau(
+    values: Tensor, lengths: Tensor, config: Pix2ProfConfig, weight: float
+) -> tuple[Tensor, Tensor]:
+    """Continue profiles with their last value, until the halting rule has fired.
+
+    Parameters
+    ----------
+    values : (b, steps, channel)
+        Profiles, NaN after their end.
+    lengths : (b,)
+        Their steps.
+    config
+        Knows the halting rule.
+    weight
+        Of a step after the end.
+
+    Returns
+    -------
+    values : (b, steps, channel)
+        As long as the longest profile and its plateau.
+    weights : (b, steps)
+        1 for a step of the profile, `weight` on the plateau, 0 after it and for a profile of no steps.
+    """
+    flat = config.halting_window + FLAT_EXTRA
+    count = min(int(lengths.max()) + flat, config.max_steps)
+    steps = torch.arange(count, device=values.device)
+    last = (lengths - 1).clamp(min=0)
+    place = torch.minimum(steps, last[:, None])
+    extended = values.gather(1, place[..., None].expand(-1, -1, values.shape[2]))
+    inside, on_plateau = steps < lengths[:, None], steps < lengths[:, None] + flat
+    weights = inside.float() + weight * (on_plateau & ~inside & (lengths[:, None] > 0)).float()
+    return extended, weights
+
+
+@torch.no_grad()
+def own_tokens(decoder: RecurrentDecoder, code: Tensor, steps: int) -> Tensor:
+    """Return what the decoder is given when it runs freely, (b, steps, channel).
+
+    The gradients come from a second pass over these, in one call of the recurrent layers: as fast as
+    teacher forcing, and learning from its own errors all the same.
+    """
+    mode = decoder.training
+    decoder.eval()
+    token, states = decoder.start(code)
+    tokens = [token]
+    for _ in range(steps - 1):
+        token, states = decoder.step(code, token, states)
+        tokens.append(token)
+    decoder.train(mode)
+    return torch.stack(tokens, 1)
+
+
+@torch.no_grad()
+def tell(network: Pix2Prof, images: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Return values (b, steps, channel) without regard to their end, and where each sequence ends (b,)."""
+    config = network.config
+    if isinstance(network.decoder, AttendingDecoder):
+        values, stops = network.attend(images, steps)
+        return values, first_true(stops > 0)
+    count = min(steps + config.halting_window + FLAT_EXTRA, config.max_steps)
+    values = network.unroll(images, count)
+    window = config.halting_window - 1
+    spread = values[..., 0].unfold(1, window, 1).std(2, correction=0)
+    return values[:, :steps], first_true(spread <= config.halting_tolerance).clamp(max=steps)
+
+
+def first_true(marks: Tensor) -> Tensor:
+    """Return the first true step of each row (b, steps), or their number where there is none."""
+    return torch.where(marks.any(1), marks.to(torch.uint8).argmax(1), marks.shape[1])
+
+
+_SDSS_LIKE = {
+    "floor": 0.0,
+    "ceiling": 20.0,
+    "stretch": "asinh",
+    "softening": 0.0025,
+    "clip_percentile": 99.99,
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "small": {
+        "network": {
+            **_SDSS_LIKE,
+            "stem": "patch",
+            "width": 16,
+            "hidden": 128,
+            "layers": 2,
+            "heads": 4,
+            "dropout": 0.0,
+            "decoder": "transformer",
+            "offset": [23.0],
+            "scale": [2.0],
+            "rectified": False,
+        },
+        "data": {"wobble": 3.0, "margin": 8, "flips": True},
+        "learning": {"rate": 2e-3, "loss": "huber", "steps": 48},
+        "loop": {"batch_size": 24, "steps": 6000, "threads": 1, "average": 0.99, "validate_every": 250},
+    },
+    "published": {
+        "network": {"floor": 0.0, "ceiling": 20.0},
+        "data": {},
+        "learning": {"rate": 2e-4, "loss": "mse", "teacher": [0.4, 0.4]},
+        "loop": {"batch_size": 1, "steps": 100_000, "average": 0.0, "schedule": "constant", "warmup": 0},
+    },
+}
+"""The first is the default: it learns within an hour on two cores of a processor."""
+
+
+def trainable() -> Trainable:
+    """Return what `skyloom train pix2prof` trains."""
+    return Trainable(settings=Pix2ProfSettings, task=ProfileTask, presets=PRESETS)

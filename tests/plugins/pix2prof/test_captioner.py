@@ -1,0 +1,292 @@
+"""Profiles are those of the published procedure; bad input is refused or flagged, never told about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from skyloom import Images, Profile
+from skyloom.errors import BundleError, InputError
+from skyloom.testing.examples import galaxies
+from skyloom_pix2prof import telling
+from skyloom_pix2prof.captioner import Pix2ProfCaptioner, symmetries
+from skyloom_pix2prof.config import Pix2ProfConfig
+from skyloom_pix2prof.looking import Look
+from skyloom_pix2prof.preparing import prepare
+from skyloom_pix2prof.telling import AtOnce, StepByStep
+
+from . import tiny
+
+
+def captioner(**options: Any) -> Pix2ProfCaptioner:
+    return Pix2ProfCaptioner(tiny.bundle(), backend="cpu", **options)
+
+
+def disc(count: int = 3, size: int = 40, **options: Any) -> Images:
+    return galaxies(count, ("r",), (size, size), **options)
+
+
+def only(images: Images, **options: Any) -> Profile:
+    (profile,) = captioner(**options).caption(images)
+    return profile
+
+
+def test_the_published_procedure_gives_the_same_profiles() -> None:
+    images = disc(9)
+    profiles = captioner().caption(images)
+    expected = [tiny.published(tiny.network(), image) for image in prepare(images.data[:, 0], tiny.CONFIG)]
+    lengths = [len(values) for values in expected]
+    assert len(set(lengths)) > 2
+    for profile, values in zip(profiles, expected, strict=True):
+        kept = values[: -(tiny.CONFIG.halting_window + 1)]
+        np.testing.assert_allclose(profile.values, kept, atol=1e-4)
+        np.testing.assert_allclose(profile.axis, 0.2 * np.arange(len(kept)))
+        assert np.ptp(values[-tiny.CONFIG.halting_window :]) < 0.1  # what was removed is a plateau
+    assert {profile.stopped for profile in profiles} == {"halted"}
+    assert (profiles[0].axis_unit, profiles[0].value_unit) == ("arcsec", "mag / arcsec2")
+
+
+@pytest.mark.parametrize(("slots", "stride"), [(1, 3), (2, 7), (4, 1000), (128, 1)])
+def test_sequences_take_turns_without_a_trace(
+    slots: int, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few places there are, and however often the graph is called, nothing else comes out."""
+    expected = captioner().caption(disc(7))
+    monkeypatch.setattr(telling, "SLOTS", slots)
+    monkeypatch.setattr(telling, "STRIDE", stride)
+    for one, other in zip(captioner().caption(disc(7)), expected, strict=True):
+        np.testing.assert_allclose(one.values, other.values, atol=1e-5)
+
+
+class Saying:
+    """A session that says what it is told to, step by step, and counts how often it is asked."""
+
+    def __init__(self, sequences: list[list[float]], limit: int) -> None:
+        self.sequences, self.limit, self.sizes = sequences, limit, list[int]()
+
+    def run(self, inputs: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        which, count, steps = inputs["state"][:, 0, 0].astype(int), inputs["count"], len(inputs["ticks"])
+        self.sizes.append(len(which))
+        values = np.zeros((len(which), steps, 1), np.float32)
+        after = count.copy()
+        for row, number in enumerate(which):
+            new = self.sequences[number][count[row] : count[row] + steps]
+            values[row, : len(new), 0] = new
+            after[row] += len(new)
+        halted = np.array([after[row] == len(self.sequences[n]) for row, n in enumerate(which)])
+        same = {f"next_{name}": inputs[name] for name in ("token", "state", "recent")}
+        return {"values": values, "next_count": after, "halted": halted, **same}
+
+
+def test_who_has_halted_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling, "SLOTS", 2)
+    monkeypatch.setattr(telling, "STRIDE", 10)
+    sequences = [[float(n)] * length for n, length in enumerate((40, 5, 25, 10, 1))]
+    session: Any = Saying(sequences, 40)
+    config = Pix2ProfConfig(max_steps=40)
+    codes = np.repeat(np.arange(5, dtype=np.float32)[:, None], 512, axis=1)
+    told = StepByStep(session, session, config).unroll(codes)
+    assert [one.values[:, 0].tolist() for one in told] == sequences
+    assert [one.halted for one in told] == [False, True, True, True, True]  # the first ran to the limit
+    assert session.sizes == [2, 2, 2, 2, 2, 1] or sum(session.sizes) == 10
+
+
+def test_what_never_halts_keeps_all_its_values() -> None:
+    told = telling.Told(np.arange(17, dtype=np.float32)[:, None], halted=False)
+    profile = captioner()._profile([told], Look())
+    assert (len(profile), profile.stopped) == (17, "max-length")
+
+
+def test_other_channels_become_columns() -> None:
+    two = captioner()
+    two.config = two.config.model_copy(update={"channels": ("surface_brightness", "ellipticity")})
+    values = np.stack([np.linspace(20, 26, 30), np.linspace(0, 0.5, 30)], 1).astype(np.float32)
+    profile = two._profile([telling.Told(values, True)], Look())
+    np.testing.assert_allclose(profile.columns["ellipticity"], values[:19, 1])
+    empty = two._profile([], Look(refused="masked"))
+    assert (len(empty), list(empty.columns)) == (0, ["ellipticity"])
+
+
+def test_every_band_is_told_by_itself() -> None:
+    images = galaxies(2, ("g", "r", "i"), (40, 40))
+    together = captioner().caption(images)
+    assert [(one.name, one.band) for one in together] == [(n, b) for n in "01" for b in "gri"]
+    alone = captioner().caption(images.select(("r",)))
+    np.testing.assert_allclose(together[1].values, alone[0].values, atol=1e-5)
+
+
+def test_flux_units_do_not_matter() -> None:
+    """The same sky in nanojansky and in maggies gives the same profile."""
+    images = disc(1)
+    expected = only(images).values
+    for zero_point in (31.4, 0.0):
+        factor = 10 ** (0.4 * (zero_point - 22.5))
+        other = Images.from_array(images.data * factor, ("r",), pixel_scale=0.4, zero_point=zero_point)
+        np.testing.assert_allclose(only(other).values, expected, atol=1e-3)
+
+
+def test_another_scale_is_resampled_and_flagged() -> None:
+    """The same galaxy in pixels half as wide; without noise, which would average out."""
+    y, x = np.mgrid[:160, :160] - 79.5
+
+    def image(width: int) -> np.ndarray[Any, Any]:
+        fine = np.exp(-0.5 * (x**2 + y**2) / 32**2)
+        rows = 160 // width
+        return np.asarray(fine.reshape(rows, width, rows, width).sum((1, 3)) / 16)
+
+    coarse = Images.from_array(image(4), ("r",), pixel_scale=0.4, zero_point=22.5)
+    fine = Images.from_array(image(2), ("r",), pixel_scale=0.2, zero_point=22.5)
+    expected, found = only(coarse), only(fine)
+    assert (expected.flags, found.flags) == ((), ("resampled",))
+    length = min(len(expected), len(found))
+    np.testing.assert_allclose(found.values[:length], expected.values[:length], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"pixel_scale": None}, "no pixel scale"),
+        ({"zero_point": None}, "no zero-point"),
+        ({"pixel_scale": 0.1}, "the network learned at 0.4"),
+        ({"pixel_scale": 4.0}, "the network learned at 0.4"),
+        ({"size": 31}, "Give cutouts of 32 pixels"),
+        ({"pixel_scale": 0.3}, "Give cutouts of 43 pixels"),
+    ],
+)
+def test_images_that_cannot_be_captioned_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        captioner().caption(disc(1, **changes))
+
+
+def flagged(images: Images) -> tuple[str, tuple[str, ...], int]:
+    profile = only(images)
+    return profile.stopped, profile.flags, len(profile)
+
+
+def changed(**changes: Any) -> Images:
+    return replace(disc(1), **changes)
+
+
+def test_a_flux_scale_that_is_off_is_named() -> None:
+    data = disc(1).data
+    faint = ("off-scale", ("flux-too-faint", "maggies-as-nanomaggies"), 0)
+    assert flagged(changed(data=data * np.float32(1e-9))) == faint
+    bright = ("off-scale", ("flux-too-bright", "nanomaggies-as-maggies"), 0)
+    assert flagged(changed(data=data * np.float32(1e9))) == bright
+    assert flagged(changed(data=data * np.float32(1e25))) == ("off-scale", ("flux-too-bright",), 0)
+
+
+def test_images_without_a_galaxy_are_flagged() -> None:
+    noise = np.random.default_rng(1).normal(0, 0.02, (1, 1, 40, 40)).astype(np.float32)
+    assert flagged(changed(data=noise))[1] == ("no-source",)
+    assert flagged(changed(data=np.full((1, 1, 40, 40), 0.3, np.float32))) == ("empty", ("constant",), 0)
+    assert flagged(changed(data=np.zeros((1, 1, 40, 40), np.float32))) == ("empty", ("constant",), 0)
+
+
+def test_saturated_and_blank_images_are_flagged() -> None:
+    data = disc(1).data
+    assert "saturated" in flagged(changed(data=np.minimum(data, np.float32(0.5))))[1]
+    blank = data.copy()
+    blank[..., :12] = 0
+    assert "zeros" in flagged(changed(data=blank))[1]
+
+
+def test_masked_pixels_are_filled_and_flagged() -> None:
+    images = disc(1)
+    mask = np.zeros(images.shape, bool)
+    mask[..., 5:9, 5:9] = True
+    star = np.where(mask, np.float32(50), images.data)
+    filled = only(replace(images, data=star, mask=mask.copy()))
+    assert filled.flags == ("masked",)
+    shared = min(len(filled), len(only(images)))
+    np.testing.assert_allclose(filled.values[:shared], only(images).values[:shared], atol=0.1)
+    assert not np.allclose(only(replace(images, data=star)).values[:3], only(images).values[:3], atol=0.1)
+    mask[..., 19:21, 19:21] = True
+    assert only(replace(images, mask=mask.copy())).flags == ("masked-centre", "masked")
+    few = np.zeros_like(mask)
+    few[..., 0, 0] = few[..., 6, 6] = True
+    assert only(replace(images, mask=few)).flags == ()
+    mask[..., :, :30] = True
+    assert flagged(replace(images, mask=mask)) == ("masked", ("masked",), 0)
+
+
+def test_uncertainty_is_the_scatter_over_symmetries() -> None:
+    images = disc(2)
+    config = tiny.CONFIG
+    told = [
+        [
+            np.array(tiny.published(tiny.network(), np.ascontiguousarray(version)))
+            for version in symmetries(prepare(image[0], config), 8)
+        ]
+        for image in images.data
+    ]
+    for profile, versions in zip(captioner(samples=8).caption(images), told, strict=True):
+        length = len(versions[0]) - config.halting_window - 1
+        held = [version[np.minimum(np.arange(length), len(version) - 1)] for version in versions]
+        assert profile.uncertainty is not None
+        np.testing.assert_allclose(profile.uncertainty, np.std(held, axis=0, ddof=1), atol=1e-4)
+        np.testing.assert_allclose(profile.values, versions[0][:length], atol=1e-4)
+    assert captioner().caption(images)[0].uncertainty is None
+
+
+def test_the_eight_symmetries_differ_and_begin_with_the_image() -> None:
+    image = np.arange(9, dtype=np.float32).reshape(3, 3)
+    found = symmetries(image, 8)
+    assert len({version.tobytes() for version in found}) == 8
+    assert found[0] is not None
+    np.testing.assert_array_equal(found[0], image)
+
+
+@pytest.mark.parametrize("samples", [0, 9])
+def test_samples_out_of_range(samples: int) -> None:
+    with pytest.raises(InputError, match="samples"):
+        captioner(samples=samples)
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    good = tiny.bundle()
+    manifest = good.manifest.model_copy(update={"settings": {"width": "wide"}})
+    with pytest.raises(BundleError, match="at 'width'"):
+        Pix2ProfCaptioner(replace(good, manifest=manifest))
+
+
+def test_a_precision_of_the_encoder_alone_leaves_the_decoder_in_fp32() -> None:
+    asked: list[tuple[str, Any]] = []
+
+    class Recording:
+        precision = "int8"
+        manifest = tiny.bundle().manifest
+
+        def session(self, graph: str, **how: Any) -> str:
+            asked.append((graph, how.get("precision")))
+            return graph
+
+    bundle: Any = Recording()
+    telling.open_teller(bundle, tiny.CONFIG, backend="cpu")
+    assert asked == [("encoder", None), ("decoder", "fp32")]
+
+
+def test_a_transformer_tells_all_at_once() -> None:
+    class Answering:
+        def run(self, inputs: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+            count = np.arange(1, len(inputs["image"]) + 1)
+            values = np.broadcast_to(np.arange(20.0, 30.0)[:, None], (len(count), 10, 1))
+            return {"values": values, "count": count, "halted": count < 10}
+
+    session: Any = Answering()
+    told = AtOnce(session)(np.zeros((11, 1, 8, 8), np.float32))
+    assert [len(one.values) for one in told] == [*range(1, 9), 1, 2, 3]
+    assert all(one.halted for one in told)
+
+
+def test_a_bundle_of_a_transformer_is_opened_as_one() -> None:
+    class Recording:
+        def session(self, graph: str, **how: Any) -> str:
+            return graph
+
+    bundle: Any = Recording()
+    found = telling.open_teller(bundle, Pix2ProfConfig(decoder="transformer"), backend="cpu")
+    assert found == AtOnce("captioner")  # type: ignore[arg-type]

@@ -1,0 +1,527 @@
+"""The loop."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast
+from torch.nn.utils import clip_grad_norm_
+
+from skyloom.checkpoint import CheckpointConfig, write_checkpoint
+from skyloom.errors import InputError, listed
+from skyloom.files import complete, make_folder
+from skyloom.names import is_name
+from skyloom.version import version
+from skyloom_train import pace
+from skyloom_train.choosing import flat, validated
+from skyloom_train.errors import NotFiniteError, SettingsError, StateError, TrainingError
+from skyloom_train.records import Table
+from skyloom_train.settings import MAY_CHANGE
+from skyloom_train.state import read_state, write_state
+from skyloom_train.stream import Numbered, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from os import PathLike
+
+    from accelerate.optimizer import AcceleratedOptimizer
+    from torch import Tensor, nn
+
+    from skyloom_train.settings import Settings
+    from skyloom_train.stream import Batch
+    from skyloom_train.task import Task, Trainable
+
+SETTINGS, STATE, BEST, LAST = "settings.json", "state.pt", "best", "last"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a training came to.
+
+    Attributes
+    ----------
+    folder
+        Where everything is.
+    step
+        Steps that were made in all.
+    finished
+        False where it was interrupted; it can be resumed then.
+    figures
+        What the best network was validated with.
+    best_step
+        When that was.
+    checkpoint
+        The best network, as `skyloom export` takes it.
+    rate
+        Examples per second in this run, validation not counted.
+    waiting
+        Share of that time in which the network waited for data.
+    """
+
+    folder: Path
+    step: int
+    finished: bool
+    figures: dict[str, float]
+    best_step: int
+    checkpoint: Path
+    rate: float
+    waiting: float
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a training stands, for whoever shows it.
+
+    Attributes
+    ----------
+    step, progress
+        Steps that are done, and how much of the whole that is, from 0 to 1.
+    losses
+        The latest losses.
+    figures
+        The latest validation.
+    rate, waiting
+        As in `Outcome`.
+    """
+
+    step: int
+    progress: float
+    losses: Mapping[str, float]
+    figures: Mapping[str, float]
+    rate: float
+    waiting: float
+
+
+def train(
+    trainable: Trainable,
+    settings: Settings,
+    folder: str | PathLike[str],
+    *,
+    model: str,
+    task: str,
+    resume: bool = False,
+    show: Callable[[Status], None] | None = None,
+) -> Outcome:
+    """Train, or go on with a training.
+
+    Parameters
+    ----------
+    trainable
+        What is trained.
+    settings
+        How.
+    folder
+        Where everything is kept: ``settings.json``, the logs ``training.csv``, ``validation.csv`` and
+        ``tensorboard``, the state to resume from, and the checkpoints ``best`` and (in the end) ``last``.
+    model, task
+        Names of the model and its task, for the checkpoint.
+    resume
+        Go on with the training in the folder. On a processor the losses are the same, bit for bit, as
+        if it had never been stopped.
+    show
+        Called after every row of the log.
+
+    Raises
+    ------
+    NotFiniteError
+        When a loss is NaN or infinite; the last state and the best checkpoint are kept.
+    """
+    place = Path(folder)
+    prepare_folder(place, settings, resume=resume)
+    return _Run(trainable, settings, place, model=model, task=task, show=show).run()
+
+
+def stored_settings(folder: Path, kind: type[Settings]) -> Settings:
+    """Return the settings of the training in a folder."""
+    path = folder / SETTINGS
+    if not path.is_file():
+        raise InputError(
+            f"there is no training to resume in '{folder}'", "Give the folder of one, or leave --resume away"
+        )
+    import json
+
+    try:
+        return validated(kind, json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise StateError(f"'{path}' is not readable: {error}", "Begin another training") from error
+
+
+def prepare_folder(folder: Path, settings: Settings, *, resume: bool) -> None:
+    """Make the folder of a new training, or see that the one in it has the same settings."""
+    if resume:
+        before = flat(stored_settings(folder, type(settings)).model_dump(mode="json"))
+        now = flat(settings.model_dump(mode="json"))
+        differing = [key for key in now if now[key] != before.get(key) and key not in MAY_CHANGE]
+        if differing:
+            changes = "; ".join(f"{key} was {before.get(key)!r} and is {now[key]!r}" for key in differing)
+            raise SettingsError(
+                f"the training in '{folder}' has other settings: {changes}",
+                "Resume it with its own settings, or begin another in another folder",
+            )
+        for left in folder.glob(".*.part"):  # of a write that was killed
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"'{folder}' exists already", "Give another folder, or go on with what is there with --resume"
+        )
+    make_folder(folder)
+    with complete(folder / SETTINGS, overwrite=True) as part:
+        part.write_text(settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+class _Run:
+    """One process that trains; with several, each has its own batches and they average their gradients."""
+
+    def __init__(
+        self,
+        trainable: Trainable,
+        settings: Settings,
+        folder: Path,
+        *,
+        model: str,
+        task: str,
+        show: Callable[[Status], None] | None,
+    ) -> None:
+        self.settings, self.loop, self.folder, self.show = settings, settings.loop, folder, show
+        self.model, self.task_name = model, task
+        if self.loop.threads is not None:
+            torch.set_num_threads(self.loop.threads)
+        self.accelerator = accelerator(settings)
+        self.device = self.accelerator.device
+        torch.manual_seed(self.loop.seed)
+        self.task: Task = trainable.task(settings)
+        for module in self.task.modules.values():
+            module.to(self.device).train()
+        self.optimisers: dict[str, AcceleratedOptimizer] = {
+            phase: self.accelerator.prepare(optimiser) for phase, optimiser in self.task.optimisers().items()
+        }
+        self.highest = {
+            phase: [group["lr"] for group in optimiser.param_groups]
+            for phase, optimiser in self.optimisers.items()
+        }
+        self.averages = {
+            name: pace.averaged(module, self.loop.average)
+            for name, module in (self.task.modules.items() if self.loop.average else ())
+        }
+        self.step = 0
+        self.seconds = 0.0
+        self.best: dict[str, Any] = {}
+        self.pending: list[tuple[int, dict[str, Tensor | float]]] = []
+        self.validated_at = -1
+        self.stopping = False
+        if (folder / STATE).exists():
+            self._restore(read_state(folder / STATE))
+        self.started, self.before = time.monotonic(), self.seconds
+        self.first, self.waited, self.aside = self.step, 0.0, 0.0
+        self.figures: Mapping[str, float] = self.best.get("figures", {})
+
+    def run(self) -> Outcome:
+        """Train to the end, or until an interrupt."""
+        main = self.accelerator.is_main_process
+        logs = _Logs(self.folder, self.step) if main else None
+        numbers = range(self.step * self.loop.accumulate, self.loop.steps * self.loop.accumulate)
+        process = self.accelerator
+        source = Numbered(
+            self.task.data(),
+            self.loop.batch_size,
+            process=process.process_index,
+            processes=process.num_processes,
+        )
+        batches = stream(source, numbers, workers=self.loop.workers, pinned=self.device.type == "cuda")
+        with contextlib.closing(batches), contextlib.closing(logs or contextlib.ExitStack()):  # type: ignore[type-var]
+            with self._interrupts():
+                while self._agreed_progress() < 1 and not self.stopping:
+                    self._update(batches)
+                    if self.step % self.loop.log_every == 0:
+                        self._log(logs)
+                    if self.step % self.loop.validate_every == 0:
+                        self._validate(logs)
+                    if self.step % self.loop.save_every == 0:
+                        self._save(logs)
+            finished = self.done >= 1
+            if finished and self.validated_at != self.step:
+                self._validate(logs)
+            self._save(logs)
+        rate, waiting = self._speed()
+        if finished and main:
+            self._checkpoint(LAST, self.figures)
+        return Outcome(
+            folder=self.folder,
+            step=self.step,
+            finished=finished,
+            figures=dict(self.best.get("figures", {})),
+            best_step=int(self.best.get("step", 0)),
+            checkpoint=self.folder / BEST,
+            rate=rate,
+            waiting=waiting,
+        )
+
+    def _update(self, batches: Iterator[Batch]) -> None:
+        """Make one step: every phase in turn, on the same batches."""
+        loop, process = self.loop, self.accelerator
+        asked = time.monotonic()
+        parts = [self._to_device(next(batches)) for _ in range(loop.accumulate)]
+        self.waited += time.monotonic() - asked
+        # a step draws the same random numbers whether or not the training was stopped before it
+        words = np.random.SeedSequence((loop.seed, self.step, process.process_index))
+        torch.manual_seed(int(words.generate_state(1, np.uint64)[0]))
+        factor = pace.rate(self.step, self.done, loop)
+        self.step += 1
+        losses: dict[str, Tensor | float] = {}
+        for phase, optimiser in self.optimisers.items():
+            for group, highest in zip(optimiser.param_groups, self.highest[phase], strict=True):
+                group["lr"] = highest * factor
+            optimiser.zero_grad()
+            for part in parts:
+                with process.autocast():
+                    found = self.task.loss(phase, part, self.done)
+                process.backward(found["loss"] / loop.accumulate)
+                for name, value in found.items():
+                    key = name if len(self.optimisers) == 1 else f"{phase} {name}"
+                    losses[key] = losses.get(key, 0.0) + value.detach().float() / loop.accumulate
+            weights = [w for group in optimiser.param_groups for w in group["params"] if w.grad is not None]
+            self._share_gradients(weights)
+            process.unscale_gradients(optimiser)
+            clip_grad_norm_(weights, math.inf if loop.clip is None else loop.clip)
+            optimiser.step()
+        for name, average in self.averages.items():
+            average.update_parameters(self.task.modules[name])
+        self.pending.append((self.step, losses))
+
+    def _to_device(self, batch: Batch) -> Batch:
+        return {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+
+    def _share_gradients(self, weights: list[Tensor]) -> None:
+        """Average the gradients of all processes.
+
+        Done here instead of by a wrapper around the modules, so that a task may call any method of them.
+        """
+        if self.accelerator.num_processes == 1:
+            return
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        together = torch.cat([gradient.flatten() for gradient in gradients])
+        mean = self.accelerator.reduce(together, reduction="mean")
+        for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def _agreed_progress(self) -> float:
+        """Return how much is done; all processes go by the clock, and the interrupts, of the first."""
+        self.seconds = self.before + time.monotonic() - self.started
+        self.done = pace.progress(self.step, self.seconds, self.loop)
+        if self.accelerator.num_processes > 1:
+            facts = torch.tensor([self.done, float(self.stopping)], dtype=torch.float64, device=self.device)
+            self.done, stopping = broadcast(facts).tolist()
+            self.stopping = bool(stopping)
+        return self.done
+
+    def _log(self, logs: _Logs | None) -> None:
+        """Write the mean losses since the last row; NaN is an error."""
+        if not self.pending:
+            return
+        rows = [{name: float(value) for name, value in losses.items()} for _, losses in self.pending]
+        for (step, _), row in zip(self.pending, rows, strict=True):
+            for name, value in row.items():
+                if not math.isfinite(value):
+                    raise NotFiniteError(step, name, value, self._what_is_kept())
+        means = {name: math.fsum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        self.pending = []
+        rate, waiting = self._speed()
+        if logs is not None:
+            learning = next(iter(self.optimisers.values())).param_groups[0]["lr"]
+            logs.training(
+                self.step,
+                means,
+                {
+                    "learning_rate": learning,
+                    "minutes": self.seconds / 60,
+                    "rate": rate,
+                    "waiting": waiting,
+                },
+            )
+        if self.show is not None and self.accelerator.is_main_process:
+            self.show(Status(self.step, self.done, means, self.figures, rate, waiting))
+
+    def _validate(self, logs: _Logs | None) -> None:
+        """Judge the averaged modules, and keep them where they are the best so far."""
+        self._log(logs)
+        self.validated_at, began = self.step, time.monotonic()
+        if logs is not None:
+            modules = self._averaged()
+            modes = {name: module.training for name, module in modules.items()}
+            with torch.no_grad():
+                for module in modules.values():
+                    module.eval()
+                figures = {name: float(value) for name, value in self.task.validate(modules).items()}
+                for name, module in modules.items():
+                    module.train(modes[name])
+            self._judge(figures)
+            logs.validation(self.step, figures)
+        self.accelerator.wait_for_everyone()
+        self.aside += time.monotonic() - began
+
+    def _judge(self, figures: dict[str, float]) -> None:
+        task = self.task
+        if task.decides not in figures:
+            raise TrainingError(
+                f"{type(task).__name__}.validate returned {listed(figures)}, and '{task.decides}' decides",
+                "Return it, or let another figure decide",
+            )
+        self.figures = figures
+        value = figures[task.decides]
+        sign = -1 if task.better == "higher" else 1
+        best = self.best["figures"][task.decides] if self.best else math.nan
+        # no number at all is worse than any
+        if not self.best or math.isnan(best) or sign * value < sign * best:
+            self.best = {"figures": figures, "step": self.step}
+            self._checkpoint(BEST, figures)
+
+    def _checkpoint(self, kind: str, figures: Mapping[str, float]) -> None:
+        task, loop, name = self.task, self.loop, self.folder.resolve().name
+        weights = self._averaged()[task.result].state_dict()
+        write_checkpoint(
+            self.folder / kind,
+            CheckpointConfig(
+                model=self.model,
+                task=self.task_name,
+                name=name if is_name(name) else None,
+                config=task.network_config(),
+                training={
+                    "settings": self.settings.model_dump(mode="json"),
+                    "step": self.step,
+                    "examples": self.step
+                    * loop.batch_size
+                    * loop.accumulate
+                    * self.accelerator.num_processes,
+                    "minutes": round(self.seconds / 60, 2),
+                    "figures": dict(figures),
+                    "decided_by": task.decides,
+                    "skyloom": version(),
+                    "torch": str(torch.__version__),
+                },
+            ),
+            {key: value.cpu().numpy() for key, value in weights.items()},
+            overwrite=True,
+        )
+
+    def _save(self, logs: _Logs | None) -> None:
+        self._log(logs)
+        if logs is not None:
+            scaler = self.accelerator.scaler
+            state = {
+                "step": self.step,
+                "seconds": self.seconds,
+                "best": self.best,
+                "validated_at": self.validated_at,
+                "modules": {name: module.state_dict() for name, module in self.task.modules.items()},
+                "averages": {name: average.state_dict() for name, average in self.averages.items()},
+                "optimisers": {phase: each.optimizer.state_dict() for phase, each in self.optimisers.items()},
+                "scaler": {} if scaler is None else scaler.state_dict(),
+            }
+            write_state(self.folder / STATE, state)
+        self.accelerator.wait_for_everyone()
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        try:
+            for name, module in self.task.modules.items():
+                module.load_state_dict(state["modules"][name])
+            for name, average in self.averages.items():
+                average.load_state_dict(state["averages"][name])
+            for phase, optimiser in self.optimisers.items():
+                optimiser.optimizer.load_state_dict(state["optimisers"][phase])
+            if self.accelerator.scaler is not None and state["scaler"]:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.best, self.validated_at = dict(state["best"]), int(state["validated_at"])
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+            raise StateError(
+                f"'{self.folder / STATE}' does not fit this network: {str(error).splitlines()[0]}",
+                "Resume it with the version of the code that it was begun with",
+            ) from error
+
+    def _averaged(self) -> dict[str, nn.Module]:
+        if not self.averages:
+            return dict(self.task.modules)
+        return {name: average.module for name, average in self.averages.items()}
+
+    def _speed(self) -> tuple[float, float]:
+        """Return examples per second, and the share of the time that was spent waiting for data."""
+        busy = max(time.monotonic() - self.started - self.aside, 1e-9)
+        each = self.loop.batch_size * self.loop.accumulate * self.accelerator.num_processes
+        return (self.step - self.first) * each / busy, min(self.waited / busy, 1.0)
+
+    def _what_is_kept(self) -> str:
+        if not self.best:
+            return "No network was kept yet"
+        return f"The best network so far, of step {self.best['step']}, is kept in '{self.folder / BEST}'"
+
+    @contextlib.contextmanager
+    def _interrupts(self) -> Iterator[None]:
+        """Let a first interrupt or request to terminate end the training after its step."""
+        try:
+            before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+
+            def stop(*_: object) -> None:
+                self.stopping = True
+                for name, handler in before.items():
+                    signal.signal(name, handler)
+
+            for name in before:
+                signal.signal(name, stop)
+        except ValueError:  # not the main thread, which is the only one that hears of signals
+            yield
+            return
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+
+class _Logs:
+    """The files a training is followed in."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self._training = Table(folder / "training.csv", step=step)
+        self._validation = Table(folder / "validation.csv", step=step)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def training(self, step: int, losses: Mapping[str, float], pace_: Mapping[str, float]) -> None:
+        """Write losses, and how fast it goes."""
+        self._training.write(step, {**losses, **pace_})
+        for name, value in losses.items():
+            self._board.add_scalar(f"training/{name}", value, step)
+        for name, value in pace_.items():
+            self._board.add_scalar(f"pace/{name}", value, step)
+
+    def validation(self, step: int, figures: Mapping[str, float]) -> None:
+        """Write what a validation found."""
+        self._validation.write(step, figures)
+        for name, value in figures.items():
+            self._board.add_scalar(f"validation/{name}", value, step)
+        self._board.flush()
+
+    def close(self) -> None:
+        """Write out what TensorBoard holds back."""
+        self._board.close()
+
+
+def accelerator(settings: Settings) -> Accelerator:
+    """Return Accelerate's view of the devices; a second training in one process may set it anew."""
+    if AcceleratorState._shared_state and not AcceleratorState().num_processes > 1:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    cpu = settings.loop.device == "cpu" or not torch.cuda.is_available()
+    device = torch.device("cpu" if cpu else "cuda")
+    return Accelerator(cpu=cpu, mixed_precision=pace.precision(settings.loop, device))

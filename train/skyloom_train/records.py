@@ -1,0 +1,73 @@
+"""The logs of a training: tables for people and programs, and TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from skyloom.errors import OutputError
+from skyloom.files import complete
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+STEP = "step"
+
+
+class Table:
+    """A CSV file that grows by rows; what a resumed training will write again is cut off first.
+
+    Parameters
+    ----------
+    path
+        The file.
+    step
+        The last step whose row is kept.
+    """
+
+    def __init__(self, path: Path, *, step: int) -> None:
+        self.path = path
+        self._names: list[str] = []
+        if path.exists():
+            self._cut(step)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a row."""
+        row = {STEP: step, **values}
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self._names or list(row), restval="", lineterminator="\n")
+        if not self._names:
+            self._names = list(row)
+            writer.writeheader()
+        try:
+            writer.writerow(row)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(text.getvalue())
+        except OSError as error:
+            raise OutputError(f"cannot write '{self.path}': {error.strerror or error}") from error
+
+    def _cut(self, step: int) -> None:
+        with self.path.open(encoding="utf-8", newline="") as file:
+            reader = csv.reader(file)
+            self._names = next(reader, [])
+            # a kill may have cut the last row short
+            rows = [row for row in reader if len(row) == len(self._names) and _number(row[0]) <= step]
+        with complete(self.path, overwrite=True) as part, part.open("w", encoding="utf-8") as file:
+            if self._names:
+                csv.writer(file, lineterminator="\n").writerows([self._names, *rows])
+
+
+def read_table(path: Path) -> dict[str, list[float]]:
+    """Return the columns of a table by name."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else ())}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("inf")
