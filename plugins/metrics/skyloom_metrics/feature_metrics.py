@@ -30,9 +30,10 @@ class FeatureMetric(SampleMetric):
     Parameters
     ----------
     features
-        ``"pixels"``, averaged to 16 x 16 cells a band and brought to the principal components of the
-        reference; ``"properties"``, those of the metric ``sgd`` with half-light radii, each in units of its
-        standard deviation in the reference; or the path of an ONNX graph that turns images into features.
+        ``"pixels"``, averaged to 16 x 16 cells a band, brought to the principal components of the
+        reference and divided by their mean standard deviation in it; ``"properties"``, those of the
+        metric ``sgd`` with half-light radii, each in units of its standard deviation in the reference; or
+        the path of an ONNX graph that turns images into features.
     components
         The largest number of principal components of the pixels.
     """
@@ -68,6 +69,8 @@ class FeatureMetric(SampleMetric):
         record = self.extractor.describe()
         if self.features == "pixels":
             one, other, share = principal_components(one, other, self.components)
+            scale = np.sqrt(one.var(axis=0).mean()) or 1.0
+            one, other = one / scale, other / scale
             record |= {"components": one.shape[1], "share_of_variance": share}
         elif self.features == "properties":
             spread = one.std(axis=0)

@@ -102,3 +102,16 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
         stochastic=True,
         licence=LICENCE,
     )
+    yield skyloom.ModelSpec(
+        name="fid",
+        task="metric",
+        summary="Fréchet inception distance, with the published weights of Inception-v3",
+        factory="skyloom_metrics.inception:FrechetInception",
+        weights="bundle",
+        tiny_bundle="skyloom_metrics.graphs:write_tiny_bundle",
+        importer="skyloom_metrics.importing:published",
+        example_size=(32, 32),
+        stochastic=True,
+        licence=LICENCE,
+        citation="Heusel et al. 2017, arXiv:1706.08500",
+    )
