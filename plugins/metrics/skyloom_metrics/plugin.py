@@ -10,12 +10,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LICENCE = "BSD-3-Clause"
+SMITH_2019 = "Smith & Geach 2019, MNRAS 490, 4985"
 SMITH_2022 = "Smith et al. 2022, MNRAS 511, 1808"
+SEP = "Bertin & Arnouts 1996, A&AS 117, 393; Barbary 2016, JOSS 1(6), 58"
 
 
 @skyloom.hookimpl
 def skyloom_models() -> Iterable[skyloom.ModelSpec]:
     """Offer the metrics."""
+    yield skyloom.ModelSpec(
+        name="source-counts",
+        task="metric",
+        summary="Whether two sets of fields hold the same sources: magnitudes, colours, sizes, counts",
+        factory="skyloom_metrics.source_counts:SourceCounts",
+        tiny={"resamples": 20, "smoothing": 8.0, "threshold": 4.0},
+        stochastic=True,
+        licence=LICENCE,
+        citation=f"{SMITH_2019}; {SEP}",
+    )
+    yield skyloom.ModelSpec(
+        name="inpainting-error",
+        task="metric",
+        summary="Fractional flux error of in-painted pixels, all and above the background",
+        factory="skyloom_metrics.inpainting:InpaintingError",
+        tiny={"resamples": 20},
+        stochastic=True,
+        licence=LICENCE,
+        citation=SMITH_2022,
+    )
     yield skyloom.ModelSpec(
         name="profile-deviation",
         task="metric",

@@ -19,6 +19,7 @@ from skyloom_metrics.resampling import order_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 MASKED = "too many masked or non-finite pixels"
@@ -70,11 +71,14 @@ class SampleMetric(Metric):
 
     Attributes
     ----------
+    streams
+        That `compare` takes any iterable of batches.
     least
         The smallest number of items that can be compared.
     """
 
     compares = "images"
+    streams = True
     least: ClassVar[int] = 2
 
     @abstractmethod
@@ -110,9 +114,27 @@ class SampleMetric(Metric):
             Seed of the resampling.
         """
         seed = check_seed(seed)
+        return self.score(*self._samples(reference, candidate), seed=seed)
+
+    def compare_and_draw(
+        self, reference: object, candidate: object, *, seed: int = 0
+    ) -> tuple[Score, Figure]:
+        """Compare as `compare` does, and draw the samples."""
+        seed = check_seed(seed)
+        one, other = self._samples(reference, candidate)
+        score = self.score(one, other, seed=seed)
+        return score, self.draw(score, one, other)
+
+    def draw(self, score: Score, reference: Sample, candidate: Sample) -> Figure:
+        """Draw a score: its value, interval, floor and parts, where a subclass does not know better."""
+        from skyloom_metrics.figures.score import draw_score
+
+        del reference, candidate
+        return draw_score(score)
+
+    def _samples(self, reference: object, candidate: object) -> tuple[Sample, Sample]:
         one = self.gather(reference, "the reference images")
-        other = self.gather(candidate, "the candidate images", like=one.meaning)
-        return self.score(one, other, seed=seed)
+        return one, self.gather(candidate, "the candidate images", like=one.meaning)
 
     def gather(self, source: object, what: str, *, like: Images | None = None) -> Sample:
         """Measure all images of one side.
