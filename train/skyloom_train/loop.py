@@ -137,9 +137,11 @@ def train(
     NotFiniteError
         When a loss is NaN or infinite; the last state and the best checkpoint are kept.
     """
-    place = Path(folder)
-    prepare_folder(place, settings, resume=resume)
-    return _Run(trainable, settings, place, model=model, task=task, show=show).run()
+    place, devices = Path(folder), accelerator(settings)
+    if devices.is_main_process:
+        prepare_folder(place, settings, resume=resume)
+    devices.wait_for_everyone()
+    return _Run(trainable, settings, place, devices, model=model, task=task, show=show).run()
 
 
 def stored_settings(folder: Path, kind: type[Settings]) -> Settings:
@@ -188,6 +190,7 @@ class _Run:
         trainable: Trainable,
         settings: Settings,
         folder: Path,
+        devices: Accelerator,
         *,
         model: str,
         task: str,
@@ -197,8 +200,7 @@ class _Run:
         self.model, self.task_name = model, task
         if self.loop.threads is not None:
             torch.set_num_threads(self.loop.threads)
-        self.accelerator = accelerator(settings)
-        self.device = self.accelerator.device
+        self.accelerator, self.device = devices, devices.device
         torch.manual_seed(self.loop.seed)
         self.task: Task = trainable.task(settings)
         for module in self.task.modules.values():
@@ -231,12 +233,11 @@ class _Run:
         main = self.accelerator.is_main_process
         logs = _Logs(self.folder, self.step) if main else None
         numbers = range(self.step * self.loop.accumulate, self.loop.steps * self.loop.accumulate)
-        process = self.accelerator
         source = Numbered(
             self.task.data(),
             self.loop.batch_size,
-            process=process.process_index,
-            processes=process.num_processes,
+            process=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
         )
         batches = stream(source, numbers, workers=self.loop.workers, pinned=self.device.type == "cuda")
         with contextlib.closing(batches), contextlib.closing(logs or contextlib.ExitStack()):  # type: ignore[type-var]

@@ -321,7 +321,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "rectified": False,
         },
         "data": {"wobble": 3.0, "margin": 8, "flips": True},
-        "learning": {"rate": 2e-3, "loss": "huber", "steps": 48},
+        "learning": {"rate": 3e-3, "loss": "huber", "steps": 48},
         "loop": {"batch_size": 24, "steps": 6000, "threads": 1, "average": 0.99, "validate_every": 250},
     },
     "published": {
