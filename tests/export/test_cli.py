@@ -14,7 +14,7 @@ import pytest
 from skyloom.bundle import Bundle
 from skyloom.bundle.verify import verify
 from skyloom.checkpoint import CheckpointConfig, write_checkpoint
-from skyloom.errors import MissingExtraError, PluginError, UnknownNameError
+from skyloom.errors import CheckpointError, MissingExtraError, PluginError, UnknownNameError
 from skyloom_export import cli
 
 PLUGIN = """
@@ -25,11 +25,15 @@ def skyloom_models():
     fields = dict(task="metric", summary="For tests", factory="nowhere:Nothing", weights="bundle")
     yield skyloom.ModelSpec(name="line", graphs=__name__ + ":graphs", **fields)
     yield skyloom.ModelSpec(name="mute", **fields)
+    yield skyloom.ModelSpec(name="foreign", importer=__name__ + ":read", **fields)
     yield skyloom.ModelSpec(name="wrong", graphs=__name__ + ":wrong", **fields)
     yield skyloom.ModelSpec(name="lost", graphs="nowhere:graphs", **fields)
 
 def wrong(config, weights):
     return None
+
+def read(path):
+    return graphs({"outputs": 2}, path)
 
 def graphs(config, weights):
     import torch
@@ -113,3 +117,31 @@ def test_the_distribution_registers_the_verb() -> None:
 def test_the_verb_is_light_until_it_runs() -> None:
     code = "import skyloom_export.cli, sys; assert not {'torch', 'onnx', 'onnxruntime'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_weights_of_another_layout_are_imported(
+    install: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("skyloom-line", PLUGIN)
+    weights = checkpoint(tmp_path) / "weights.safetensors"
+    cli.import_checkpoint("foreign", weights, tmp_path / "bundle")
+    bundle = Bundle.open(tmp_path / "bundle")
+    assert (bundle.manifest.name, bundle.manifest.model) == ("bundle", "foreign")
+    assert "Wrote" in capsys.readouterr().out
+    with pytest.raises(PluginError, match=r"'line' of skyloom-line .* reads no checkpoints of others"):
+        cli.run_import("line", weights, tmp_path / "other")
+    with pytest.raises(CheckpointError, match="there is no file"):
+        cli.run_import("foreign", tmp_path / "nowhere", tmp_path / "other")
+    with pytest.raises(UnknownNameError, match="nobody"):
+        cli.run_import("nobody", weights, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_training_record_goes_into_the_bundle(install: Callable[..., Path], tmp_path: Path) -> None:
+    install("skyloom-line", PLUGIN)
+    config = CheckpointConfig(
+        model="line", task="metric", config={"outputs": 2}, training={"seed": 7, "steps": 100}
+    )
+    path = write_checkpoint(tmp_path / "run", config, WEIGHTS).path
+    cli.run(path, tmp_path / "bundle")
+    assert Bundle.open(tmp_path / "bundle").manifest.training == {"seed": 7, "steps": 100}

@@ -270,12 +270,12 @@ class _Run:
     def _update(self, batches: Iterator[Batch]) -> None:
         """Make one step: every phase in turn, on the same batches."""
         loop, process = self.loop, self.accelerator
-        # a step draws the same random numbers whether or not the training was stopped before it
-        words = np.random.SeedSequence((loop.seed, self.step, process.process_index))
-        torch.manual_seed(int(words.generate_state(1, np.uint64)[0]))
         asked = time.monotonic()
         parts = [self._to_device(next(batches)) for _ in range(loop.accumulate)]
         self.waited += time.monotonic() - asked
+        # a step draws the same random numbers whether or not the training was stopped before it
+        words = np.random.SeedSequence((loop.seed, self.step, process.process_index))
+        torch.manual_seed(int(words.generate_state(1, np.uint64)[0]))
         factor = pace.rate(self.step, self.done, loop)
         self.step += 1
         losses: dict[str, Tensor | float] = {}

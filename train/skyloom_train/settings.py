@@ -51,7 +51,8 @@ class LoopSettings(Frozen):
     save_every
         Steps between two saves of the state that a resumption starts from.
     log_every
-        Steps whose losses are averaged into one row of the log.
+        Steps whose losses are averaged into one row of the log; a row is also written before each
+        validation and save.
     """
 
     seed: int = Field(default=0, ge=0)

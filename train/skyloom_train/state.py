@@ -28,9 +28,8 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise StateError(
-            f"'{path}' cannot be read as the state of a training: {str(error).splitlines()[0]}", remedy
-        ) from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StateError(f"'{path}' cannot be read as the state of a training: {reason}", remedy) from error
     if not isinstance(state, dict) or state.get("schema") != SCHEMA:
         raise StateError(f"'{path}' is no state of a training that this version knows", remedy)
     return state

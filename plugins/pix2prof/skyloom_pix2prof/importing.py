@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SOURCE = "https://doi.org/10.5281/zenodo.4072941"
 PARTS = ("encoder", "decoder")
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # how files of PyTorch begin, from version 1.6 and before
 _SHOWN = 5
 _REMEDY = f"Give the checkpoint that is published at {SOURCE}, or one of its layout"
 
@@ -65,19 +67,19 @@ def read(path: Path) -> Mapping[str, Any]:
     """Read a checkpoint without running anything that is in it."""
     if not path.is_file():
         raise CheckpointError(f"there is no file '{path}'", _REMEDY)
+    with path.open("rb") as file:
+        if not file.read(len(_ZIP)).startswith((_ZIP, _PICKLE)):
+            raise CheckpointError(f"'{path}' is no checkpoint of PyTorch", _REMEDY)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that it then refuses
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights_only" not in str(error) and "Unsupported" not in str(error):
-            raise CheckpointError(f"'{path}' is no checkpoint of PyTorch, or damaged", _REMEDY) from error
         raise CheckpointError(
             f"'{path}' is not read: it holds more than numbers, and could run any code", _REMEDY
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(
-            f"'{path}' is no checkpoint of PyTorch, or cut short: {_first_line(error)}",
-            "Download it again",
-        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"'{path}' is cut short or damaged", "Download it again") from error
     if not isinstance(found, Mapping):
         raise CheckpointError(f"'{path}' holds a {type(found).__name__}, not a dictionary", _REMEDY)
     return found
@@ -141,7 +143,3 @@ def _check(network: Pix2Prof, state: State, path: Path) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
