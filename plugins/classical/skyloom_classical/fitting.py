@@ -96,7 +96,9 @@ def _fit(pyramid: _Pyramid, start: Start, largest: float) -> Found:
             stretch = np.array([knot.ellipticity * np.exp(2j * knot.angle) for knot in knots])
             axes = np.array([knot.axis for knot in knots])
             errors = np.array([knot.error for knot in knots])
-            return Found(Ellipses(first.x, first.y, axes, _steadied(stretch, errors), np.zeros(len(axes))), flags)
+            return Found(
+                Ellipses(first.x, first.y, axes, _steadied(stretch, errors), np.zeros(len(axes))), flags
+            )
     return Found(from_moments, (FIXED_ELLIPSE,))
 
 

@@ -102,7 +102,7 @@ def _closer(pixels: type_f8, valid: NDArray[np.bool_], ellipses: Ellipses) -> El
     prior = 1 / (_BOW_PRIOR + _BOW_OF_FLAT * (1 - ratio) ** 2) ** 2
     weights = np.where(good, 1 / (error**2 + _SLACK**2), 0)
     stretch = _averaged(place, stretch, np.maximum(weights, 1e-3), _REACH_SHAPE, np.zeros(len(axis)))
-    bow = _averaged(place, bow, weights, _REACH_BOW, prior)
+    bow = _averaged(place, bow.astype(np.complex128), weights, _REACH_BOW, prior).real
     angle = np.angle(ellipses.stretch) / 2
     along, across = axis * solution[:, 1] / safe, axis * ratio * solution[:, 2] / safe
     move = (along + 1j * across) * np.exp(1j * angle)
@@ -110,14 +110,16 @@ def _closer(pixels: type_f8, valid: NDArray[np.bool_], ellipses: Ellipses) -> El
     total = move_weight.sum()
     shift = (move_weight * move).sum() / total if total > 0 else 0j
     shift /= max(1, abs(shift) / _LARGEST_MOVE)
-    return Ellipses(ellipses.x - shift.real, ellipses.y - shift.imag, axis, stretch, bow.real)
+    return Ellipses(ellipses.x - shift.real, ellipses.y - shift.imag, axis, stretch, bow)
 
 
 def _limited(change: type_f8) -> type_f8:
     return np.clip(change, -_LARGEST_CHANGE, _LARGEST_CHANGE)
 
 
-def _averaged(place: type_f8, values: NDArray[np.complex128] | type_f8, weight: type_f8, reach: float, prior: type_f8) -> NDArray[np.complex128]:
+def _averaged(
+    place: type_f8, values: NDArray[np.complex128] | type_f8, weight: type_f8, reach: float, prior: type_f8
+) -> NDArray[np.complex128]:
     """Return running lines through values (knot,), with a prior of 0 of some weight."""
     out = np.empty(len(place), np.complex128)
     for number, (here, known) in enumerate(zip(place, prior, strict=True)):

@@ -158,9 +158,7 @@ def intensities(samples: Samples, axis: NDArray[np.float64], width: float = WIDT
     return Intensities(mean, error, valid, inside)
 
 
-def _over(
-    samples: Samples, axis: NDArray[np.float64], width: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _over(samples: Samples, axis: NDArray[np.float64], width: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what `_mean` finds at each semi-major axis, in bands of some relative width."""
     last = len(samples.axis) - 1
     centre = np.rint(axis / SPACING).astype(int)
