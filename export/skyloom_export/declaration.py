@@ -127,6 +127,12 @@ class GraphDeclaration:
                 f"graph '{self.name}' asks for int8 without inputs to calibrate it", "Give calibration="
             )
 
+        if self.calibration is not None and not callable(self.calibration):
+            raise DeclarationError(
+                f"the calibration of graph '{self.name}' is {type(self.calibration).__name__}",
+                "Give a function that returns the inputs",
+            )
+
     def named_axes(self) -> dict[str, int]:
         """Return the named axes with their lengths in the example."""
         return {

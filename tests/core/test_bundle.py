@@ -452,7 +452,7 @@ def test_no_altered_manifest_can_do_more_than_be_refused(
 
 def test_a_manifest_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"settings": {"a": ' + "[" * 100_000)
-    with pytest.raises(BundleError, match="is not valid"):
+    with pytest.raises(BundleError, match=r"is not valid \(Invalid JSON"):
         Bundle.open(tmp_path)
 
 

@@ -135,6 +135,27 @@ def test_the_doctor_shows_what_is_wrong(capsys: Capture, install: Installer) -> 
     assert "broken" in out
 
 
+def test_plugins_of_one_distribution_can_be_told_apart(capsys: Capture, install: Installer) -> None:
+    install("a-plugin", "")
+    status, out, _ = run(capsys, "plugins", "list")
+    heading, _, *rows = out.splitlines()
+    assert status == 0
+    assert heading.split() == ["plugin", "distribution", "version", "state", "offers"]
+    names = [row.split()[0] for row in rows]
+    assert "core" in names
+    assert len(set(names)) == len(names)
+    shown = json.loads(run(capsys, "plugins", "list", "--json")[1])
+    assert [record["name"] for record in shown] == names
+
+
+@pytest.mark.parametrize("name", ["no/such/folder", "nonsense.zip"])
+def test_a_path_that_leads_nowhere_is_no_name_of_a_task(capsys: Capture, name: str) -> None:
+    for verb in ("verify", "tune"):
+        status, out, err = run(capsys, verb, name)
+        assert (status, out) == (2, "")
+        assert f"there is no bundle '{name}'. Give the folder or .zip file of a bundle, or its name" in err
+
+
 def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def buggy() -> list[object]:
         raise ZeroDivisionError

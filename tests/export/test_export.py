@@ -214,6 +214,7 @@ def test_passes_for_one_backend_are_not_in_variants(traced: Traced, untraced: No
         ({"grid": ({"batch": 3},)}, "the grid"),
         ({"grid": ({"batch": 2, "rows": 12, "columns": 10},)}, "traced sizes alone"),
         ({"variants": (science(1.0),)}, "without inputs to calibrate"),
+        ({"calibration": []}, "is list. Give a function"),
     ],
 )
 def test_a_declaration_that_contradicts_itself(changes: dict[str, Any], message: str) -> None:

@@ -150,7 +150,7 @@ def test_workers_give_the_same_batches(tmp_path: Path) -> None:
 
 
 def test_accumulated_batches_are_one_large_batch(tmp_path: Path) -> None:
-    alike = {"steps": 8, "dropout": 0.0, "norm": False}
+    alike: dict[str, Any] = {"steps": 8, "dropout": 0.0, "norm": False}
     run(tmp_path / "large", batch_size=8, **alike)
     run(tmp_path / "parts", batch_size=2, accumulate=4, **alike)
     large, parts = losses(tmp_path / "large"), losses(tmp_path / "parts")

@@ -55,7 +55,10 @@ def choose(
             "a training that is resumed keeps its settings, and a preset is asked for",
             "Leave the preset away, or begin another training",
         )
-    settings = dict(_preset(trainable, named[-1] if named else None) if start is None else start)
+    if start is None:
+        defaults = trainable.settings().model_dump(mode="json")
+        start = merged(defaults, _preset(trainable, named[-1] if named else None))
+    settings = dict(start)
     for origin, change in changes:
         _check_keys(trainable.settings, change, origin)
         settings = merged(settings, change)

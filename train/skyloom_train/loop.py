@@ -64,7 +64,7 @@ class Outcome:
     checkpoint
         The best network, as `skyloom export` takes it.
     rate
-        Examples per second in this run, validation not counted.
+        Examples per second in this run after its first step, validation not counted.
     waiting
         Share of that time in which the network waited for data.
     """
@@ -137,9 +137,11 @@ def train(
     NotFiniteError
         When a loss is NaN or infinite; the last state and the best checkpoint are kept.
     """
-    place = Path(folder)
-    prepare_folder(place, settings, resume=resume)
-    return _Run(trainable, settings, place, model=model, task=task, show=show).run()
+    place, devices = Path(folder), accelerator(settings)
+    if devices.is_main_process:
+        prepare_folder(place, settings, resume=resume)
+    devices.wait_for_everyone()
+    return _Run(trainable, settings, place, devices, model=model, task=task, show=show).run()
 
 
 def stored_settings(folder: Path, kind: type[Settings]) -> Settings:
@@ -188,6 +190,7 @@ class _Run:
         trainable: Trainable,
         settings: Settings,
         folder: Path,
+        devices: Accelerator,
         *,
         model: str,
         task: str,
@@ -197,8 +200,7 @@ class _Run:
         self.model, self.task_name = model, task
         if self.loop.threads is not None:
             torch.set_num_threads(self.loop.threads)
-        self.accelerator = accelerator(settings)
-        self.device = self.accelerator.device
+        self.accelerator, self.device = devices, devices.device
         torch.manual_seed(self.loop.seed)
         self.task: Task = trainable.task(settings)
         for module in self.task.modules.values():
@@ -223,7 +225,7 @@ class _Run:
         if (folder / STATE).exists():
             self._restore(read_state(folder / STATE))
         self.started, self.before = time.monotonic(), self.seconds
-        self.first, self.waited, self.aside = self.step, 0.0, 0.0
+        self.first, self.since, self.waited, self.aside = self.step, self.started, 0.0, 0.0
         self.figures: Mapping[str, float] = self.best.get("figures", {})
 
     def run(self) -> Outcome:
@@ -231,12 +233,11 @@ class _Run:
         main = self.accelerator.is_main_process
         logs = _Logs(self.folder, self.step) if main else None
         numbers = range(self.step * self.loop.accumulate, self.loop.steps * self.loop.accumulate)
-        process = self.accelerator
         source = Numbered(
             self.task.data(),
             self.loop.batch_size,
-            process=process.process_index,
-            processes=process.num_processes,
+            process=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
         )
         batches = stream(source, numbers, workers=self.loop.workers, pinned=self.device.type == "cuda")
         with contextlib.closing(batches), contextlib.closing(logs or contextlib.ExitStack()):  # type: ignore[type-var]
@@ -298,6 +299,8 @@ class _Run:
         for name, average in self.averages.items():
             average.update_parameters(self.task.modules[name])
         self.pending.append((self.step, losses))
+        if self.since == self.started:  # the workers had to start before this step
+            self.first, self.since, self.waited = self.step, time.monotonic(), 0.0
 
     def _to_device(self, batch: Batch) -> Batch:
         return {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
@@ -456,7 +459,7 @@ class _Run:
 
     def _speed(self) -> tuple[float, float]:
         """Return examples per second, and the share of the time that was spent waiting for data."""
-        busy = max(time.monotonic() - self.started - self.aside, 1e-9)
+        busy = max(time.monotonic() - self.since - self.aside, 1e-9)
         each = self.loop.batch_size * self.loop.accumulate * self.accelerator.num_processes
         return (self.step - self.first) * each / busy, min(self.waited / busy, 1.0)
 

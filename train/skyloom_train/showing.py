@@ -27,7 +27,7 @@ def shown(terminal: bool) -> Iterator[Callable[[Status], None] | None]:
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True, force_terminal=True), transient=True) as bar:
         task = bar.add_task("", total=1.0, step=0)
 
         def show(status: Status) -> None:

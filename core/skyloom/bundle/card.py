@@ -78,11 +78,20 @@ def _graph(name: str, graph: Graph) -> Iterator[str]:
         ],
     )
     tolerance = graph.tolerance
-    yield f"A difference of up to {tolerance.atol:g} + {tolerance.rtol:g} |network| was allowed."
-    if graph.scientific:
-        found = ", ".join(f"{key} {value:.3g}" for key, value in graph.scientific.items())
-        yield f"What it means for the science: {found}."
+    relative = f" + {tolerance.rtol:.3g} |network|" if tolerance.rtol else ""
+    yield f"A difference of up to {tolerance.atol:.3g}{relative} was allowed."
+    yield from _science(graph)
     yield ""
+
+
+def _science(graph: Graph) -> Iterator[str]:
+    """Say how wrong the science may become, and how wrong it was found to be."""
+    found = graph.scientific
+    for suffix, subject in (("", ""), ("_bf16", "In bf16, on OpenVINO, ")):
+        if {f"allowed{suffix}", f"measured{suffix}"} <= found.keys():
+            measured, allowed = found[f"measured{suffix}"], found[f"allowed{suffix}"]
+            clause = f"the error of the science is {measured:.3g}, allowed were {allowed:.3g}."
+            yield subject + clause if subject else clause.capitalize()
 
 
 def _bare(manifest: Manifest) -> Iterator[str]:

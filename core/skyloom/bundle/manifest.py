@@ -205,6 +205,7 @@ def parse_manifest(text: bytes, origin: str) -> Manifest:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
         first, what = error.errors()[0], first_fault(error)
+        what = what if first["loc"] else f"({what})"
         remedy = "Get the bundle again from its author"
         if first["loc"] == ("schema_version",):
             found = repr(first["input"])[:40]

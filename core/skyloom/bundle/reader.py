@@ -90,7 +90,7 @@ class Bundle:
         if digest != expected:
             raise BundleError(
                 f"'{inner}' in the bundle '{self.path}' was altered: "
-                f"its SHA-256 is {digest[:12]}..., expected is {expected[:12]}...",
+                f"its SHA-256 begins with {digest[:12]}, expected is {expected[:12]}",
                 _AGAIN,
             )
         return data

@@ -108,7 +108,13 @@ def tune(
         The numbers of threads to try on the CPU; powers of two up to all cores where nothing is given.
     report
         Is told how many ways were tried, of how many.
+
+    Raises
+    ------
+    BundleError
+        When a file was altered: what is damaged is not to be remembered as slow.
     """
+    bundle.check_files()
     arrays = bundle.golden()
     ways = list(_ways(bundle, threads or powers_of_two(cores())))
     trials: list[Trial] = []

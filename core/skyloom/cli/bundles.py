@@ -82,11 +82,18 @@ def open_bundle(name: str) -> Bundle:
     """Open a bundle by its path, or by the name under which it is known here."""
     from skyloom import registry
     from skyloom.bundle import Bundle
-    from skyloom.errors import BundleError
+    from skyloom.errors import BundleError, UnknownNameError
 
     path = Path(name)
     if not path.exists():
-        found = registry.find(name)
+        try:
+            found = registry.find(name)
+        except UnknownNameError:
+            if len(path.parts) == 1 and path.suffix.lower() != ".zip":
+                raise
+            raise BundleError(
+                f"there is no bundle '{name}'", "Give the folder or .zip file of a bundle, or its name"
+            ) from None
         if not found.path or not found.ready:
             raise BundleError(f"'{name}' is no bundle on this machine", "Give the path of a bundle")
         path = Path(found.path)

@@ -93,7 +93,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if message.startswith("Usage:"):  # a group of verbs was named and none of them
             typer.echo(message)
             return 0
-        return _fail(f"{message} Try 'skyloom --help'.")
+        return _fail(f"{message.rstrip('.')}. Try 'skyloom --help'.")
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough

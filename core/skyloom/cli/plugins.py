@@ -29,10 +29,16 @@ def list_plugins(as_json: AsJson = False) -> None:
         show_json([_without_detail(record) for record in found])
         return
     rows = [
-        (record.distribution, record.version, record.state, ", ".join(_offers(record)) or record.reason)
+        (
+            record.name,
+            record.distribution,
+            record.version,
+            record.state,
+            ", ".join(_offers(record)) or record.reason,
+        )
         for record in found
     ]
-    show_table(("distribution", "version", "state", "offers"), rows, empty="No plugins.")
+    show_table(("plugin", "distribution", "version", "state", "offers"), rows, empty="No plugins.")
 
 
 @app.command()

@@ -25,12 +25,18 @@ def backends(as_json: AsJson = False) -> None:
             "yes" if one.works else "no",
             one.provider,
             one.version,
-            "" if one.seconds is None else f"{one.seconds * 1e6:.0f} µs",
-            one.note,
+            _time(one.seconds),
+            one.note if one.works else "",
         )
         for one in found
     ]
     show_table(("backend", "precision", "runs", "provider", "version", "overhead", "note"), rows, empty="")
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for one in found:
+        if not one.works:
+            reasons.setdefault((one.backend, one.note), []).append(one.precision)
+    for (backend, reason), precisions in reasons.items():  # most precisions fail for the same reason
+        typer.echo(f"\n{backend} in {', '.join(precisions)}: {reason}")
 
 
 def tune(
@@ -56,18 +62,30 @@ def tune(
         chosen = {name: trial and trial.model_dump(mode="json") for name, trial in best.items()}
         show_json({"trials": records(tuning.trials), "best": chosen})
         return
-    winners = [tuning.best(trial.graph) for trial in tuning.trials]
+    graphs = list(dict.fromkeys(trial.graph for trial in tuning.trials))
+    trials = sorted(tuning.trials, key=lambda trial: graphs.index(trial.graph))
+    winners = [tuning.best(trial.graph) for trial in trials]
     rows = [
         (
             trial.graph,
             trial.backend,
             trial.precision,
             str(trial.threads or ""),
-            "" if trial.seconds is None else f"{trial.seconds * 1e3:.3g} ms",
+            _time(trial.seconds),
             "" if trial.excess is None else f"{trial.excess:.3g}",
             "best" if trial is winner else trial.note or ("" if trial.passed else "misses its tolerance"),
         )
-        for trial, winner in zip(tuning.trials, winners, strict=True)
+        for trial, winner in zip(trials, winners, strict=True)
     ]
-    head = ("graph", "backend", "precision", "threads", "fastest run", "of tolerance", "")
+    head = ("graph", "backend", "precision", "threads", "fastest run", "of tolerance", "verdict")
     show_table(head, rows, empty="It holds no graph.")
+
+
+def _time(seconds: float | None) -> str:
+    """Write a time as people read it."""
+    if seconds is None:
+        return ""
+    for factor, unit in ((1.0, "s"), (1e3, "ms")):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"

@@ -53,7 +53,7 @@ PASSES = (
         "convolution with the flipped kernel (stride 1) or with depth-to-space (stride 2 and more)",
         rewrite_transposed,
     ),
-    Rewrite("mish", "x tanh(log(1 + e^x)) as x (1 - 2 / ((1 + e^x)^2 + 1))", rewrite_mish),
+    Rewrite("mish", "x tanh(log(1 + e^x)) as x / (1 + 2 / (e^x (e^x + 2)))", rewrite_mish),
     Rewrite("elu", "exponential linear unit with the vectorised exponential", rewrite_elu),
     Rewrite("group-norm", "group norm as instance norm over groups", rewrite_group_norm),
     Rewrite("einsum", "products of two batches of matrices as MatMul", rewrite_einsum),

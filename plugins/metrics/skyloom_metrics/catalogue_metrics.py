@@ -18,6 +18,7 @@ from skyloom_metrics.wasserstein import wasserstein_distance, wasserstein_floor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 
@@ -54,9 +55,30 @@ class ColumnMetric(Metric):
             Seed of the resampling.
         """
         seed = check_seed(seed)
+        return self._judge(*self._columns(reference, candidate), seed)
+
+    def compare_and_draw(
+        self, reference: object, candidate: object, *, seed: int = 0
+    ) -> tuple[Score, Figure]:
+        """Compare as `compare` does, and draw the distribution in each column."""
+        from skyloom_metrics.figures.distributions import draw_distributions
+
+        seed = check_seed(seed)
+        one, other = self._columns(reference, candidate)
+        score = self._judge(one, other, seed)
+        values = zip(one.names, one.rows.T, other.rows.T, strict=True)
+        labels = {
+            name: f"{name} [{unit}]" if unit else name
+            for name, unit in zip(one.names, one.units, strict=True)
+        }
+        return score, draw_distributions(score, {name: (a, b) for name, a, b in values}, axis_labels=labels)
+
+    def _columns(self, reference: object, candidate: object) -> tuple[Columns, Columns]:
         names = self.names if self.names is not None else shared(reference, candidate)
         one = columns_of(reference, names, "the reference catalogue")
-        other = columns_of(candidate, None, "the candidate catalogue", like=one)
+        return one, columns_of(candidate, None, "the candidate catalogue", like=one)
+
+    def _judge(self, one: Columns, other: Columns, seed: int) -> Score:
         scale = self.prepare(one)
         terms = self.terms(one.rows, other.rows, scale)
         value = self.combine(terms)

@@ -15,6 +15,7 @@ from skyloom_metrics.deviations import Pair, ProfileDeviations, Regression
 from skyloom_metrics.resampling import INTERVAL, interval_of
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 NOT_IN_CANDIDATE = "reference profiles without a counterpart"
@@ -58,6 +59,16 @@ class ProfileDeviation(Metric):
         """Compare two lists of `Profile`."""
         seed = check_seed(seed)
         return self.score(self.details(reference, candidate), seed=seed)
+
+    def compare_and_draw(
+        self, reference: object, candidate: object, *, seed: int = 0
+    ) -> tuple[Score, Figure]:
+        """Compare, and draw the deviations (the thesis, figures 2.4 to 2.6)."""
+        from skyloom_metrics.figures.profiles import draw_profiles
+
+        seed = check_seed(seed)
+        found = self.details(reference, candidate)
+        return self.score(found, seed=seed), draw_profiles(found)
 
     def details(
         self,

@@ -24,15 +24,20 @@ INTERVAL, FLOOR = 0, 1  # what a generator of random numbers is for
 WITHIN = (0.16, 0.84)  # the quantiles that bound the 68% interval of a score
 
 
-def ordered(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return rows (item, column) in an order that does not depend on the one they came in.
+def order_of(rows: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return positions that sort rows (item, column), whatever order they came in.
 
     What is drawn from them then depends on the seed and on the items alone. The order is that of a
     fixed random projection, which costs one sort however many columns there are.
     """
     weights = generator(0).uniform(1.0, 2.0, rows.shape[1])
     spread = np.ptp(rows, axis=0)
-    return rows[np.argsort(rows @ (weights / np.where(spread > 0, spread, 1.0)), kind="stable")]
+    return np.argsort(rows @ (weights / np.where(spread > 0, spread, 1.0)), kind="stable")
+
+
+def ordered(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rows (item, column) sorted by `order_of`."""
+    return rows[order_of(rows)]
 
 
 def resample(

@@ -14,11 +14,12 @@ from skyloom.errors import InputError, InputTypeError, listed
 from skyloom.expect import expect_images
 from skyloom.images import Images
 from skyloom.random import check_seed
-from skyloom_metrics.resampling import ordered
+from skyloom_metrics.resampling import order_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 MASKED = "too many masked or non-finite pixels"
@@ -34,6 +35,10 @@ class Sample:
     rows : float64 array (item, column)
         The measurements of the items that could be measured, all finite, in an order that depends on
         nothing but them.
+    positions : int64 array (item,)
+        Where each item was in what was given, counting those that could not be measured.
+    names
+        One name an item.
     excluded
         Reason to number of items that could not be measured.
     meaning
@@ -45,6 +50,8 @@ class Sample:
     """
 
     rows: NDArray[np.float64]
+    positions: NDArray[np.int64]
+    names: tuple[str, ...]
     excluded: dict[str, int]
     meaning: Images
     filled: int = 0
@@ -64,11 +71,14 @@ class SampleMetric(Metric):
 
     Attributes
     ----------
+    streams
+        That `compare` takes any iterable of batches.
     least
         The smallest number of items that can be compared.
     """
 
     compares = "images"
+    streams = True
     least: ClassVar[int] = 2
 
     @abstractmethod
@@ -104,9 +114,27 @@ class SampleMetric(Metric):
             Seed of the resampling.
         """
         seed = check_seed(seed)
+        return self.score(*self._samples(reference, candidate), seed=seed)
+
+    def compare_and_draw(
+        self, reference: object, candidate: object, *, seed: int = 0
+    ) -> tuple[Score, Figure]:
+        """Compare as `compare` does, and draw the samples."""
+        seed = check_seed(seed)
+        one, other = self._samples(reference, candidate)
+        score = self.score(one, other, seed=seed)
+        return score, self.draw(score, one, other)
+
+    def draw(self, score: Score, reference: Sample, candidate: Sample) -> Figure:
+        """Draw a score: its value, interval, floor and parts, where a subclass does not know better."""
+        from skyloom_metrics.figures.score import draw_score
+
+        del reference, candidate
+        return draw_score(score)
+
+    def _samples(self, reference: object, candidate: object) -> tuple[Sample, Sample]:
         one = self.gather(reference, "the reference images")
-        other = self.gather(candidate, "the candidate images", like=one.meaning)
-        return self.score(one, other, seed=seed)
+        return one, self.gather(candidate, "the candidate images", like=one.meaning)
 
     def gather(self, source: object, what: str, *, like: Images | None = None) -> Sample:
         """Measure all images of one side.
@@ -121,6 +149,9 @@ class SampleMetric(Metric):
             A batch whose bands, scale and unit these must have.
         """
         parts: list[NDArray[np.float64]] = []
+        positions: list[NDArray[np.int64]] = []
+        names: list[str] = []
+        seen = 0
         excluded: dict[str, int] = {}
         meaning: Images | None = None
         eight_bit, filled = True, 0
@@ -128,13 +159,18 @@ class SampleMetric(Metric):
             batch = self.expect(given, what)
             batch = alike(batch, like if like is not None else meaning, what)
             meaning = batch[:0] if meaning is None else meaning
-            batch, mended, hopeless = without_masked(batch)
+            place = np.arange(seen, seen + len(batch))
+            seen += len(batch)
+            batch, place, mended, hopeless = without_masked(batch, place)
             filled += mended
             _count(excluded, MASKED, hopeless)
             eight_bit = eight_bit and is_eight_bit(batch)
             if len(batch):
                 rows = np.asarray(self.measure(batch), dtype=np.float64)
-                parts.append(self._finite(rows, excluded))
+                good = self._finite(rows, excluded)
+                parts.append(rows[good])
+                positions.append(place[good])
+                names += [batch.names[k] for k in good]
         if meaning is None:
             raise InputError(f"{what} are none at all", "Give at least one batch with at least one image")
         count = sum(map(len, parts))
@@ -145,24 +181,26 @@ class SampleMetric(Metric):
                 f"{self.least} are needed at least",
                 "Give more images",
             )
+        rows = np.concatenate(parts)
+        order = order_of(rows)
         return Sample(
-            rows=ordered(np.concatenate(parts)),
+            rows=rows[order],
+            positions=np.concatenate(positions)[order],
+            names=tuple(names[k] for k in order),
             excluded=excluded,
             meaning=meaning,
             filled=filled,
             eight_bit=eight_bit,
         )
 
-    def _finite(self, rows: NDArray[np.float64], excluded: dict[str, int]) -> NDArray[np.float64]:
-        """Keep the rows that are finite, and count the others by their first fault."""
+    def _finite(self, rows: NDArray[np.float64], excluded: dict[str, int]) -> NDArray[np.intp]:
+        """Return which rows are finite, and count the others by their first fault."""
         bad = ~np.isfinite(rows)
         faulty = bad.any(axis=1)
-        if not faulty.any():
-            return rows
         reasons = self.reasons()
         for column in bad[faulty].argmax(axis=1):
             _count(excluded, reasons[min(column, len(reasons) - 1)], 1)
-        return rows[~faulty]
+        return np.flatnonzero(~faulty)
 
     def make_score(self, reference: Sample, candidate: Sample, value: float, **more: Any) -> Score:
         """Return a score with what all of these have in common."""
@@ -225,7 +263,9 @@ def alike(images: Images, like: Images | None, what: str) -> Images:
     return images
 
 
-def without_masked(images: Images) -> tuple[Images, int, int]:
+def without_masked(
+    images: Images, positions: NDArray[np.int64]
+) -> tuple[Images, NDArray[np.int64], int, int]:
     """Fill masked pixels, and leave out images that have too many.
 
     A pixel is filled with the one opposite the centre, as galaxies are nearly symmetric; where that is
@@ -233,24 +273,23 @@ def without_masked(images: Images) -> tuple[Images, int, int]:
 
     Returns
     -------
-    images, filled, left_out
-        The images, the number of those that were filled, and of those that were left out.
+    images, positions, filled, left_out
+        The images and their positions, and the numbers of those that were filled and left out.
     """
     if images.mask is None:
-        return images, 0, 0
+        return images, positions, 0, 0
     share = images.mask.mean(axis=(1, 2, 3))
     good = np.flatnonzero(share <= MOST_MASKED)
-    kept = images[good]
-    assert kept.mask is not None
-    if not kept.mask.any():
-        return replace(kept, mask=None), 0, len(images) - len(kept)
+    left_out = len(images) - len(good)
+    kept, hidden = images[good], images.mask[good]
+    if not hidden.any():
+        return replace(kept, mask=None), positions[good], 0, left_out
     opposite = [-np.arange(size) + 2 * (size // 2) for size in kept.shape[2:]]
     rows, columns = (np.clip(place, 0, len(place) - 1) for place in opposite)
-    data = kept.filled(np.nan)
-    data = np.where(kept.mask, data[:, :, rows[:, None], columns], data)
-    middle = np.nanmedian(kept.filled(np.nan), axis=(2, 3), keepdims=True)
-    data = np.where(np.isnan(data), middle, data)
-    return kept.with_data(data), int(np.sum(share[good] > 0)), len(images) - len(kept)
+    given = kept.filled(np.nan)
+    data = np.where(hidden, given[:, :, rows[:, None], columns], given)
+    data = np.where(np.isnan(data), np.nanmedian(given, axis=(2, 3), keepdims=True), data)
+    return kept.with_data(data), positions[good], int(np.sum(share[good] > 0)), left_out
 
 
 def is_eight_bit(images: Images) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from astropy.table import QTable
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from skyloom import Images, Score
@@ -105,6 +106,14 @@ class SyntheticGalaxyDistance(SampleMetric):
         for name, column in zip(self.columns, rows.T, strict=True):
             table[name] = column * (units.arcsec if name == SIZE else units.mag)
         return table
+
+    def draw(self, score: Score, reference: Sample, candidate: Sample) -> Figure:
+        """Draw the distribution of each property, and the terms (the thesis, figure 4.4)."""
+        from skyloom_metrics.figures.distributions import draw_distributions
+
+        columns = zip(self.columns, reference.rows.T, candidate.rows.T, strict=True)
+        labels = {name: f"{name} [{'arcsec' if name == SIZE else 'mag'}]" for name in self.columns}
+        return draw_distributions(score, {name: (a, b) for name, a, b in columns}, axis_labels=labels)
 
     def score(self, reference: Sample, candidate: Sample, *, seed: int) -> Score:
         """Compare the properties of two sets of galaxies."""

@@ -110,19 +110,18 @@ def _draw_profiles(axes: Any, profiles: Sequence[Profile]) -> None:
     first = profiles[0]
     if "mag" in first.value_unit:
         axes.invert_yaxis()
-    axes.set_xlabel(f"{_words(first.axis_name)} [{first.axis_unit}]", fontsize=8)
-    axes.set_ylabel(f"{_words(first.value_name)} [{_pretty(first.value_unit)}]", fontsize=8)
+    elif any((profile.values > 0).any() for profile in profiles):
+        axes.set_yscale("log")
+    axes.set_xlabel(_label(first.axis_name, first.axis_unit), fontsize=8)
+    axes.set_ylabel(_label(first.value_name, first.value_unit), fontsize=8)
     axes.tick_params(labelsize=7, direction="in", top=True, right=True)
     flags = sorted({flag for profile in profiles for flag in profile.flags})
     axes.legend(fontsize=7, frameon=False, title=", ".join(flags) or None, title_fontsize=7)
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _pretty(unit: str) -> str:
-    return unit.replace("mag / arcsec2", "mag arcsec$^{-2}$")
+def _label(name: str, unit: str) -> str:
+    shown = unit.replace("mag / arcsec2", "mag arcsec$^{-2}$")
+    return name.replace("_", " ") + (f" [{shown}]" if shown else "")
 
 
 def _round_length(length: float) -> float:

@@ -145,7 +145,7 @@ def profile_files(
             first = tally.failures[0]
             raise InputError(
                 f"none of {len(work.items)} files gave a profile; '{first.path}': {first.reason}",
-                "Look at 'skyloom images' of the files",
+                "Look at 'skyloom images' of the files; --pixel-scale and --zero-point say what they do not",
             )
     store.remove()
     return tally

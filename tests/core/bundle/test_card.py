@@ -50,7 +50,12 @@ def test_a_variant_says_what_it_stands_for_and_how_far_it_is_off(tmp_path: Path)
     assert "| output | `y` | float32 | batch x 3 |  | 0.05 |" in card
     noted = variant(scientific={"allowed": 0.5, "measured": 0.25})
     graphs = {**affine_manifest().graphs, "affine-int8": noted}
-    assert "the science: allowed 0.5, measured 0.25." in model_card(affine_manifest(graphs=graphs))
+    card = model_card(affine_manifest(graphs=graphs))
+    assert "The error of the science is 0.25, allowed were 0.5." in card.splitlines()
+    imitated = {"allowed_bf16": 0.02, "measured_bf16": 0.01}
+    graphs = {name: graph.model_copy(update={"scientific": imitated}) for name, graph in graphs.items()}
+    card = model_card(affine_manifest(graphs=graphs))
+    assert "In bf16, on OpenVINO, the error of the science is 0.01, allowed were 0.02." in card.splitlines()
 
 
 def test_what_is_not_known_is_said() -> None:

@@ -11,7 +11,7 @@ from skyloom.bundle import Bundle
 from skyloom.bundle.choice import choose
 from skyloom.bundle.tuning import Trial, Tuning, powers_of_two, tune, tuned
 from skyloom.cli import main
-from skyloom.errors import BackendError, InputError
+from skyloom.errors import BackendError, BundleError, InputError
 from skyloom.runtime.machine import fingerprint
 from tests.core.test_variants import with_variant
 
@@ -42,6 +42,16 @@ def trial(
         seconds=seconds,
         excess=excess,
     )
+
+
+def test_an_altered_bundle_is_refused_and_nothing_is_remembered(bundle: Bundle, home: Path) -> None:
+    path = bundle.path / bundle.manifest.graphs["affine"].path
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BundleError, match="was altered: its SHA-256 begins with"):
+        tune(bundle, threads=[1])
+    assert not list(home.glob("tuning/*"))
 
 
 def test_everything_that_runs_is_measured_and_remembered(bundle: Bundle, home: Path) -> None:

@@ -66,7 +66,11 @@ def test_the_command_lists_it(capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(capsys.readouterr().out)
     assert {"backend": "cpu", "precision": "int8", "works": True}.items() <= shown[3].items()
     assert main(["backends"]) == 0
-    assert "CPUExecutionProvider" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "CPUExecutionProvider" in out
+    assert "\ncpu in bf16: the backend 'cpu' does not run in bf16. Ask for" in out
+    reasons = [line for line in out.splitlines() if line.startswith(("cpu in ", "cuda in ", "openvino in "))]
+    assert len(set(reasons)) == len(reasons)
 
 
 def test_a_machine_is_told_by_its_processor_and_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,61 @@
+"""The tables of a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from skyloom.errors import OutputError
+from skyloom_train.records import Table, read_table
+from skyloom_train.showing import described, shown
+
+
+def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
+    table = Table(tmp_path / "t.csv", step=0)
+    table.write(1, {"loss": 0.1 + 0.2})
+    table.write(2, {"loss": 1e-30})
+    assert read_table(tmp_path / "t.csv") == {"step": [1, 2], "loss": [0.1 + 0.2, 1e-30]}
+
+
+@pytest.mark.parametrize("torn", ["", "3", "3,0.", "\n", "x,1\n"])
+def test_what_will_be_written_again_is_cut_off(tmp_path: Path, torn: str) -> None:
+    path = tmp_path / "t.csv"
+    table = Table(path, step=0)
+    for step in (1, 2, 3):
+        table.write(step, {"loss": step / 10})
+    with path.open("a") as file:
+        file.write(torn)
+    again = Table(path, step=2)
+    again.write(3, {"loss": 0.5})
+    assert read_table(path) == {"step": [1, 2, 3], "loss": [0.1, 0.2, 0.5]}
+
+
+def test_an_empty_file_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").touch()
+    Table(tmp_path / "t.csv", step=4).write(5, {"loss": 1.0})
+    assert read_table(tmp_path / "t.csv") == {"step": [5], "loss": [1.0]}
+
+
+def test_a_table_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    table = Table(tmp_path / "gone" / "t.csv", step=0)
+    with pytest.raises(OutputError, match="cannot write"):
+        table.write(1, {"loss": 1.0})
+
+
+def test_nothing_is_shown_in_a_pipe() -> None:
+    with shown(False) as show:
+        assert show is None
+
+
+def test_a_terminal_sees_losses_figures_and_waiting(capsys: pytest.CaptureFixture[str]) -> None:
+    from skyloom_train.loop import Status
+
+    status = Status(10, 0.25, {"loss": 0.125}, {"deviation": 0.5}, 12.0, 0.07)
+    assert described(status) == "loss 0.125  [bold]deviation[/] 0.5  12/s  waiting 7%"
+    with shown(True) as show:
+        assert show is not None
+        show(status)
+    written = capsys.readouterr().err
+    assert "step 10" in written
+    assert "waiting 7%" in written
