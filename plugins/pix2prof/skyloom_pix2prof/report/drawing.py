@@ -6,7 +6,7 @@ import importlib.util
 import io
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from skyloom.errors import MissingExtraError
 
@@ -62,7 +62,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float, *, layout: str | None = "constrained") -> Any:
+def new_figure(width: float, height: float, *, layout: Literal["constrained"] | None = "constrained") -> Any:
     """Return an empty figure (in inch) that no window manager knows of."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
