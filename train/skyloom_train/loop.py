@@ -64,7 +64,7 @@ class Outcome:
     checkpoint
         The best network, as `skyloom export` takes it.
     rate
-        Examples per second in this run, validation not counted.
+        Examples per second in this run after its first step, validation not counted.
     waiting
         Share of that time in which the network waited for data.
     """
@@ -225,7 +225,7 @@ class _Run:
         if (folder / STATE).exists():
             self._restore(read_state(folder / STATE))
         self.started, self.before = time.monotonic(), self.seconds
-        self.first, self.waited, self.aside = self.step, 0.0, 0.0
+        self.first, self.since, self.waited, self.aside = self.step, self.started, 0.0, 0.0
         self.figures: Mapping[str, float] = self.best.get("figures", {})
 
     def run(self) -> Outcome:
@@ -299,6 +299,8 @@ class _Run:
         for name, average in self.averages.items():
             average.update_parameters(self.task.modules[name])
         self.pending.append((self.step, losses))
+        if self.since == self.started:  # the workers had to start before this step
+            self.first, self.since, self.waited = self.step, time.monotonic(), 0.0
 
     def _to_device(self, batch: Batch) -> Batch:
         return {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
@@ -457,7 +459,7 @@ class _Run:
 
     def _speed(self) -> tuple[float, float]:
         """Return examples per second, and the share of the time that was spent waiting for data."""
-        busy = max(time.monotonic() - self.started - self.aside, 1e-9)
+        busy = max(time.monotonic() - self.since - self.aside, 1e-9)
         each = self.loop.batch_size * self.loop.accumulate * self.accelerator.num_processes
         return (self.step - self.first) * each / busy, min(self.waited / busy, 1.0)
 

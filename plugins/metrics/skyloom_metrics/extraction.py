@@ -60,7 +60,7 @@ class Extraction(Frozen):
     deblend_levels: int = Setting(default=32, ge=1)
     deblend_contrast: float = Setting(default=0.005, gt=0, le=1)
     tile: int = Setting(default=4096, ge=128)
-    overlap: int = Setting(default=256, ge=0)
+    overlap: int = Setting(default=512, ge=0)
 
 
 @dataclass(frozen=True, eq=False)

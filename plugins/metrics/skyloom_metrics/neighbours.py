@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from skyloom import Images
 from skyloom.expect import expect_count
 from skyloom.random import check_seed
 from skyloom_metrics.features import Pixels
@@ -15,11 +16,13 @@ from skyloom_metrics.resampling import interval_of, resample
 from skyloom_metrics.samples import Sample, SampleMetric
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from skyloom import Images, Score
+    from skyloom import Score
 
 _BLOCK = 256  # items whose distances to all others are in memory at a time
+SHOWN = 6  # candidates in a figure
 RARE = 0.01  # the share of new images that are nearer to the training set than a memory would be
 
 
@@ -140,6 +143,28 @@ class NearestNeighbours(SampleMetric):
             notes=notes,
             provenance=self.provenance(seed),
         )
+
+    def draw(self, score: Score, reference: Sample, candidate: Sample) -> Figure:
+        """Draw, in cells, the candidates nearest to the training set and what they are near to.
+
+        It is figure 4.3 of the thesis, for those candidates that may be memories.
+        """
+        from skyloom_metrics.figures.neighbours import draw_neighbours
+
+        del score
+        found = self._search(reference, candidate, None)
+        shown = np.argsort(found.distances[:, 0], kind="stable")[:SHOWN]
+        candidates = self._cells(candidate, found.positions[shown])
+        neighbours = [self._cells(reference, found.indices[row]) for row in shown]
+        return draw_neighbours(candidates, neighbours, found.distances[shown])
+
+    def _cells(self, sample: Sample, positions: NDArray[np.int64]) -> Images:
+        """Return the cells of the images at these positions, as images."""
+        order = np.argsort(sample.positions)
+        rows = order[np.searchsorted(sample.positions[order], positions)]
+        bands, side = sample.meaning.bands, self.pixels.cells
+        data = sample.rows[rows].reshape(len(rows), len(bands), side, side)
+        return Images.from_array(data, bands, names=[sample.names[row] for row in rows])
 
     def _search(self, reference: Sample, candidate: Sample, held_out: Sample | None) -> Neighbours:
         order = np.argsort(candidate.positions)

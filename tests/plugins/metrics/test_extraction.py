@@ -63,7 +63,7 @@ def test_one_tile_is_sep_itself(field: Field) -> None:
 @pytest.mark.parametrize("tile", [256, 384])
 def test_tiles_find_what_the_whole_field_has(field: Field, tile: int) -> None:
     mosaic = expect_mosaic(field)
-    whole, tiled = (extract(mosaic, Extraction(tile=size)) for size in (4096, tile))
+    whole, tiled = (extract(mosaic, Extraction(tile=size, overlap=256)) for size in (4096, tile))
     assert len(whole.sources) == len(tiled.sources)
     assert np.array_equal(whole.sources.x_peak, tiled.sources.x_peak)
     assert np.array_equal(whole.sources.y_peak, tiled.sources.y_peak)
@@ -212,8 +212,8 @@ def test_a_file_gives_what_memory_gives(field: Field, tmp_path: Path) -> None:
     assert (on_disk.bands, on_disk.shape, on_disk.unit) == (field.bands, field.shape, field.unit)
     assert on_disk.zero_point == field.zero_point
     assert on_disk.pixel_scale == field.pixel_scale
-    here = extract(expect_mosaic(field), Extraction(tile=512)).sources
-    there = extract(on_disk, Extraction(tile=512)).sources
+    here = extract(expect_mosaic(field), Extraction(tile=512, overlap=256)).sources
+    there = extract(on_disk, Extraction(tile=512, overlap=256)).sources
     assert np.array_equal(here.flux, there.flux)
 
 
@@ -274,7 +274,11 @@ def test_bands_that_are_not_there_are_named() -> None:
 
 def test_progress_counts_tiles() -> None:
     seen: list[tuple[int, int]] = []
-    extract(expect_mosaic(spots([], (300, 200))), Extraction(tile=256), progress=lambda *at: seen.append(at))
+    extract(
+        expect_mosaic(spots([], (300, 200))),
+        Extraction(tile=256, overlap=64),
+        progress=lambda *at: seen.append(at),
+    )
     assert seen == [(1, 2), (2, 2)]
 
 

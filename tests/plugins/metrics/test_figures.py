@@ -18,6 +18,7 @@ from skyloom_metrics.figures.distributions import draw_distributions
 from skyloom_metrics.figures.neighbours import draw_neighbours
 from skyloom_metrics.figures.score import draw_score
 from skyloom_metrics.inpainting import InpaintingError
+from skyloom_metrics.neighbours import NearestNeighbours
 from skyloom_metrics.profile_deviation import ProfileDeviation
 from skyloom_metrics.sgd import SyntheticGalaxyDistance
 from skyloom_metrics.source_counts import SourceCounts
@@ -134,6 +135,25 @@ def test_neighbours_stand_beside_their_candidate() -> None:
     assert all(number in words(figure) for number in ("0.5", "0.75", "1.25"))
     flat = Images.from_array(np.ones((2, 1, 8, 8)))
     assert draw_neighbours(flat[:1], [flat[1:]], np.zeros((1, 1))).axes
+
+
+def test_the_nearest_candidates_are_shown_with_their_neighbours() -> None:
+    """The copy of a training image comes first, beside the image it was copied from."""
+    images = galaxies(12, size=(16, 16))
+    made = with_noise(images, 0.3)[:8]
+    copied = np.array(made.data)
+    copied[5] = images.data[3]
+    made = made.with_data(copied)
+    metric = NearestNeighbours(cells=8, count=2, resamples=5)
+    score, figure = metric.compare_and_draw(images, made)
+    assert score.metric
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == 6 * 3
+    assert figure.axes[0].get_ylabel() == "5"
+    one, other = (axes.images[0].get_array() for axes in shown[:2])
+    assert one is not None
+    assert other is not None
+    assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("parts", [{}, {"g": 1.0, "r": -2.0}])

@@ -60,9 +60,12 @@ def _scale(image: Images) -> NDArray[np.float64]:
 
 
 def _picture(image: Images, scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return an RGB picture (y, x, 3) of the first three bands, the reddest as red."""
+    """Return an RGB picture (y, x, 3) of the last, middle and first band, or of a picture as it is."""
     low, high = scale[:, :, None, None]
     shares = np.clip((image.data[0].astype(np.float64) - low) / (high - low), 0, 1)
     soft = np.arcsinh(shares / _SOFT) / np.arcsinh(1 / _SOFT)
-    chosen = soft[[0, 0, 0]] if len(soft) < 3 else soft[[len(soft) - 1, len(soft) // 2, 0]]
-    return np.moveaxis(chosen, 0, -1)
+    if len(soft) < 3:
+        return np.moveaxis(soft[[0, 0, 0]], 0, -1)
+    last = len(soft) - 1
+    order = [0, 1, 2] if image.bands[0] == "red" else [last, len(soft) // 2, 0]
+    return np.moveaxis(soft[order], 0, -1)
