@@ -26,17 +26,21 @@ class Ellipses:
     stretch : complex128 array (knot,)
         Ellipticity times ``exp(2i angle)``, the angle of the major axis anticlockwise from +x. Round
         isophotes, whose angle means nothing, are no exception in this form.
+    bow : float64 array (knot,)
+        How much further out than the ellipse an isophote is between its axes, as a share of the
+        radius: negative for discy isophotes, which are pointed, positive for boxy ones.
     """
 
     x: float
     y: float
     axis: NDArray[np.float64]
     stretch: NDArray[np.complex128]
+    bow: NDArray[np.float64]
 
     @classmethod
     def one(cls, x: float, y: float, ellipticity: float = 0.0, angle: float = 0.0) -> Ellipses:
         """Return ellipses of one shape at all radii; `angle` in radian, anticlockwise from +x."""
-        return cls(x, y, np.ones(1), np.array([ellipticity * np.exp(2j * angle)]))
+        return cls(x, y, np.ones(1), np.array([ellipticity * np.exp(2j * angle)]), np.zeros(1))
 
     def at(self, axis: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return ellipticity and angle in radian at semi-major axes (step,) in pixels.
@@ -46,6 +50,10 @@ class Ellipses:
         place, knots = np.log(np.maximum(axis, 0.1)), np.log(self.axis)
         stretch = np.interp(place, knots, self.stretch.real) + 1j * np.interp(place, knots, self.stretch.imag)
         return np.minimum(np.abs(stretch), FLATTEST), np.angle(stretch) / 2
+
+    def bow_at(self, axis: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the bow at semi-major axes (step,) in pixels."""
+        return np.asarray(np.interp(np.log(np.maximum(axis, 0.1)), np.log(self.axis), self.bow), np.float64)
 
 
 def position_angle(angle: NDArray[np.float64]) -> NDArray[np.float64]:

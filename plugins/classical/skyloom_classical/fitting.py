@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -54,8 +53,7 @@ class Knot(NamedTuple):
     error: float
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
+class Found(NamedTuple):
     """The ellipses of a galaxy, and which fallbacks they needed."""
 
     ellipses: Ellipses
@@ -98,7 +96,9 @@ def _fit(pyramid: _Pyramid, start: Start, largest: float) -> Found:
             stretch = np.array([knot.ellipticity * np.exp(2j * knot.angle) for knot in knots])
             axes = np.array([knot.axis for knot in knots])
             errors = np.array([knot.error for knot in knots])
-            return Found(Ellipses(first.x, first.y, axes, _steadied(stretch, errors)), flags)
+            return Found(
+                Ellipses(first.x, first.y, axes, _steadied(stretch, errors), np.zeros(len(axes))), flags
+            )
     return Found(from_moments, (FIXED_ELLIPSE,))
 
 

@@ -14,6 +14,7 @@ from skyloom_classical.background import Sky, fit_level, rough_level
 from skyloom_classical.ellipses import position_angle
 from skyloom_classical.fitting import Found, fit_ellipses
 from skyloom_classical.neighbours import fill_gaps, find_neighbours
+from skyloom_classical.polishing import polish
 from skyloom_classical.sampling import Intensities, intensities, sample
 from skyloom_classical.start import find_start, pixel_noise
 
@@ -128,7 +129,10 @@ class Isophote(SequenceCaptioner):
         return _View(fill_gaps(pixels, valid, x=start.x, y=start.y), valid, start, signal, flags)
 
     def _fit(self, view: _View) -> Found:
-        return fit_ellipses(view.pixels, view.start, largest=_LARGEST_FIT * min(view.pixels.shape))
+        found = fit_ellipses(view.pixels, view.start, largest=_LARGEST_FIT * min(view.pixels.shape))
+        if found.ellipses.axis.size < 2:
+            return found
+        return found._replace(ellipses=polish(view.pixels, view.valid, found.ellipses))
 
     def _read(self, view: _View, found: Found, images: Images, name: str, number: int) -> Profile:
         """Read the profile of one band along ellipses."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from skyloom_classical.ellipses import Ellipses
@@ -23,6 +25,8 @@ _GOLDEN = 0.6180339887498949
 _CLIP = 3.0
 _CLIPS = 4
 _LEAST_KEPT = 3
+_ENOUGH = 0.01
+"""Relative error of the light that bands need not be wider for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,29 +88,53 @@ def sample(
     largest
         Semi-major axis in pixels to end at.
     """
-    from scipy import ndimage
-
     axis = np.arange(0, largest + SPACING, SPACING)
     ellipticity, angle = ellipses.at(axis)
     # each ellipse begins at another turn, so that together they miss no pixel
     begin = np.arange(len(axis)) * _GOLDEN % 1
     turn = (np.arange(_TURNS) + begin[:, None]) * (2 * np.pi / _TURNS)
-    along = axis[:, None] * np.cos(turn)
-    across = (axis * (1 - ellipticity))[:, None] * np.sin(turn)
-    cosine, sine = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    x = ellipses.x + along * cosine - across * sine
-    y = ellipses.y + along * sine + across * cosine
+    shape = (ellipticity, angle, ellipses.bow_at(axis))
+    values, inside = follow(pixels, valid, ellipses, axis, shape, turn)
+    return Samples(axis, 1 - ellipticity, values, inside)
+
+
+def follow(
+    pixels: NDArray[np.float64],
+    valid: NDArray[np.bool_],
+    ellipses: Ellipses,
+    axis: NDArray[np.float64],
+    shape: Sequence[NDArray[np.float64]],
+    turn: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the image, and what of it is inside, along ellipses (ellipse, turn).
+
+    Parameters
+    ----------
+    pixels, valid
+        See `sample`.
+    ellipses
+        Whose centre counts.
+    axis, shape
+        Semi-major axes; ellipticity, angle and bow (all (ellipse,)).
+    turn : float array (ellipse, turn)
+        Eccentric anomaly in radian.
+    """
+    from scipy import ndimage
+
+    ellipticity, angle, bow = (part[:, None] for part in shape)
+    reach = axis[:, None] * (1 + bow * np.sin(2 * turn) ** 2)
+    along, across = reach * np.cos(turn), reach * (1 - ellipticity) * np.sin(turn)
+    x = ellipses.x + along * np.cos(angle) - across * np.sin(angle)
+    y = ellipses.y + along * np.sin(angle) + across * np.cos(angle)
     height, width = pixels.shape
     inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
     place = np.stack([y[inside], x[inside]])
-    values = np.full(x.shape, np.nan)
     found = ndimage.map_coordinates(pixels, place, order=3, mode="nearest")
-    row, column = (
-        np.rint(line).astype(int).clip(0, size - 1) for line, size in zip(place, pixels.shape, strict=True)
-    )
-    found[~valid[row, column]] = np.nan
+    row, column = np.rint(place).astype(int)
+    found[~valid[row.clip(0, height - 1), column.clip(0, width - 1)]] = np.nan
+    values = np.full(x.shape, np.nan)
     values[inside] = found
-    return Samples(axis, 1 - ellipticity, values, inside)
+    return values, inside
 
 
 def intensities(samples: Samples, axis: NDArray[np.float64], width: float = WIDTH) -> Intensities:
@@ -121,12 +149,21 @@ def intensities(samples: Samples, axis: NDArray[np.float64], width: float = WIDT
     width
         Width of the band around an isophote that is averaged over, as a share of its semi-major axis.
     """
+    wide = _over(samples, axis, np.full(len(axis), width))
+    # as narrow as the light allows, since the mean over a broad band lies above the light in its middle
+    with np.errstate(invalid="ignore", divide="ignore"):
+        needed = width * (wide[:, 1] / (_ENOUGH * np.abs(wide[:, 0]))) ** 2
+    found = _over(samples, axis, np.where(np.isfinite(needed), np.minimum(needed, width), width))
+    mean, error, valid, inside = found.T
+    return Intensities(mean, error, valid, inside)
+
+
+def _over(samples: Samples, axis: NDArray[np.float64], width: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what `_mean` finds at each semi-major axis, in bands of some relative width."""
     last = len(samples.axis) - 1
     centre = np.rint(axis / SPACING).astype(int)
     reach = np.minimum(np.floor(width / 2 * axis / SPACING).astype(int), np.minimum(centre, last - centre))
-    found = np.array([_mean(samples, middle, half) for middle, half in zip(centre, reach, strict=True)])
-    mean, error, valid, inside = found.T
-    return Intensities(mean, error, valid, inside)
+    return np.array([_mean(samples, middle, half) for middle, half in zip(centre, reach, strict=True)])
 
 
 def _mean(samples: Samples, middle: int, half: int) -> tuple[float, float, float, float]:

@@ -1,0 +1,98 @@
+"""Figures as SVG that takes the colour of its text from the page around it, light or dark."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from skyloom.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INK = "#010203"
+"""Stands for the colour of the text of the page until the figure is in it."""
+
+COLOURS = ("#e8710a", "#2f7fd1", "#2e9e6b", "#a05bd0", "#c93c5d", "#8a7f1f")
+"""One a model; they can be told apart on white and on black, and by most who see colours otherwise."""
+
+TRUTH = "#808080"
+
+
+def check_matplotlib() -> None:
+    """Refuse to start where figures cannot be drawn in the end."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "plot", "draw the figures of a report")
+
+
+def colour(number: int) -> str:
+    """Return the colour of a model."""
+    return COLOURS[number % len(COLOURS)]
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the style of the report, and leave the settings of matplotlib as they were."""
+    import matplotlib as mpl
+
+    ink: dict[str, Any] = {
+        f"{what}color": INK for what in ("text.", "axes.label", "axes.edge", "axes.title", "xtick.", "ytick.")
+    }
+    settings: dict[Any, Any] = {
+        "font.family": "sans-serif",
+        "font.size": 10,
+        "axes.titlesize": 10,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "skyloom",
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "legend.frameon": False,
+        "axes.grid": True,
+        "grid.color": TRUTH,
+        "grid.alpha": 0.25,
+        "grid.linewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+    }
+    with mpl.rc_context(settings | ink):
+        yield
+
+
+def new_figure(width: float, height: float, *, layout: Literal["constrained"] | None = "constrained") -> Any:
+    """Return an empty figure (in inch) that no window manager knows of."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasSVG(figure)
+    return figure
+
+
+def to_svg(figure: Any, name: str, description: str) -> str:
+    """Return a figure as an element of a page.
+
+    Parameters
+    ----------
+    figure
+        Of matplotlib.
+    name
+        Made part of every identifier, so that those of two figures on a page are not mixed up.
+    description
+        What it shows, for those who cannot see it; plain text.
+    """
+    from html import escape
+
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    text = file.getvalue().decode("utf-8")
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r'(<svg [^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg [^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = text.replace(INK, "currentColor")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(description, quote=True)}" ', 1)

@@ -1,0 +1,199 @@
+"""The page: figures, tables and what a reader should know, in one file that needs no other."""
+
+from __future__ import annotations
+
+from html import escape
+from string import Template
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skyloom.version import version
+from skyloom_pix2prof.report import figures
+from skyloom_pix2prof.report.measuring import OFF, deviation, failures, grouped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from skyloom_pix2prof.report.measuring import Measured, Result
+
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>$title</title>
+<style>
+:root { color-scheme: light dark; --paper: #fff; --ink: #1b1f24; --soft: #5c6670; --line: #d5dae0; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #14171b; --ink: #e6e9ec; --soft: #9aa4ae; --line: #343b43; }
+}
+body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif;
+  max-width: 60rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.5rem; line-height: 1.25; }
+h2 { font-size: 1.15rem; margin-top: 2.5rem; }
+p, figcaption { max-width: 44rem; }
+figure { margin: 1rem 0; }
+figcaption, .note { color: var(--soft); font-size: .9rem; }
+.wide { overflow-x: auto; }
+.wide svg { width: 100%; min-width: 30rem; height: auto; display: block; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0; }
+th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+th { font-weight: 600; }
+</style>
+</head>
+<body>
+<h1>$title</h1>
+<p>$about</p>
+$body
+<p class="note">Made by Skyloom $version.</p>
+</body>
+</html>
+""")
+
+_HEADINGS = (
+    "model",
+    "median |Δμ|",
+    "IQR",
+    "μ &lt; $limit",
+    "IQR",
+    "failures",
+    "length error",
+    "galaxies / s",
+)
+
+
+def make_page(measured: Measured, *, seed: int) -> str:
+    """Return the report as HTML.
+
+    Parameters
+    ----------
+    measured
+        What is to be shown.
+    seed
+        Decides which profiles are shown.
+    """
+    labels = ", ".join(result.label for result in measured.results)
+    about = (
+        f"Surface-brightness profiles of {measured.test_set.description}, {len(measured.truth)} profiles in "
+        f"the bands {', '.join(measured.bands)}. Deviations are |Δμ| in mag arcsec⁻² from the true "
+        "profile, at the radii that both have."
+    )
+    body = [
+        _summary(measured),
+        _figure(
+            "Random test profiles",
+            figures.profiles(measured, seed),
+            "Profiles over the truth (grey), and below each the residual, truth minus profile.",
+        ),
+        _figure(
+            "Deviation of each profile",
+            figures.violins(measured),
+            "Median deviation of each profile over its radii. The bar is the interquartile range, the number "
+            "the median; a linear axis ends at the 97th percentile.",
+        ),
+        _figure(
+            "Deviation against radius",
+            figures.against_radius(measured),
+            "Median over the profiles with the interquartile range, as far as 90% of the profiles reach.",
+        ),
+        _figure("By band", figures.by_band(measured), "The same, for each band alone."),
+        _figure(
+            "Against ellipticity and size",
+            figures.regressions(measured),
+            "One point a profile, with a linear regression; p is the probability of such a slope where there "
+            "is no correlation. Size is the radius where the true profile falls to 23.5 mag arcsec⁻².",
+        ),
+        _breakdown(measured),
+    ]
+    return _PAGE.substitute(
+        title=escape(f"How well profiles are read: {labels}"),
+        about=escape(about),
+        body="\n".join(part for part in body if part),
+        version=escape(version()),
+    )
+
+
+def _summary(measured: Measured) -> str:
+    limit = measured.results[0].details.limit
+    headings = [Template(heading).substitute(limit=f"{limit:g}") for heading in _HEADINGS]
+    rows = [_summary_row(result, measured) for result in measured.results]
+    note = (
+        f"Failures are profiles that are missing, empty, or off by more than {OFF:g} mag arcsec⁻² in the "
+        f"median where the truth is brighter than {limit:g}. The length error is the median of "
+        "|last radius − that of the truth|. Speed is that of this machine, all bands of a galaxy together."
+    )
+    return _section("Summary", _table(headings, rows) + f'<p class="note">{escape(note)}</p>')
+
+
+def _summary_row(result: Result, measured: Measured) -> list[str]:
+    found = result.details
+    bright = found.brighter[np.isfinite(found.brighter)]
+    failed = failures(result, measured.truth)
+    return [
+        result.label,
+        f"{np.median(found.medians):.3f}",
+        f"{_spread(found.medians):.3f}",
+        f"{np.median(bright):.3f}" if len(bright) else "–",
+        f"{_spread(bright):.3f}" if len(bright) else "–",
+        f"{failed} ({100 * failed / len(measured.truth):.1f}%)",
+        f"{np.median(np.abs(found.length_errors)):.1f}″",
+        f"{measured.test_set.count / result.seconds:.3g}" if result.seconds > 0 else "–",
+    ]
+
+
+def _breakdown(measured: Measured) -> str:
+    """Return the tables of groups of galaxies."""
+    tables = []
+    deviations = [deviation(result) for result in measured.results]
+    for what, values in measured.properties.items():
+        rows = []
+        for low, high, members in grouped(values):
+            row = [f"{_short(low)} to {_short(high)}", str(len(members))]
+            for found in deviations:
+                these = [found[key] for key in members if key in found]
+                row.append(f"{np.median(these):.3f}" if these else "–")
+                failed = len(members) - sum(value <= OFF for value in these)
+                row.append(str(failed))
+            rows.append(row)
+        headings = [what, "profiles"]
+        for result in measured.results:
+            headings += [escape(result.label), "failures"]
+        tables.append(_table(headings, rows))
+    note = (
+        "Median |Δμ| of groups of about the same number of profiles, where the truth is bright. The "
+        "magnitude is that of the light within the profile; "
+        "crowding is the share of the image that other sources cover."
+    )
+    return _section(
+        "By brightness, ellipticity and crowding", "".join(tables) + f'<p class="note">{note}</p>'
+    )
+
+
+def _figure(title: str, svg: str, caption: str) -> str:
+    if not svg:
+        return ""
+    figure = f'<figure><div class="wide">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
+    return _section(title, figure)
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{content}</section>"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; the headings are HTML already, the cells are not."""
+    head = "".join(f"<th>{heading}</th>" for heading in headings)
+    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def _spread(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float(high - low)

@@ -1,0 +1,79 @@
+"""Galaxies whose profiles are known, to test captioners on: simulated, or pairs from a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skyloom.errors import InputError, listed
+from skyloom.sky.mock import CONFIGS, MockSky
+from skyloom.sky.pairs import PairFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from skyloom.sky.pairs import Pairs
+
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Images with their true profiles, batch by batch.
+
+    Attributes
+    ----------
+    description
+        What they are, for the reader of the report.
+    count
+        Number of galaxies.
+    """
+
+    __test__ = False  # pytest takes every Test* for tests
+
+    description: str
+    count: int
+    source: MockSky | PairFolder
+
+    def batches(self) -> Iterator[Pairs]:
+        """Yield images and profiles; every call begins anew."""
+        if isinstance(self.source, PairFolder):
+            names = self.source.names("test")[: self.count]
+            for start in range(0, len(names), BATCH):
+                yield self.source.read(names[start : start + BATCH])
+            return
+        for batch in self.source.batches(self.count, batch_size=BATCH):
+            yield batch.pairs(self.source.config.survey)
+
+
+def open_test_set(data: str, *, count: int, seed: int, bands: Sequence[str]) -> TestSet:
+    """Return the galaxies to test on.
+
+    Parameters
+    ----------
+    data
+        Name of a simulated survey, or a folder of pairs, of which the part for tests is used.
+    count
+        Number of galaxies, of a folder at most.
+    seed
+        Of the simulation, or of the parts that a folder is divided into.
+    bands
+        Of the pairs in a folder.
+    """
+    if data in CONFIGS:
+        sky = MockSky(data, seed)
+        return TestSet(f"{count} simulated galaxies of the survey '{data}', seed {seed}", count, sky)
+    if not Path(data).is_dir():
+        raise InputError(
+            f"there is no test set '{data}'",
+            f"Give one of {listed(CONFIGS, last='or')}, or a folder of pairs",
+        )
+    folder = PairFolder(data, bands, seed=seed)
+    found = min(len(folder.names("test")), count)
+    if not found:
+        raise InputError(
+            f"'{data}' has {len(folder.galaxies)} galaxies with the bands {listed(bands)}, none for tests",
+            "Add galaxies, or give another --seed",
+        )
+    return TestSet(f"{found} test galaxies of the folder '{Path(data).name}', seed {seed}", found, folder)

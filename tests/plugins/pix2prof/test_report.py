@@ -1,0 +1,180 @@
+"""The report: what is measured is right, and the page is whole, escaped and needs nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import lru_cache
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skyloom
+from skyloom import Images, Profile, SequenceCaptioner
+from skyloom.errors import InputError, OutputError
+from skyloom.sky.mock import MockSky
+from skyloom_pix2prof.report.cli import report
+from skyloom_pix2prof.report.figures import violins
+from skyloom_pix2prof.report.measuring import failures, grouped, measure
+from skyloom_pix2prof.report.page import make_page
+from skyloom_pix2prof.report.testset import TestSet, open_test_set
+
+COUNT, SEED = 3, 5
+
+
+class Shifted(SequenceCaptioner):
+    """Knows the truth of the test set, and shifts it; some profiles it does not read."""
+
+    def __init__(self, shift: float, empty: tuple[str, ...] = ()) -> None:
+        self.shift, self.empty = shift, empty
+        self.truth = truth()
+
+    def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
+        found = [self.truth[name, band] for name in images.names for band in images.bands]
+        return [
+            replace(one, values=one.values + self.shift)
+            if one.name not in self.empty
+            else Profile(axis=np.empty(0), values=np.empty(0), name=one.name, band=one.band)
+            for one in found
+        ]
+
+
+@lru_cache
+def truth() -> dict[tuple[str, str], Profile]:
+    found = [one for pairs in sky().batches() for row in pairs.profiles for one in row]
+    return {(one.name, one.band): one for one in found}
+
+
+def sky() -> TestSet:
+    return open_test_set("sdss", count=COUNT, seed=SEED, bands="gri")
+
+
+@pytest.fixture
+def models(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the report load captioners whose deviations are known."""
+    load = skyloom.load
+    known: dict[str, SequenceCaptioner] = {
+        "good": Shifted(0.05),
+        "b<ad": Shifted(-0.7, empty=("mock-00000002",)),
+        "lost": Shifted(0.0, empty=tuple(f"mock-{number:08d}" for number in range(COUNT))),
+    }
+    monkeypatch.setattr(skyloom, "load", lambda name: known[name] if name in known else load(name))
+
+
+def quiet(done: int, total: int | None) -> None:
+    assert total is None or 0 < done <= total
+
+
+def test_known_deviations_come_out(models: None) -> None:
+    measured = measure(["good", "b<ad"], sky(), progress=quiet)
+    good, bad = measured.results
+    assert good.score.value == pytest.approx(0.05)
+    assert bad.score.value == pytest.approx(0.7)
+    assert (failures(good, measured.truth), failures(bad, measured.truth)) == (0, 3 * COUNT)
+    assert np.allclose(good.details.length_errors, 0)
+    assert {"total magnitude", "ellipticity", "crowding"} <= set(measured.properties)
+
+
+def test_total_magnitudes_are_those_of_the_galaxies(models: None) -> None:
+    measured = measure(["good"], sky(), progress=quiet)
+    mock = MockSky("sdss", SEED)
+    for number in range(COUNT):
+        truth = mock.truth(number)
+        for band, magnitude in zip(truth.bands, truth.magnitude, strict=True):
+            found = measured.properties["total magnitude"][truth.name, band]
+            assert found == pytest.approx(magnitude, abs=0.35)  # what lies beyond the profile is missing
+
+
+def test_groups_are_of_one_size_and_in_order() -> None:
+    values = {(str(number), "r"): float((7 * number) % 9) for number in range(9)}
+    groups = grouped(values)
+    assert [(low, high, len(members)) for low, high, members in groups] == [(0, 2, 3), (3, 5, 3), (6, 8, 3)]
+
+
+class Reader(HTMLParser):
+    """Checks that tags are closed, and collects what a page asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+        self.ids: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        self.links += [value for name, value in attrs if name in ("src", "href", "xlink:href") and value]
+        if tag not in ("meta", "br", "link"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in ("meta", "br", "link"):
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_whole_escaped_and_alone(models: None) -> None:
+    page = make_page(measure(["good", "b<ad"], sky(), progress=quiet), seed=1)
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    assert len(set(reader.ids)) == len(reader.ids)
+    assert reader.links
+    assert all(link.startswith("#") and link[1:] in reader.ids for link in reader.links)
+    assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(reader.ids)
+    assert "b<ad" in reader.text
+    assert "<ad" not in page.replace("&lt;ad", "")
+    assert page.count("<svg") == 5
+    assert "0.050" in reader.text
+    assert "0.700" in reader.text
+    assert f"{3 * COUNT} (100.0%)" in reader.text
+    assert "currentColor" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_figures_are_the_same_each_time(models: None) -> None:
+    measured = measure(["good"], sky(), progress=quiet)
+    assert violins(measured) == violins(measured)
+
+
+def test_the_verb_writes_a_page_for_pairs_on_disk(
+    models: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from skyloom.sky.pairs import split_of
+    from skyloom.sky.storing import write_galaxies
+
+    folder = tmp_path / "pairs"
+    write_galaxies(MockSky("sdss", SEED), folder, count=COUNT)
+    names = [name for name, _ in truth()]
+    seed = next(seed for seed in range(10_000) if all(split_of(name, seed=seed) == "test" for name in names))
+    report(["good"], tmp_path / "report.html", data=str(folder), count=COUNT, seed=seed)
+    assert "1 model on 3 galaxies" in capsys.readouterr().out
+    assert "of the folder 'pairs'" in unescape((tmp_path / "report.html").read_text(encoding="utf-8"))
+
+
+def test_what_cannot_be_reported_is_refused_and_leaves_nothing(models: None, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    with pytest.raises(OutputError, match=r"\.html"):
+        report(["good"], tmp_path / "report.pdf")
+    with pytest.raises(InputError, match="no test set 'nowhere'"):
+        report(["good"], page, data="nowhere")
+    with pytest.raises(InputError, match="more than once"):
+        report(["good", "good"], page, count=3, seed=SEED)
+    with pytest.raises(InputError, match="'lost': none of"):
+        report(["lost"], page, count=COUNT, seed=SEED)
+    with pytest.raises(InputError, match="'profile-deviation' is a"):
+        report(["profile-deviation"], page, count=3, seed=SEED)
+    assert list(tmp_path.iterdir()) == []
+    page.write_text("mine")
+    with pytest.raises(OutputError, match="exists already"):
+        report(["good"], page)
+    assert page.read_text() == "mine"
