@@ -119,7 +119,7 @@ def settings_for(
 
     start: dict[str, Any] | None = None
     if resume:
-        from skyloom_train.loop import stored_settings
+        from skyloom_train.folder import stored_settings
 
         start = stored_settings(folder, trainable.settings).model_dump(mode="json")
     return choose(trainable, file=config, assignments=changes, start=start)

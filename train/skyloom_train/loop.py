@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shutil
 import signal
 import time
 from dataclasses import dataclass
@@ -13,21 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast
 from torch.nn.utils import clip_grad_norm_
 
 from skyloom.checkpoint import CheckpointConfig, write_checkpoint
-from skyloom.errors import InputError, listed
-from skyloom.files import complete, make_folder
+from skyloom.errors import listed
 from skyloom.names import is_name
 from skyloom.version import version
-from skyloom_train import pace
-from skyloom_train.choosing import flat, validated
-from skyloom_train.errors import NotFiniteError, SettingsError, StateError, TrainingError
-from skyloom_train.records import Table
-from skyloom_train.settings import MAY_CHANGE
+from skyloom_train import devices, pace
+from skyloom_train.errors import NotFiniteError, StateError, TrainingError
+from skyloom_train.folder import prepare_folder
+from skyloom_train.records import Logs
 from skyloom_train.state import read_state, write_state
 from skyloom_train.stream import Numbered, stream
 
@@ -35,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from os import PathLike
 
+    from accelerate import Accelerator
     from accelerate.optimizer import AcceleratedOptimizer
     from torch import Tensor, nn
 
@@ -42,7 +38,7 @@ if TYPE_CHECKING:
     from skyloom_train.stream import Batch
     from skyloom_train.task import Task, Trainable
 
-SETTINGS, STATE, BEST, LAST = "settings.json", "state.pt", "best", "last"
+STATE, BEST, LAST = "state.pt", "best", "last"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,49 +133,11 @@ def train(
     NotFiniteError
         When a loss is NaN or infinite; the last state and the best checkpoint are kept.
     """
-    place, devices = Path(folder), accelerator(settings)
-    if devices.is_main_process:
+    place, process = Path(folder), devices.accelerator(settings)
+    if process.is_main_process:
         prepare_folder(place, settings, resume=resume)
-    devices.wait_for_everyone()
-    return _Run(trainable, settings, place, devices, model=model, task=task, show=show).run()
-
-
-def stored_settings(folder: Path, kind: type[Settings]) -> Settings:
-    """Return the settings of the training in a folder."""
-    path = folder / SETTINGS
-    if not path.is_file():
-        raise InputError(
-            f"there is no training to resume in '{folder}'", "Give the folder of one, or leave --resume away"
-        )
-    import json
-
-    try:
-        return validated(kind, json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise StateError(f"'{path}' is not readable: {error}", "Begin another training") from error
-
-
-def prepare_folder(folder: Path, settings: Settings, *, resume: bool) -> None:
-    """Make the folder of a new training, or see that the one in it has the same settings."""
-    if resume:
-        before = flat(stored_settings(folder, type(settings)).model_dump(mode="json"))
-        now = flat(settings.model_dump(mode="json"))
-        differing = [key for key in now if now[key] != before.get(key) and key not in MAY_CHANGE]
-        if differing:
-            changes = "; ".join(f"{key} was {before.get(key)!r} and is {now[key]!r}" for key in differing)
-            raise SettingsError(
-                f"the training in '{folder}' has other settings: {changes}",
-                "Resume it with its own settings, or begin another in another folder",
-            )
-        for left in folder.glob(".*.part"):  # of a write that was killed
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"'{folder}' exists already", "Give another folder, or go on with what is there with --resume"
-        )
-    make_folder(folder)
-    with complete(folder / SETTINGS, overwrite=True) as part:
-        part.write_text(settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    process.wait_for_everyone()
+    return _Run(trainable, settings, place, process, model=model, task=task, show=show).run()
 
 
 class _Run:
@@ -190,7 +148,7 @@ class _Run:
         trainable: Trainable,
         settings: Settings,
         folder: Path,
-        devices: Accelerator,
+        process: Accelerator,
         *,
         model: str,
         task: str,
@@ -200,7 +158,7 @@ class _Run:
         self.model, self.task_name = model, task
         if self.loop.threads is not None:
             torch.set_num_threads(self.loop.threads)
-        self.accelerator, self.device = devices, devices.device
+        self.accelerator, self.device = process, process.device
         torch.manual_seed(self.loop.seed)
         self.task: Task = trainable.task(settings)
         for module in self.task.modules.values():
@@ -231,7 +189,7 @@ class _Run:
     def run(self) -> Outcome:
         """Train to the end, or until an interrupt."""
         main = self.accelerator.is_main_process
-        logs = _Logs(self.folder, self.step) if main else None
+        logs = Logs(self.folder, self.step) if main else None
         numbers = range(self.step * self.loop.accumulate, self.loop.steps * self.loop.accumulate)
         source = Numbered(
             self.task.data(),
@@ -292,7 +250,7 @@ class _Run:
                     key = name if len(self.optimisers) == 1 else f"{phase} {name}"
                     losses[key] = losses.get(key, 0.0) + value.detach().float() / loop.accumulate
             weights = [w for group in optimiser.param_groups for w in group["params"] if w.grad is not None]
-            self._share_gradients(weights)
+            devices.share_gradients(process, weights)
             process.unscale_gradients(optimiser)
             clip_grad_norm_(weights, math.inf if loop.clip is None else loop.clip)
             optimiser.step()
@@ -305,19 +263,6 @@ class _Run:
     def _to_device(self, batch: Batch) -> Batch:
         return {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
 
-    def _share_gradients(self, weights: list[Tensor]) -> None:
-        """Average the gradients of all processes.
-
-        Done here instead of by a wrapper around the modules, so that a task may call any method of them.
-        """
-        if self.accelerator.num_processes == 1:
-            return
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
-        together = torch.cat([gradient.flatten() for gradient in gradients])
-        mean = self.accelerator.reduce(together, reduction="mean")
-        for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
-
     def _agreed_progress(self) -> float:
         """Return how much is done; all processes go by the clock, and the interrupts, of the first."""
         self.seconds = self.before + time.monotonic() - self.started
@@ -328,7 +273,7 @@ class _Run:
             self.stopping = bool(stopping)
         return self.done
 
-    def _log(self, logs: _Logs | None) -> None:
+    def _log(self, logs: Logs | None) -> None:
         """Write the mean losses since the last row; NaN is an error."""
         if not self.pending:
             return
@@ -355,7 +300,7 @@ class _Run:
         if self.show is not None and self.accelerator.is_main_process:
             self.show(Status(self.step, self.done, means, self.figures, rate, waiting))
 
-    def _validate(self, logs: _Logs | None) -> None:
+    def _validate(self, logs: Logs | None) -> None:
         """Judge the averaged modules, and keep them where they are the best so far."""
         self._log(logs)
         self.validated_at, began = self.step, time.monotonic()
@@ -417,7 +362,7 @@ class _Run:
             overwrite=True,
         )
 
-    def _save(self, logs: _Logs | None) -> None:
+    def _save(self, logs: Logs | None) -> None:
         self._log(logs)
         if logs is not None:
             scaler = self.accelerator.scaler
@@ -489,42 +434,3 @@ class _Run:
         finally:
             for name, handler in before.items():
                 signal.signal(name, handler)
-
-
-class _Logs:
-    """The files a training is followed in."""
-
-    def __init__(self, folder: Path, step: int) -> None:
-        from torch.utils.tensorboard.writer import SummaryWriter
-
-        self._training = Table(folder / "training.csv", step=step)
-        self._validation = Table(folder / "validation.csv", step=step)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-
-    def training(self, step: int, losses: Mapping[str, float], pace_: Mapping[str, float]) -> None:
-        """Write losses, and how fast it goes."""
-        self._training.write(step, {**losses, **pace_})
-        for name, value in losses.items():
-            self._board.add_scalar(f"training/{name}", value, step)
-        for name, value in pace_.items():
-            self._board.add_scalar(f"pace/{name}", value, step)
-
-    def validation(self, step: int, figures: Mapping[str, float]) -> None:
-        """Write what a validation found."""
-        self._validation.write(step, figures)
-        for name, value in figures.items():
-            self._board.add_scalar(f"validation/{name}", value, step)
-        self._board.flush()
-
-    def close(self) -> None:
-        """Write out what TensorBoard holds back."""
-        self._board.close()
-
-
-def accelerator(settings: Settings) -> Accelerator:
-    """Return Accelerate's view of the devices; a second training in one process may set it anew."""
-    if AcceleratorState._shared_state and not AcceleratorState().num_processes > 1:
-        AcceleratorState._reset_state(reset_partial_state=True)
-    cpu = settings.loop.device == "cpu" or not torch.cuda.is_available()
-    device = torch.device("cpu" if cpu else "cuda")
-    return Accelerator(cpu=cpu, mixed_precision=pace.precision(settings.loop, device))

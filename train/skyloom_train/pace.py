@@ -1,14 +1,11 @@
-"""How far a training is, how fast it learns then, and what its arithmetic is."""
+"""How far a training is, how fast it learns then, and the average of its weights."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-from skyloom_train.errors import TrainingError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -16,8 +13,6 @@ if TYPE_CHECKING:
     from skyloom_train.settings import LoopSettings
 
     Tensors = list[Tensor] | tuple[Tensor, ...]
-
-_PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
 def progress(step: int, seconds: float, loop: LoopSettings) -> float:
@@ -34,17 +29,6 @@ def rate(step: int, done: float, loop: LoopSettings) -> float:
     return rise * (loop.last_rate + (1 - loop.last_rate) * (1 + math.cos(math.pi * done)) / 2)
 
 
-def precision(loop: LoopSettings, device: torch.device) -> str:
-    """Return the precision as Accelerate calls it."""
-    if loop.precision == "auto":
-        if device.type == "cuda":
-            return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-        return "bf16" if _has_matrix_units() else "no"
-    if loop.precision == "fp16" and device.type == "cpu":
-        raise TrainingError("fp16 is asked for, and there is no GPU", "Set loop.precision to bf16 or fp32")
-    return _PRECISIONS[loop.precision]
-
-
 def averaged(module: nn.Module, decay: float) -> AveragedModel:
     """Return a copy of a module whose weights follow its own as a moving average."""
 
@@ -54,9 +38,3 @@ def averaged(module: nn.Module, decay: float) -> AveragedModel:
         step(averages, values, steps)
 
     return AveragedModel(module, multi_avg_fn=follow, use_buffers=True)
-
-
-def _has_matrix_units() -> bool:
-    """Say whether the processor computes bf16 in matrices (AMX); without them it gains nothing."""
-    found = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(found is not None and found())

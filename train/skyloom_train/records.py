@@ -59,6 +59,36 @@ class Table:
                 csv.writer(file, lineterminator="\n").writerows([self._names, *rows])
 
 
+class Logs:
+    """The files a training is followed in."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self._training = Table(folder / "training.csv", step=step)
+        self._validation = Table(folder / "validation.csv", step=step)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def training(self, step: int, losses: Mapping[str, float], pace_: Mapping[str, float]) -> None:
+        """Write losses, and how fast it goes."""
+        self._training.write(step, {**losses, **pace_})
+        for name, value in losses.items():
+            self._board.add_scalar(f"training/{name}", value, step)
+        for name, value in pace_.items():
+            self._board.add_scalar(f"pace/{name}", value, step)
+
+    def validation(self, step: int, figures: Mapping[str, float]) -> None:
+        """Write what a validation found."""
+        self._validation.write(step, figures)
+        for name, value in figures.items():
+            self._board.add_scalar(f"validation/{name}", value, step)
+        self._board.flush()
+
+    def close(self) -> None:
+        """Write out what TensorBoard holds back."""
+        self._board.close()
+
+
 def read_table(path: Path) -> dict[str, list[float]]:
     """Return the columns of a table by name."""
     with path.open(encoding="utf-8", newline="") as file:

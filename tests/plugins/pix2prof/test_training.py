@@ -12,10 +12,9 @@ from torch.nn import functional as F
 
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.network import AttendingDecoder, Pix2Prof, RecurrentDecoder
+from skyloom_pix2prof.recipes import PRESETS, LearningSettings
 from skyloom_pix2prof.training import (
     FLAT_EXTRA,
-    PRESETS,
-    LearningSettings,
     Pix2ProfSettings,
     ProfileTask,
     first_true,

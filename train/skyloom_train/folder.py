@@ -1,0 +1,56 @@
+"""The folder of a training: made for a new one, and checked before one is resumed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+from skyloom.errors import InputError
+from skyloom.files import complete, make_folder
+from skyloom_train.choosing import flat, validated
+from skyloom_train.errors import SettingsError, StateError
+from skyloom_train.settings import MAY_CHANGE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from skyloom_train.settings import Settings
+
+SETTINGS = "settings.json"
+
+
+def stored_settings(folder: Path, kind: type[Settings]) -> Settings:
+    """Return the settings of the training in a folder."""
+    path = folder / SETTINGS
+    if not path.is_file():
+        raise InputError(
+            f"there is no training to resume in '{folder}'", "Give the folder of one, or leave --resume away"
+        )
+    try:
+        return validated(kind, json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise StateError(f"'{path}' is not readable: {error}", "Begin another training") from error
+
+
+def prepare_folder(folder: Path, settings: Settings, *, resume: bool) -> None:
+    """Make the folder of a new training, or see that the one in it has the same settings."""
+    if resume:
+        before = flat(stored_settings(folder, type(settings)).model_dump(mode="json"))
+        now = flat(settings.model_dump(mode="json"))
+        differing = [key for key in now if now[key] != before.get(key) and key not in MAY_CHANGE]
+        if differing:
+            changes = "; ".join(f"{key} was {before.get(key)!r} and is {now[key]!r}" for key in differing)
+            raise SettingsError(
+                f"the training in '{folder}' has other settings: {changes}",
+                "Resume it with its own settings, or begin another in another folder",
+            )
+        for left in folder.glob(".*.part"):  # of a write that was killed
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"'{folder}' exists already", "Give another folder, or go on with what is there with --resume"
+        )
+    make_folder(folder)
+    with complete(folder / SETTINGS, overwrite=True) as part:
+        part.write_text(settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
