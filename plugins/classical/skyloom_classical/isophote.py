@@ -32,6 +32,7 @@ MAG_ERROR = 2.5 / np.log(10)
 MASKED_CENTRE = "masked-centre"
 SATURATED = "saturated"
 NO_GALAXY = "no-galaxy"
+NO_CENTRE = "centre-not-seen"
 NO_SKY = "no-sky"
 
 _LINEAR_STEP, _GEOMETRIC_STEP = 0.5, 0.1
@@ -52,7 +53,8 @@ class Isophote(SequenceCaptioner):
     read at every radius, outliers clipped. Where a fit fails a simpler one takes its place, and
     the flags of the profile say so: ``other-start-radius``, ``fixed-centre``, ``fixed-ellipse`` (that of
     the moments), ``circular-annuli`` (no shape could be found). Other flags are ``masked-centre``,
-    ``saturated``, ``photutils-warned`` and ``no-sky``; a profile without a step has ``no-galaxy``.
+    ``centre-not-seen`` (the profile begins where the mask ends), ``saturated``, ``photutils-warned`` and
+    ``no-sky``; a profile without a step has ``no-galaxy``.
 
     The profile is in mag / arcsec2 where pixel scale and zero-point are known, else in the unit of the
     image for a pixel. Its columns are ``ellipticity``, ``position_angle`` (degrees from +y towards -x)
@@ -148,13 +150,14 @@ class Isophote(SequenceCaptioner):
             sky = fitted or sky
             flags += (NO_SKY,) * (fitted is None)
         mean, error = light.mean - sky.level, np.hypot(light.error, sky.error)
-        end, stopped = _end(mean, error, light, self.min_snr)
-        flags += (NO_GALAXY,) * (end == 0)
-        ellipticity, angle = ellipses.at(axis[:end])
-        flux_within = _growth(axis[:end], mean[:end], 1 - ellipticity)
+        begin, end, stopped = _extent(mean, error, light, self.min_snr)
+        flags += (NO_GALAXY,) * (end == begin) + (NO_CENTRE,) * (0 < begin < end)
+        kept = slice(begin, end)
+        ellipticity, angle = ellipses.at(axis[kept])
+        flux_within = _growth(axis[kept], mean[kept], 1 - ellipticity)
         shape = {"ellipticity": ellipticity, "position_angle": position_angle(angle)}
         return Profile(
-            **_calibrated(axis[:end], mean[:end], error[:end], flux_within, shape, images, number),
+            **_calibrated(axis[kept], mean[kept], error[kept], flux_within, shape, images, number),
             name=name,
             band=images.bands[number],
             stopped=stopped,
@@ -198,28 +201,29 @@ class _View(NamedTuple):
     flags: tuple[str, ...]
 
 
-def _end(
+def _extent(
     mean: NDArray[np.float64], error: NDArray[np.float64], light: Intensities, min_snr: float
-) -> tuple[int, str]:
-    """Return how many steps of a profile mean something, and why there are not more."""
+) -> tuple[int, int, str]:
+    """Return the first step that is seen, the first beyond it that means nothing, and why it does not."""
     seen = light.valid >= _LEAST_SEEN
     bright = np.greater(mean, min_snr * error, where=seen, out=np.zeros(len(mean), bool)) & (mean > 0)
-    good = seen & bright
-    if good.all():
-        return len(good), "edge"
-    end = int(np.argmin(good))
+    begin = int(np.argmax(seen))
+    ends = np.flatnonzero(~(seen & bright)[begin:])
+    if not len(ends):
+        return begin, len(mean), "edge"
+    end = begin + int(ends[0])
     if seen[end]:
-        return end, "noise"
-    return end, "edge" if light.inside[end] < _LEAST_SEEN else "masked"
+        return begin, end, "noise"
+    return begin, end, "edge" if light.inside[end] < _LEAST_SEEN else "masked"
 
 
 def _growth(
     axis: NDArray[np.float64], mean: NDArray[np.float64], ratio: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the flux (step,) within each ellipse, from the light of isophotes."""
+    """Return the flux (step,) within each ellipse; within the first, the light is taken to be even."""
     area = np.maximum.accumulate(np.pi * axis**2 * ratio)
     between = (mean[1:] + mean[:-1]) / 2 * np.diff(area)
-    return np.concatenate([np.zeros(min(len(axis), 1)), np.cumsum(between)])
+    return np.concatenate([area[:1] * mean[:1], (area[:1] * mean[:1]).sum() + np.cumsum(between)])
 
 
 def _calibrated(

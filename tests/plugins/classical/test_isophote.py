@@ -120,11 +120,20 @@ def test_a_saturated_galaxy_is_flagged() -> None:
     assert "saturated" in read(np.minimum(disc(), 20)).flags
 
 
-def test_a_masked_centre_is_flagged_and_bridged() -> None:
+def test_a_masked_centre_is_flagged() -> None:
     mask = np.zeros((128, 128), bool)
     mask[58:68, 60:70] = True
     profile = read(disc(noise=0.05), mask)
     assert "masked-centre" in profile.flags
+
+
+def test_a_profile_begins_where_the_mask_ends() -> None:
+    mask = np.zeros((128, 128), bool)
+    mask[62:64, 63:66] = True
+    profile = read(disc(noise=0.05), mask)
+    assert len(profile) > 60
+    error = (profile.values - magnitudes(profile.axis))[(profile.axis > 2) & (profile.axis < 14)]
+    assert np.abs(error).max() < 0.15
 
 
 def test_shared_geometry_is_that_of_the_best_band() -> None:
