@@ -223,15 +223,16 @@ STEMS: tuple[Stem, ...] = ("3x3", "standard")
 def training(preset: str, quick: bool) -> Row:
     """Train with the standard stem on all cores, simulation of the galaxies included.
 
-    ``published`` has the network of the paper, with batches instead of single images; ``small`` is what
-    learns fastest here. The paper trained 500 images in 20 minutes on a V100.
+    ``small`` is what learns fastest on a processor, and what a goal is set for; ``published`` has the
+    network of the paper, with batches instead of single images, and is for information. The paper
+    trained 500 images in 20 minutes on a V100.
     """
     from skyloom.runtime.machine import cores
     from skyloom_pix2prof.training import trainable
     from skyloom_train import train
     from skyloom_train.choosing import choose
 
-    steps = 3 if quick else {"published": 12, "small": 60}[preset]
+    steps = 3 if quick else {"published": 6, "small": 60}[preset]
     settings = choose(
         trainable(),
         assignments=[
@@ -239,7 +240,7 @@ def training(preset: str, quick: bool) -> Row:
             "network.stem=standard",
             *(["network.width=8", "network.hidden=32", "network.crop=64"] if quick else []),
             "data.validation_galaxies=1",
-            f"loop.batch_size={4 if quick else 24}",
+            f"loop.batch_size={4 if quick else 12}",
             f"loop.steps={steps}",
             f"loop.threads={cores() if preset == 'published' else max(cores() - 1, 1)}",
         ],
@@ -256,7 +257,7 @@ def training(preset: str, quick: bool) -> Row:
         ours_s=1 / outcome.rate,
         baseline_s=1 / PUBLISHED_TRAINING,
         unit="s a galaxy",
-        goal=10.0,
+        goal=10.0 if preset == "small" else None,
     )
 
 

@@ -72,9 +72,10 @@ def stream(batches: Numbered, numbers: range, *, workers: int, pinned: bool = Fa
 
 
 def _begin(worker: int) -> None:
-    """Leave interrupts to the process that trains, which ends its workers itself."""
+    """Leave signals to the process that trains: it makes its step, saves, and ends its workers itself."""
     del worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
