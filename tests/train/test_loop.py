@@ -20,6 +20,7 @@ from skyloom_train import Outcome, train
 from skyloom_train.errors import NotFiniteError, SettingsError, StateError, TrainingError
 from skyloom_train.loop import Status
 from skyloom_train.records import read_table
+from skyloom_train.state import write_state
 from tests.train.toy import Lines, ToySettings, settings, trainable
 
 ROOT = Path(__file__).parents[2]
@@ -205,6 +206,37 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "nothing").exists()
     with pytest.raises(OutputError, match="cannot make the folder"):
         run(tmp_path / "notes.txt/run")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_the_data_is_told_as_it_is(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(InputError) as caught:
+        run(tmp_path / "run", trouble="missing", at=2, workers=workers)
+    assert str(caught.value) == "an image is missing. Put it back."
+
+
+def test_without_data_no_folder_is_made(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there are no data"):
+        run(tmp_path / "run", trouble="no data")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_keeps_the_state_of_before(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk."""
+    import resource
+
+    path = tmp_path / "state.pt"
+    write_state(path, {"weights": torch.zeros(10)})
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot write"):
+            write_state(path, {"weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert [left.name for left in tmp_path.iterdir()] == ["state.pt"]
 
 
 def test_a_resumption_keeps_the_settings(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from skyloom.errors import InputError
 from skyloom.random import generator
 from skyloom_train import LoopSettings, Settings, Task, Trainable
 
@@ -40,6 +41,8 @@ class Lines:
 
     def __init__(self, settings: ToySettings) -> None:
         self.settings = settings
+        if settings.trouble == "no data":
+            raise InputError("there are no data", "Give some")
 
     def batch(self, indices: Sequence[int]) -> Mapping[str, NDArray[np.generic]]:
         """Return x (b, 4), y (b,) and the indices."""
@@ -51,6 +54,8 @@ class Lines:
             os.kill(os.getpid(), signal.SIGINT)
         x = np.stack([generator(7, index).standard_normal(4).astype(np.float32) for index in indices])
         y = x @ WEIGHTS
+        if settings.trouble == "missing" and step == settings.at:
+            raise InputError("an image is missing", "Put it back")
         if settings.trouble == "nan" and step == settings.at:
             y[0] = np.nan
         return {"x": x, "y": y, "index": np.array(indices)}

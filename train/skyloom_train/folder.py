@@ -33,8 +33,8 @@ def stored_settings(folder: Path, kind: type[Settings]) -> Settings:
         raise StateError(f"'{path}' is not readable: {error}", "Begin another training") from error
 
 
-def prepare_folder(folder: Path, settings: Settings, *, resume: bool) -> None:
-    """Make the folder of a new training, or see that the one in it has the same settings."""
+def check_folder(folder: Path, settings: Settings, *, resume: bool) -> None:
+    """See that the folder of a new training is free, or that the one in it has the same settings."""
     if resume:
         before = flat(stored_settings(folder, type(settings)).model_dump(mode="json"))
         now = flat(settings.model_dump(mode="json"))
@@ -45,12 +45,16 @@ def prepare_folder(folder: Path, settings: Settings, *, resume: bool) -> None:
                 f"the training in '{folder}' has other settings: {changes}",
                 "Resume it with its own settings, or begin another in another folder",
             )
-        for left in folder.glob(".*.part"):  # of a write that was killed
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
             f"'{folder}' exists already", "Give another folder, or go on with what is there with --resume"
         )
+
+
+def prepare_folder(folder: Path, settings: Settings) -> None:
+    """Make the folder where it is not there yet, and keep the settings in it."""
     make_folder(folder)
+    for left in folder.glob(".*.part"):  # of a write that was killed
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
     with complete(folder / SETTINGS, overwrite=True) as part:
         part.write_text(settings.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from skyloom.names import is_name
 from skyloom.version import version
 from skyloom_train import devices, pace
 from skyloom_train.errors import NotFiniteError, StateError, TrainingError
-from skyloom_train.folder import prepare_folder
+from skyloom_train.folder import check_folder, prepare_folder
 from skyloom_train.records import Logs
 from skyloom_train.state import read_state, write_state
 from skyloom_train.stream import Numbered, stream
@@ -134,10 +134,12 @@ def train(
         When a loss is NaN or infinite; the last state and the best checkpoint are kept.
     """
     place, process = Path(folder), devices.accelerator(settings)
-    if process.is_main_process:
-        prepare_folder(place, settings, resume=resume)
+    check_folder(place, settings, resume=resume)
+    run = _Run(trainable, settings, place, process, model=model, task=task, show=show)
     process.wait_for_everyone()
-    return _Run(trainable, settings, place, process, model=model, task=task, show=show).run()
+    if process.is_main_process:
+        prepare_folder(place, settings)
+    return run.run()
 
 
 class _Run:
@@ -161,6 +163,7 @@ class _Run:
         self.accelerator, self.device = process, process.device
         torch.manual_seed(self.loop.seed)
         self.task: Task = trainable.task(settings)
+        self.data = self.task.data()
         for module in self.task.modules.values():
             module.to(self.device).train()
         self.optimisers: dict[str, AcceleratedOptimizer] = {
@@ -192,7 +195,7 @@ class _Run:
         logs = Logs(self.folder, self.step) if main else None
         numbers = range(self.step * self.loop.accumulate, self.loop.steps * self.loop.accumulate)
         source = Numbered(
-            self.task.data(),
+            self.data,
             self.loop.batch_size,
             process=self.accelerator.process_index,
             processes=self.accelerator.num_processes,

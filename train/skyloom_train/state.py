@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from skyloom.errors import OutputError
 from skyloom.files import complete
 from skyloom_train.errors import StateError
 
@@ -19,7 +20,13 @@ SCHEMA = 1
 def write_state(path: Path, state: dict[str, Any]) -> None:
     """Write tensors, numbers and words in nested dictionaries; a kill leaves the file of before."""
     with complete(path, overwrite=True) as part:
-        torch.save({"schema": SCHEMA, **state}, part)
+        try:
+            torch.save({"schema": SCHEMA, **state}, part)
+        except RuntimeError as error:  # how PyTorch says that a disk is full
+            raise OutputError(
+                f"cannot write '{path}': {str(error).splitlines()[0]}",
+                "Make room, and go on with --resume",
+            ) from error
 
 
 def read_state(path: Path) -> dict[str, Any]:

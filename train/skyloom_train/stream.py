@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from skyloom.errors import SkyloomError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,7 +26,7 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 Batch = dict[str, "Tensor"]
 
 
-class Numbered(Dataset[Batch]):
+class Numbered(Dataset["Batch | SkyloomError"]):
     """The batches of one process by their number.
 
     Parameters
@@ -40,9 +42,12 @@ class Numbered(Dataset[Batch]):
     def __init__(self, data: Data, size: int, *, process: int = 0, processes: int = 1) -> None:
         self.data, self.size, self.process, self.processes = data, size, process, processes
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> Batch | SkyloomError:
         first = (number * self.processes + self.process) * self.size
-        arrays = self.data.batch(range(first, first + self.size))
+        try:
+            arrays = self.data.batch(range(first, first + self.size))
+        except SkyloomError as error:
+            return error  # raised where the batch is wanted; PyTorch would make a traceback of it
         return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
 
 
@@ -60,7 +65,10 @@ def stream(batches: Numbered, numbers: range, *, workers: int, pinned: bool = Fa
     )
     with _one_thread_each():  # the workers are started here
         iterator = iter(loader)
-    yield from cast("Iterator[Batch]", iterator)
+    for batch in cast("Iterator[Batch | SkyloomError]", iterator):
+        if isinstance(batch, SkyloomError):
+            raise batch
+        yield batch
 
 
 def _begin(worker: int) -> None:
