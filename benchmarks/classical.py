@@ -75,7 +75,7 @@ def _photutils(batch: MockBatch) -> list[tuple[Any, Any]]:
 @lru_cache
 def _read(who: str, quick: bool) -> _Read:
     sky, deviations, seconds = MockSky("sdss", SEED), [], 0.0
-    count = 4 if quick else 40
+    count = 4 if quick else 20
     for batch in sky.batches(count, batch_size=4):
         start = time.process_time()
         profiles = {"ours": _ours, "photutils": _photutils}[who](batch)

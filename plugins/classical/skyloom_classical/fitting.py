@@ -22,7 +22,8 @@ GROWTH = 1.4
 """Ratio of one fitted semi-major axis to the last."""
 
 INNERMOST = 2.0
-_START_RATIOS = (1.0, 0.6, 1.6, 0.35)
+_START_RATIOS = (1.0, 0.6, 1.6, 0.35, 0.15)
+_ENOUGH = 4
 _LEAST_ELLIPTICITY = 0.05
 _MOST_POINTS_AXIS = 16.0
 _CLIP, _CLIPS = 3.0, 1
@@ -60,11 +61,13 @@ class Found(NamedTuple):
     flags: tuple[str, ...] = ()
 
 
-def fit_ellipses(pixels: NDArray[np.float64], start: Start, *, largest: float) -> Found:
+def fit_ellipses(
+    pixels: NDArray[np.float64], start: Start, *, largest: float, centre_seen: bool = True
+) -> Found:
     """Fit ellipses to the isophotes of a galaxy, as well as it allows.
 
-    The ladder: ellipses with a common fitted centre; from another start radius; around the centre
-    that moments gave; the one ellipse of the moments; circles.
+    The ladder: ellipses around the centre of the moments (of which one is fitted first where that is
+    masked); from another start radius; the one ellipse of the moments; circles.
 
     Parameters
     ----------
@@ -74,17 +77,19 @@ def fit_ellipses(pixels: NDArray[np.float64], start: Start, *, largest: float) -
         What moments say.
     largest
         Semi-major axis in pixels that no ellipse may exceed.
+    centre_seen
+        Whether moments saw the centre itself.
     """
     if start.radius == 0:
         return Found(Ellipses.one(start.x, start.y), (CIRCLES,))
     with _kept_quiet() as warned:
-        found = _fit(_Pyramid(pixels), start, largest)
+        found = _fit(_Pyramid(pixels), start, largest, centre_seen=centre_seen)
     return Found(found.ellipses, (*found.flags, WARNED)) if warned else found
 
 
-def _fit(pyramid: _Pyramid, start: Start, largest: float) -> Found:
-    from_moments = Ellipses.one(start.x, start.y, start.ellipticity, start.angle)
-    for centre_is_free in (True, False):
+def _fit(pyramid: _Pyramid, start: Start, largest: float, *, centre_seen: bool) -> Found:
+    best: tuple[list[Knot], tuple[str, ...]] = ([], ())
+    for centre_is_free in (False,) if centre_seen else (True, False):
         for ratio in _START_RATIOS:
             axis = float(np.clip(ratio * start.radius, INNERMOST, max(largest / GROWTH, INNERMOST)))
             guess = Knot(axis, start.x, start.y, start.ellipticity, start.angle, 0.0)
@@ -92,14 +97,21 @@ def _fit(pyramid: _Pyramid, start: Start, largest: float) -> Found:
             if first is None or np.hypot(first.x - start.x, first.y - start.y) > 1 + 0.1 * axis:
                 continue
             knots = _grow(pyramid, first, largest)
-            flags = (RETRIED,) * (ratio != 1) + (FIXED_CENTRE,) * (not centre_is_free)
-            stretch = np.array([knot.ellipticity * np.exp(2j * knot.angle) for knot in knots])
-            axes = np.array([knot.axis for knot in knots])
-            errors = np.array([knot.error for knot in knots])
-            return Found(
-                Ellipses(first.x, first.y, axes, _steadied(stretch, errors), np.zeros(len(axes))), flags
-            )
-    return Found(from_moments, (FIXED_ELLIPSE,))
+            if len(knots) > len(best[0]):
+                fixed = not centre_is_free and not centre_seen
+                best = knots, (RETRIED,) * (ratio != 1) + (FIXED_CENTRE,) * fixed
+            if len(knots) >= _ENOUGH:
+                return Found(_joined(knots), best[1])
+    if best[0]:
+        return Found(_joined(best[0]), best[1])
+    return Found(Ellipses.one(start.x, start.y, start.ellipticity, start.angle), (FIXED_ELLIPSE,))
+
+
+def _joined(knots: list[Knot]) -> Ellipses:
+    """Return the ellipses that were fitted around one centre, uncertain ones steadied."""
+    stretch = np.array([knot.ellipticity * np.exp(2j * knot.angle) for knot in knots])
+    axes, errors = np.array([[knot.axis, knot.error] for knot in knots]).T
+    return Ellipses(knots[0].x, knots[0].y, axes, _steadied(stretch, errors), np.zeros(len(axes)))
 
 
 def _grow(pyramid: _Pyramid, first: Knot, largest: float) -> list[Knot]:

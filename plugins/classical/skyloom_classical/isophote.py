@@ -131,7 +131,9 @@ class Isophote(SequenceCaptioner):
         return _View(fill_gaps(pixels, valid, x=start.x, y=start.y), valid, start, signal, flags)
 
     def _fit(self, view: _View) -> Found:
-        found = fit_ellipses(view.pixels, view.start, largest=_LARGEST_FIT * min(view.pixels.shape))
+        seen = bool(view.valid[round(view.start.y), round(view.start.x)])
+        largest = _LARGEST_FIT * min(view.pixels.shape)
+        found = fit_ellipses(view.pixels, view.start, largest=largest, centre_seen=seen)
         if found.ellipses.axis.size < 2:
             return found
         return found._replace(ellipses=polish(view.pixels, view.valid, found.ellipses))
