@@ -48,7 +48,7 @@ def import_checkpoint(
     skip: Skip = None,
     force: Force = False,
 ) -> None:
-    """Make a verified bundle from weights that were published in another form.
+    """Make a verified bundle from published weights.
 
     The file is read without running anything that is in it. The weights of Pix2Prof (Smith et al.
     2021) are the file pix2prof_2020-10-08.pth at https://doi.org/10.5281/zenodo.4072941.

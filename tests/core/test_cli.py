@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from skyloom.bundle import write_bundle
 from skyloom.cli import main
+from skyloom.cli.summaries import summary_of
 from skyloom.version import version
 from tests.conftest import GRAPH_PATH, Installer, affine_golden, affine_manifest, double_plus_one
 from tests.core.test_registry import AFFINE
@@ -190,7 +192,7 @@ COMMANDS = {"group": "skyloom.commands.v1"}
 
 def test_a_plugin_brings_a_verb(capsys: Capture, install: Installer) -> None:
     install("shouting", VERB, entry="shout", target=":shout", **COMMANDS)
-    assert "Brought by 'shouting'" in run(capsys, "--help")[1]
+    assert "  shout       Say it loudly (shouting).\n" in run(capsys, "--help")[1]
     assert "shouting_module" not in sys.modules, "the help imported the plugin"
     assert run(capsys, "shout", "hey", "--times", "2") == (0, "HEY HEY\n", "")
     status, out, _ = run(capsys, "shout", "--help")
@@ -207,6 +209,42 @@ def test_a_plugin_brings_a_group_of_verbs(capsys: Capture, install: Installer) -
     install("shouting", VERB, entry="speak", target=":app", **COMMANDS)
     assert run(capsys, "speak", "loud") == (0, "LOUD\n", "")
     assert run(capsys, "speak", "exit")[0] == 7
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ('"""A module."""\ndef verb() -> None:\n    """Do it.\n\n    Slowly."""', "Do it (shouting)."),
+        ('import typer\nverb = typer.Typer(add_completion=False, help="Do many.")', "Do many (shouting)."),
+        ("import typer\nverb = typer.Typer()", "Brought by 'shouting'."),
+        ("def verb() -> None: pass", "Brought by 'shouting'."),
+        ("from elsewhere import verb", "Brought by 'shouting'."),
+        ("def verb(:", "Brought by 'shouting'."),
+    ],
+)
+def test_the_help_says_what_verbs_do(capsys: Capture, install: Installer, code: str, said: str) -> None:
+    install("shouting", code, entry="shout", target=":verb", **COMMANDS)
+    status, out, _ = run(capsys, "--help")
+    assert status == 0
+    assert f"  shout       {said}\n" in out
+    assert "shouting_module" not in sys.modules, "the help imported the plugin"
+
+
+def test_the_help_finds_verbs_in_packages_without_importing_them(tmp_path: Path) -> None:
+    package = tmp_path / "proclaiming"
+    (package / "verbs" / "loud").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('imported')")
+    (package / "cli.py").write_text('def proclaim() -> None:\n    """Say it to all."""')
+    (package / "verbs" / "loud" / "__init__.py").write_text('def proclaim() -> None:\n    """Shout it."""')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        for module, said in {
+            "proclaiming.cli": "Say it to all.",
+            "proclaiming.verbs.loud": "Shout it.",
+            "proclaiming.absent": "",
+            "absent.cli": "",
+        }.items():
+            assert summary_of(EntryPoint("proclaim", f"{module}:proclaim", "skyloom.commands.v1")) == said
 
 
 def test_a_verb_that_cannot_be_imported(capsys: Capture, install: Installer) -> None:

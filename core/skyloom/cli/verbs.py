@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from skyloom.cli.summaries import summary_of
 from skyloom.entries import all_entries, distribution_of, is_allowed
 from skyloom.errors import NameClashError, PluginError, listed
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 COMMAND_GROUP = "skyloom.commands.v1"
+OWN = "skyloom"
 
 
 def add_plugin_verbs(app: typer.Typer, *, taken: Collection[str]) -> None:
@@ -31,7 +33,7 @@ def add_plugin_verbs(app: typer.Typer, *, taken: Collection[str]) -> None:
             continue
         app.command(
             name,
-            help=f"Brought by {listed(_owners(entries))}.",
+            help=_help(entries),
             context_settings={
                 "allow_extra_args": True,
                 "ignore_unknown_options": True,
@@ -61,6 +63,15 @@ def _offers() -> dict[str, list[EntryPoint]]:
 
 def _owners(entries: list[EntryPoint]) -> list[str]:
     return [distribution_of(entry)[0] for entry in entries]
+
+
+def _help(entries: list[EntryPoint]) -> str:
+    """Say what a verb does, and whose it is where it does not come with Skyloom."""
+    owners = _owners(entries)
+    summary = summary_of(entries[0]) if len(entries) == 1 else ""
+    if not summary:
+        return f"Brought by {listed(owners)}."
+    return summary if owners == [OWN] else f"{summary.rstrip('.')} ({owners[0]})."
 
 
 def _forwarder(name: str, entries: list[EntryPoint]) -> Callable[[typer.Context], None]:
