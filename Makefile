@@ -35,7 +35,7 @@ contracts: $(TEST)/ready
 
 unit: $(TEST)/ready
 	$(TEST)/bin/python -m coverage erase
-	OMP_NUM_THREADS=1 $(TEST)/bin/python -m pytest --cov --cov-report=
+	OMP_NUM_THREADS=1 $(TEST)/bin/python -m pytest --numprocesses=auto --cov --cov-report=
 	$(TEST)/bin/python -m coverage report --fail-under=95
 
 example: $(TEST)/ready
@@ -50,12 +50,13 @@ wheel: $(TEST)/ready
 	cd dist && ../$(WHEEL)/bin/python ../tests/wheel/check.py
 
 benchmarks: $(TEST)/ready
-	status=0; for name in startup reading sky runtime passes; do \
+	status=0; for name in startup reading sky runtime passes metrics classical pix2prof; do \
 	  $(TEST)/bin/python -m benchmarks $$name || status=1; done; exit $$status
 
 $(TEST)/ready: $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit("Skyloom needs Python 3.11 or later: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(TEST)
+	@rm -rf skyloom.egg-info  # what it says of entry points outlives a change of them
 	$(TEST)/bin/python $(INSTALL) --editable ".[dev,openvino,train,zarr,plot,parquet,classical]" --editable examples/skyloom_example
 	@touch $@
 
