@@ -52,7 +52,7 @@ def write_field(field: Field, path: str | PathLike[str], *, overwrite: bool = Fa
     hdus = fits.HDUList([fits.PrimaryHDU(field.data)])
     hdus[0].header.update(_cards_of(field, field.provenance))
     if field.catalogue is not None:
-        table = fits.table_to_hdu(field.catalogue)
+        table = fits.table_to_hdu(_for_fits(field.catalogue))
         table.name = "CATALOGUE"
         hdus.append(table)
     with complete(final, overwrite=overwrite) as part:
@@ -69,8 +69,21 @@ def write_table(table: QTable, path: str | PathLike[str], *, overwrite: bool = F
             f"no table format has the ending '{path.suffix}'", f"Give one of {', '.join(_TABLE_FORMATS)}"
         )
     with complete(path, overwrite=overwrite) as part:
-        table.write(part, format=form)
+        (_for_fits(table) if form == "fits" else table).write(part, format=form)
     return path
+
+
+def _for_fits(table: QTable) -> QTable:
+    """Return a table with units that FITS knows: magnitudes, whose system a comment in the header names."""
+    from astropy.units import LogUnit
+
+    plain = table.copy(copy_data=False)
+    for name in plain.colnames:
+        unit = plain[name].unit
+        if isinstance(unit, LogUnit):
+            plain[name] = plain[name].value * unit.function_unit
+            plain.meta.setdefault("comments", []).append(f"{name} is in {unit}")
+    return plain
 
 
 @contextlib.contextmanager

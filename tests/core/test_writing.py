@@ -27,6 +27,22 @@ def field(**more: Any) -> Any:
     )
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_magnitudes_of_a_system_keep_its_name_in_a_comment(tmp_path: Path, whole: bool) -> None:
+    catalogue = QTable({"flux": [1.0, 2.0] * units.nJy, "magnitude": [20.5, 21.5] * units.ABmag})
+    path = tmp_path / "a.fits"
+    if whole:
+        field(catalogue=catalogue).to_fits(path)
+    else:
+        write_table(catalogue, path)
+    read = QTable.read(path, hdu=1)
+    assert read["magnitude"].unit == units.mag
+    assert read["magnitude"].value.tolist() == [20.5, 21.5]
+    assert "magnitude is in mag(AB)" in read.meta["comments"]
+    assert catalogue["magnitude"].unit == units.ABmag, "the table that was given was changed"
+    assert not catalogue.meta
+
+
 def test_a_field_with_its_catalogue(tmp_path: Path) -> None:
     path = field(catalogue=TABLE).to_fits(tmp_path / "a.fits")
     back = Images.open(path)
