@@ -1,21 +1,15 @@
-"""Reading the weights of the Fréchet inception distance, for ``skyloom import fid``.
-
-The file is a pickle, which could run any code when it is read. PyTorch is told to accept arrays and
-plain containers alone, and everything else in it is an error.
-"""
+"""Reading the weights of the Fréchet inception distance, for ``skyloom import fid``."""
 
 from __future__ import annotations
 
 import hashlib
-import pickle
-import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from skyloom.errors import CheckpointError, listed
+from skyloom_export.pickles import read_pickled
 from skyloom_metrics.graphs import declare
 from skyloom_metrics.network import Inception
 
@@ -64,16 +58,7 @@ def published(path: Path) -> Exportable:
 
 def read(path: Path) -> dict[str, Tensor]:
     """Read a file of weights without running anything that is in it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickles that it then refuses
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"'{path}' is not read: it is no checkpoint of PyTorch, or holds more than numbers", _REMEDY
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"'{path}' is cut short or damaged", "Download it again") from error
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+    found = read_pickled(path, _REMEDY)
+    if not all(isinstance(value, Tensor) for value in found.values()):
         raise CheckpointError(f"'{path}' does not hold weights by name", _REMEDY)
     return {str(name): value for name, value in found.items()}

@@ -1,14 +1,8 @@
-"""Reading the published checkpoint (Zenodo 10.5281/zenodo.4072941), for ``skyloom import pix2prof``.
-
-The file is a pickle, which could run any code when it is read. PyTorch is told to accept arrays and
-plain containers alone, and everything else in it is an error.
-"""
+"""Reading the published checkpoint (Zenodo 10.5281/zenodo.4072941), for ``skyloom import pix2prof``."""
 
 from __future__ import annotations
 
 import hashlib
-import pickle
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +10,7 @@ import torch
 from torch import Tensor
 
 from skyloom.errors import CheckpointError, listed
+from skyloom_export.pickles import read_pickled
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.graphs import declare
 from skyloom_pix2prof.network import Pix2Prof
@@ -27,7 +22,6 @@ if TYPE_CHECKING:
 
 SOURCE = "https://doi.org/10.5281/zenodo.4072941"
 PARTS = ("encoder", "decoder")
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # how files of PyTorch begin, from version 1.6 and before
 _SHOWN = 5
 _REMEDY = f"Give the checkpoint that is published at {SOURCE}, or one of its layout"
 
@@ -43,7 +37,7 @@ def published(path: Path) -> Exportable:
         A file that ``torch.save`` wrote of a dictionary with the weights ``encoder`` and ``decoder``;
         what else is in it, such as the state of the optimiser, is left alone.
     """
-    found = read(path)
+    found = read_pickled(path, _REMEDY)
     state = {f"{part}.{name}": value for part in PARTS for name, value in _part(found, part, path).items()}
     network = Pix2Prof(infer(state, path))
     _check(network, state, path)
@@ -61,28 +55,6 @@ def published(path: Path) -> Exportable:
         licence=f"as its authors state at {SOURCE}",
         citation="Smith et al. 2021, MNRAS 503, 96, doi:10.1093/mnras/stab424",
     )
-
-
-def read(path: Path) -> Mapping[str, Any]:
-    """Read a checkpoint without running anything that is in it."""
-    if not path.is_file():
-        raise CheckpointError(f"there is no file '{path}'", _REMEDY)
-    with path.open("rb") as file:
-        if not file.read(len(_ZIP)).startswith((_ZIP, _PICKLE)):
-            raise CheckpointError(f"'{path}' is no checkpoint of PyTorch", _REMEDY)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickles that it then refuses
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"'{path}' is not read: it holds more than numbers, and could run any code", _REMEDY
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"'{path}' is cut short or damaged", "Download it again") from error
-    if not isinstance(found, Mapping):
-        raise CheckpointError(f"'{path}' holds a {type(found).__name__}, not a dictionary", _REMEDY)
-    return found
 
 
 def infer(state: State, path: Path) -> Pix2ProfConfig:

@@ -140,7 +140,8 @@ def test_other_files_are_refused(weights: Path, tmp_path: Path) -> None:
     refused({**state, name: torch.zeros(1, 2, 3, 3)}, r"has shape \(1, 2, 3, 3\)")
     refused({**state, name: torch.full_like(state[name], torch.nan)}, "numbers that are none")
     refused({"a": torch.zeros(1)}, "no weights 'Conv2d_1a_3x3")
-    refused([1, 2], "does not hold weights by name")
+    refused({**state, "epoch": 7}, "does not hold weights by name")
+    refused([1, 2], "holds a list, not a dictionary")
     (tmp_path / "code.pth").write_bytes(pickle.dumps(print))
     with pytest.raises(CheckpointError, match="holds more than numbers"):
         read(tmp_path / "code.pth")
