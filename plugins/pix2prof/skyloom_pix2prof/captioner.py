@@ -134,7 +134,7 @@ class Pix2ProfCaptioner(SequenceCaptioner):
         values, stopped = told.values.astype(float), look.refused
         if not stopped:
             stopped = "halted" if told.halted else "max-length"
-        if told.halted and config.decoder != "transformer":
+        if told.halted and config.recurrent:
             values = values[: -(config.halting_window + 1)]
         uncertainty = None
         spoken = [one.values[:, 0] for one in versions if len(one.values)]

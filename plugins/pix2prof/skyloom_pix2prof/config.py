@@ -35,6 +35,9 @@ class Pix2ProfConfig(Frozen):
         ``"gru"``: the encoding is the first hidden state, and every value is fed back. ``"reinject"``:
         the encoding is fed in with each value, too, so that it cannot be forgotten. ``"transformer"``:
         all steps at once, one query each, which look at the feature map of the encoder.
+        ``"ellipses"``: all at once, too, read off ellipses that the network fits to the galaxy.
+    knots, angles, passes
+        Ellipses, points on each, and how often they are looked at; for this decoder alone.
     channels
         What a sequence tells at each step; the surface brightness comes first.
     crop
@@ -71,7 +74,10 @@ class Pix2ProfConfig(Frozen):
     layers: int = Field(default=3, ge=1, le=32)
     heads: int = Field(default=8, ge=1, le=64)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    decoder: Literal["gru", "reinject", "transformer"] = "gru"
+    decoder: Literal["gru", "reinject", "transformer", "ellipses"] = "gru"
+    knots: int = Field(default=56, ge=8, le=1024)
+    angles: int = Field(default=48, ge=8, le=1024)
+    passes: int = Field(default=3, ge=1, le=16)
     channels: tuple[Channel, ...] = Field(default=("surface_brightness",), min_length=1)
     crop: int = Field(default=256, ge=8, le=8192)
     pixel_scale: float = Field(default=0.396, gt=0, allow_inf_nan=False)
@@ -88,6 +94,11 @@ class Pix2ProfConfig(Frozen):
     offset: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
     rectified: bool = True
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the decoder tells one value after the other, and halts by its own values."""
+        return self.decoder in ("gru", "reinject")
 
     @model_validator(mode="after")
     def _agree(self) -> Pix2ProfConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,10 +91,13 @@ class Galaxy:
         Flux.
     profiles
         One a band.
+    centre
+        x and y in pixels from the middle of the image; NaN where they are not known.
     """
 
     pixels: type_f4
     profiles: tuple[Profile, ...]
+    centre: tuple[float, float] = (np.nan, np.nan)
 
 
 class MockSource:
@@ -126,7 +129,9 @@ class MockSource:
         pixels, _ = self._sky.image(number)
         truth = self._sky.truth(number)
         survey = self._sky.config.survey if self._cut else None
-        return Galaxy(pixels, tuple(truth.profile(band, survey=survey) for band in self.bands))
+        profiles = tuple(truth.profile(band, survey=survey) for band in self.bands)
+        middle = (pixels.shape[-1] - 1) / 2
+        return Galaxy(pixels, profiles, (truth.centre[0] - middle, truth.centre[1] - middle))
 
 
 class FolderSource:
@@ -192,6 +197,39 @@ def source(config: Pix2ProfConfig, settings: DataSettings, *, validation: bool =
     return kind(config, settings, validation=validation)
 
 
+class Example(NamedTuple):
+    """What a network learns from once, see `ProfileExamples.batch`."""
+
+    image: type_f4
+    values: type_f4
+    length: int
+    shape: type_f4
+    centre: tuple[float, float]
+
+
+class Turn(NamedTuple):
+    """Quarters of a turn, from +x towards -y, and then perhaps a mirror that swaps left and right."""
+
+    quarters: int
+    mirrored: bool
+
+    def image(self, image: type_f4) -> type_f4:
+        """Turn an image (y, x)."""
+        turned = np.rot90(image, self.quarters)
+        return turned[:, ::-1] if self.mirrored else turned
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Turn a place that is given from the middle of the image."""
+        for _ in range(self.quarters):
+            x, y = y, -x
+        return (-x, y) if self.mirrored else (x, y)
+
+    def angle(self, angle: type_f4) -> type_f4:
+        """Turn position angles in degrees."""
+        turned = angle + 90 * self.quarters
+        return (-turned if self.mirrored else turned) % 180
+
+
 class ProfileExamples:
     """Training examples by index: every band of every galaxy is one.
 
@@ -219,25 +257,34 @@ class ProfileExamples:
             What is true at each step, NaN where nothing is known.
         lengths : (b,)
             Steps before the end of each profile.
+        shapes : (b, steps, 2)
+            Ellipticity and position angle of the isophotes, NaN where they are not known.
+        centres : (b, 2)
+            x and y of the galaxy in pixels from the middle of the image, NaN where it is not known.
         """
         return stack([self.example(index) for index in indices])
 
-    def example(self, index: int) -> tuple[type_f4, type_f4, int]:
-        """Return the prepared image, the values and the length of one example."""
+    def example(self, index: int) -> Example:
+        """Return one example."""
         draw, band = divmod(index, len(self._source.bands))
         galaxy = self._galaxy(draw // self.settings.reuse if self.settings.source == "mock" else draw)
         random = generator(self.settings.seed, _AUGMENTING, index)
         shift = self._shift(galaxy.pixels.shape[-2:], random)
         image = prepare(galaxy.pixels[band], self.config, shift=shift)
-        values = table(galaxy.profiles[band], self.config, self._source.steps)
-        quarters = int(random.integers(4)) if self.settings.turns else 0
-        mirrored = bool(self.settings.flips and random.random() < 0.5)
-        image = np.rot90(image, quarters)
-        return (
-            image[:, ::-1] if mirrored else image,
-            self._turned(values, quarters, mirrored),
-            _length(values),
+        profile, steps = galaxy.profiles[band], self._source.steps
+        turn = Turn(
+            int(random.integers(4)) if self.settings.turns else 0,
+            bool(self.settings.flips and random.random() < 0.5),
         )
+        values = columns(profile, self.config.channels, steps)
+        if "position_angle" in self.config.channels:
+            at = self.config.channels.index("position_angle")
+            values[:, at] = turn.angle(values[:, at])
+        shape = columns(profile, ("ellipticity", "position_angle"), steps)
+        shape[:, 1] = turn.angle(shape[:, 1])
+        x, y = galaxy.centre[0] - shift[1], galaxy.centre[1] - shift[0]
+        length = int(np.isfinite(values[:, 0]).sum())
+        return Example(turn.image(image), values, length, shape, turn.place(x, y))
 
     def _galaxy(self, number: int) -> Galaxy:
         """Return a galaxy; the bands of one follow each other, so that it is read once."""
@@ -252,15 +299,6 @@ class ProfileExamples:
         )
         return rows, columns
 
-    def _turned(self, values: type_f4, quarters: int, mirrored: bool) -> type_f4:
-        """Turn position angles with the image."""
-        if "position_angle" not in self.config.channels:
-            return values
-        channel = self.config.channels.index("position_angle")
-        angle = values[:, channel] + 90 * quarters
-        values[:, channel] = (-angle if mirrored else angle) % 180
-        return values
-
 
 def validation_set(config: Pix2ProfConfig, settings: DataSettings) -> tuple[type_f4, list[Profile]]:
     """Return prepared images (b, 1, crop, crop) that no training sees, and their profiles."""
@@ -271,28 +309,27 @@ def validation_set(config: Pix2ProfConfig, settings: DataSettings) -> tuple[type
     return images[:, None], [profile for galaxy in galaxies for profile in galaxy.profiles]
 
 
-def stack(examples: Sequence[tuple[type_f4, type_f4, int]]) -> dict[str, NDArray[np.generic]]:
+def stack(examples: Sequence[Example]) -> dict[str, NDArray[np.generic]]:
     """Return examples as arrays by name, see `ProfileExamples.batch`."""
-    images, values, lengths = zip(*examples, strict=True)
     return {
-        "images": np.stack(images)[:, None],
-        "values": np.stack(values),
-        "lengths": np.array(lengths, np.int64),
+        "images": np.stack([one.image for one in examples])[:, None],
+        "values": np.stack([one.values for one in examples]),
+        "lengths": np.array([one.length for one in examples], np.int64),
+        "shapes": np.stack([one.shape for one in examples]),
+        "centres": np.array([one.centre for one in examples], np.float32),
     }
 
 
-def table(profile: Profile, config: Pix2ProfConfig, steps: int) -> type_f4:
-    """Return a profile as values (steps, channel), NaN where nothing is known."""
-    values = np.full((steps, len(config.channels)), np.nan, np.float32)
+def columns(profile: Profile, channels: Sequence[str], steps: int) -> type_f4:
+    """Return channels of a profile (steps, channel), NaN where nothing is known."""
+    values = np.full((steps, len(channels)), np.nan, np.float32)
     count = min(len(profile), steps)
-    for channel, name in enumerate(config.channels):
-        column = profile.values if channel == 0 else profile.columns[_COLUMNS[name]]
-        values[:count, channel] = column[:count]
+    for number, channel in enumerate(channels):
+        known = channel == "surface_brightness" or _COLUMNS[channel] in profile.columns
+        if known:
+            column = profile.values if channel == "surface_brightness" else profile.columns[_COLUMNS[channel]]
+            values[:count, number] = column[:count]
     return values
-
-
-def _length(values: type_f4) -> int:
-    return int(np.isfinite(values[:, 0]).sum())
 
 
 def _filled(images: Images, band: int) -> type_f4:

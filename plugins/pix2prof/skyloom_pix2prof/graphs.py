@@ -150,7 +150,7 @@ class Unrolling(nn.Module):
 
 
 class Answering(nn.Module):
-    """The transformer with its stopping rule: a sequence ends before the first stop."""
+    """A network that tells all at once, with its stopping rule: a sequence ends before the first stop."""
 
     def __init__(self, network: Pix2Prof) -> None:
         super().__init__()
@@ -204,7 +204,7 @@ def declare(network: Pix2Prof, *, variants: bool = True, **manifest: Any) -> Exp
         "unit": "nmgy" if config.zero_point == 22.5 else "",
         "settings": config.model_dump(mode="json"),
     }
-    if config.decoder == "transformer":
+    if not config.recurrent:
         made: tuple[GraphDeclaration, ...] = (_captioner(network),)
     else:
         made = (_encoder(network, variants=variants), _decoder(network))

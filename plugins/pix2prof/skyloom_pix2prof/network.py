@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from skyloom_pix2prof.ellipses import EllipseDecoder, Reading
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 STAGES = 4
 _STEMS = {"standard": (7, 2, 3), "3x3": (3, 1, 1), "patch": (8, 4, 2)}
 """Side, stride and padding of the first convolution."""
+_FIRST_CELLS = {"standard": (4, 0.0), "3x3": (1, 0.0), "patch": (4, 1.5)}
+"""Pixels from one cell of the first stage to the next, and the pixel in which the first is centred."""
 
 
 class BasicBlock(nn.Module):
@@ -59,18 +63,28 @@ class Encoder(nn.Module):
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         self.fc1 = nn.Linear(widths[-1], config.hidden)
 
-    def features(self, images: Tensor) -> Tensor:
-        """Map (b, 1, y, x) to the feature map (b, 8 * width, y / n, x / n), n 32 (3x3 stem: 8)."""
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Map (b, 1, y, x) to the feature map (b, n, y, x) of each stage."""
         x = F.relu(self.bn1(self.conv1(images)))
         if self.reduces:
             x = F.max_pool2d(x, 3, 2, 1)
+        found = []
         for stage in range(STAGES):
             x = self.get_submodule(f"layer{stage + 1}")(x)
-        return x
+            found.append(x)
+        return found
+
+    def features(self, images: Tensor) -> Tensor:
+        """Map (b, 1, y, x) to the feature map (b, 8 * width, y / n, x / n), n 32 (3x3 stem: 8)."""
+        return self.maps(images)[-1]
+
+    def code(self, features: Tensor) -> Tensor:
+        """Map a feature map to the encoding (b, hidden)."""
+        return cast("Tensor", self.fc1(features.mean((2, 3))))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (b, 1, y, x) to the encoding (b, hidden)."""
-        return cast("Tensor", self.fc1(self.features(images).mean((2, 3))))
+        return self.code(self.features(images))
 
 
 class RecurrentDecoder(nn.Module):
@@ -223,10 +237,7 @@ class Pix2Prof(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        attends = config.decoder == "transformer"
-        self.decoder: AttendingDecoder | RecurrentDecoder = (
-            AttendingDecoder(config) if attends else RecurrentDecoder(config)
-        )
+        self.decoder = make_decoder(config)
         self.register_buffer("offset", torch.tensor(config.offset), persistent=False)
         self.register_buffer("scale", torch.tensor(config.scale), persistent=False)
 
@@ -250,7 +261,7 @@ class Pix2Prof(nn.Module):
         (b, steps, channels)
             The values.
         """
-        if isinstance(self.decoder, AttendingDecoder):
+        if not isinstance(self.decoder, RecurrentDecoder):
             return self.attend(images, previous.shape[1])[0]
         tokens = (previous - self.offset) / self.scale
         tokens = torch.cat([torch.zeros_like(tokens[:, :1]), tokens[:, 1:]], 1)
@@ -258,7 +269,7 @@ class Pix2Prof(nn.Module):
 
     def unroll(self, images: Tensor, steps: int) -> Tensor:
         """Tell `steps` values (b, steps, channels), feeding each back."""
-        if isinstance(self.decoder, AttendingDecoder):
+        if not isinstance(self.decoder, RecurrentDecoder):
             return self.attend(images, steps)[0]
         code = self.encode(images)
         token, states = self.decoder.start(code)
@@ -269,17 +280,51 @@ class Pix2Prof(nn.Module):
         return self.values(torch.stack(tokens, 1))
 
     def attend(self, images: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        """Return values (b, steps, channels) and stop logits (b, steps); for the transformer alone.
+        """Return values (b, steps, channels) and stop logits (b, steps), told all at once.
 
-        A stop logit is positive where the sequence has ended, and is trained on that.
+        A stop logit is positive where the sequence has ended, and is trained on that. Recurrent decoders
+        have none.
         """
-        assert isinstance(self.decoder, AttendingDecoder), "only the transformer has stop logits"
+        numbers = torch.arange(steps, device=images.device, dtype=images.dtype)
+        if isinstance(self.decoder, EllipseDecoder):
+            last = self.look(images)[-1]
+            tokens, stops = self.decoder.at(numbers, last.tokens), last.stops[..., None]
+            values = self.values(tokens)
+            return self._with_shape(values, self.decoder.at(numbers, last.bend)), self.decoder.at(
+                numbers, stops
+            )[..., 0]
+        assert isinstance(self.decoder, AttendingDecoder), "a recurrent decoder has no stop logits"
         features = self.encoder.features(images)
-        code = self.encoder.fc1(features.mean((2, 3)))
-        numbers = torch.arange(steps, device=images.device, dtype=code.dtype)
-        tokens, stops = self.decoder(code, features, numbers)
+        tokens, stops = self.decoder(self.encoder.code(features), features, numbers)
         return self.values(tokens), stops
+
+    def look(self, images: Tensor) -> list[Reading]:
+        """Return what each pass of a decoder that looks along ellipses found."""
+        assert isinstance(self.decoder, EllipseDecoder), "only this decoder has passes"
+        maps = self.encoder.maps(images)
+        found: list[Reading] = self.decoder(images, self.encoder.code(maps[-1]), (maps[0], maps[1]))
+        return found
+
+    def _with_shape(self, values: Tensor, bend: Tensor) -> Tensor:
+        """Let the ellipses say what their shape is."""
+        e1, e2 = bend.unbind(-1)
+        shape = {
+            "ellipticity": torch.sqrt(e1 * e1 + e2 * e2),
+            "position_angle": torch.remainder(torch.atan2(e2, e1) * (90 / math.pi), 180),
+        }
+        columns = [shape.get(name, values[..., at]) for at, name in enumerate(self.config.channels)]
+        return torch.stack(columns, -1)
 
     def values(self, tokens: Tensor) -> Tensor:
         """Return tokens as values in physical units."""
         return self.offset + self.scale * tokens
+
+
+def make_decoder(config: Pix2ProfConfig) -> AttendingDecoder | EllipseDecoder | RecurrentDecoder:
+    """Return the decoder that a configuration names, with new weights."""
+    if config.decoder == "transformer":
+        return AttendingDecoder(config)
+    if config.decoder == "ellipses":
+        stride, origin = _FIRST_CELLS[config.stem]
+        return EllipseDecoder(config, (config.width, 2 * config.width), stride, origin)
+    return RecurrentDecoder(config)

@@ -30,7 +30,12 @@ class LearningSettings(Frozen):
         Weight of a step after the end of a profile, where a recurrent decoder is to repeat its last
         value until the halting rule fires; a step of the profile has weight 1.
     stop
-        Weight of the transformer's stop logits.
+        Weight of the stop logits.
+    shape, centre
+        Weight of the ellipses, where a decoder looks along some: of their ellipticity, and of the place
+        of their centre in pixels.
+    early
+        Weight of each pass of such a decoder before the last.
     steps
         Steps that the transformer is asked for, drawn anew for each batch; None for all.
     """
@@ -42,6 +47,9 @@ class LearningSettings(Frozen):
     teacher: tuple[float, float] = (0.4, 0.4)
     plateau: float = Field(default=0.1, ge=0, allow_inf_nan=False)
     stop: float = Field(default=0.1, ge=0, allow_inf_nan=False)
+    shape: float = Field(default=10.0, ge=0, allow_inf_nan=False)
+    centre: float = Field(default=0.3, ge=0, allow_inf_nan=False)
+    early: float = Field(default=0.3, ge=0, allow_inf_nan=False)
     steps: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
@@ -76,6 +84,24 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
         "data": {"wobble": 3.0, "margin": 8, "flips": True},
         "learning": {"rate": 3e-3, "loss": "huber", "steps": 48},
+        "loop": {"batch_size": 24, "steps": 6000, "threads": 1, "average": 0.995, "validate_every": 250},
+    },
+    "ellipses": {
+        "network": {
+            **_SDSS_LIKE,
+            "clip_percentile": 100.0,
+            "width": 16,
+            "hidden": 96,
+            "layers": 3,
+            "dropout": 0.0,
+            "decoder": "ellipses",
+            "channels": ["surface_brightness", "ellipticity", "position_angle"],
+            "offset": [23.0, 0.0, 0.0],
+            "scale": [2.0, 1.0, 180.0],
+            "rectified": False,
+        },
+        "data": {"wobble": 3.0, "margin": 8, "flips": True},
+        "learning": {"rate": 2e-3, "loss": "huber", "huber": 0.02},
         "loop": {"batch_size": 24, "steps": 6000, "threads": 1, "average": 0.995, "validate_every": 250},
     },
     "published": {

@@ -55,8 +55,8 @@ class Teller(Protocol):
 
 
 def open_teller(bundle: Bundle, config: Pix2ProfConfig, *, backend: str) -> Teller:
-    """Open the graphs of a bundle, of a recurrent network or of a transformer."""
-    if config.decoder == "transformer":
+    """Open the graphs of a bundle, of a network that is recurrent or tells all at once."""
+    if not config.recurrent:
         return AtOnce(bundle.session(CAPTIONER, backend=backend))
     encoder = bundle.session(ENCODER, backend=backend)
     # A precision that only the encoder has, such as int8, is no reason to refuse.
@@ -67,7 +67,7 @@ def open_teller(bundle: Bundle, config: Pix2ProfConfig, *, backend: str) -> Tell
 
 @dataclass(frozen=True)
 class AtOnce:
-    """A transformer, which tells all steps at once."""
+    """A network that tells all steps at once."""
 
     session: Session
 

@@ -16,6 +16,7 @@ import skyloom
 from skyloom.profile import Profile
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.data import DataSettings, ProfileExamples, validation_set
+from skyloom_pix2prof.ellipses import EllipseDecoder, bend_of
 from skyloom_pix2prof.network import AttendingDecoder, Pix2Prof, RecurrentDecoder
 from skyloom_pix2prof.recipes import PRESETS, LearningSettings
 from skyloom_train import Data, LoopSettings, Settings, Task, Trainable
@@ -85,6 +86,8 @@ class ProfileTask(Task):
         """Return the loss of the values and, for the transformer, that of the ends."""
         del phase
         images, values, lengths = batch["images"], batch["values"], batch["lengths"]
+        if isinstance(self.network.decoder, EllipseDecoder):
+            return self._looking_loss(self.network.decoder, batch)
         if isinstance(self.network.decoder, AttendingDecoder):
             return self._attending_loss(self.network.decoder, images, values, lengths)
         return self._recurrent_loss(self.network.decoder, images, values, lengths, progress)
@@ -147,6 +150,27 @@ class ProfileTask(Task):
         stopping = F.binary_cross_entropy_with_logits(stops.float(), ended.float())
         return {"loss": found + self.learning.stop * stopping, "values": found, "stops": stopping}
 
+    def _looking_loss(self, decoder: EllipseDecoder, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the loss of what each pass tells, and of where its ellipses lie."""
+        learning, values = self.learning, batch["values"]
+        steps = torch.arange(values.shape[1], device=values.device)
+        ended = (steps >= batch["lengths"][:, None]).float()
+        true_bend, true_centre = bend_of(*batch["shapes"].unbind(-1)), batch["centres"]
+        has_shape, has_centre = torch.isfinite(true_bend), torch.isfinite(true_centre)
+        numbers = steps.to(batch["images"].dtype)
+        *early, last = self.network.look(batch["images"])
+        total = values.new_zeros(())
+        for number, reading in enumerate([*early, last]):
+            found = self._deviation(decoder.at(numbers, reading.tokens), values, 1 - ended)
+            bend = (decoder.at(numbers, reading.bend) - true_bend.nan_to_num()).abs() * has_shape
+            centre = (reading.centre - true_centre.nan_to_num()).abs() * has_centre
+            bent, moved = bend.sum() / has_shape.sum().clamp(min=1), centre.sum() / has_centre.sum().clamp(min=1)
+            stops = decoder.at(numbers, reading.stops[..., None])[..., 0]
+            stopping = F.binary_cross_entropy_with_logits(stops.float(), ended)
+            loss = found + learning.stop * stopping + learning.shape * bent + learning.centre * moved
+            total = total + loss * (1.0 if number == len(early) else learning.early)
+        return {"loss": total, "values": found, "stops": stopping, "bend": bent, "centre": moved}
+
     def _recurrent_loss(
         self, decoder: RecurrentDecoder, images: Tensor, values: Tensor, lengths: Tensor, progress: float
     ) -> Mapping[str, Tensor]:
@@ -169,6 +193,9 @@ class ProfileTask(Task):
         difference = tokens.float() - ((values.nan_to_num() - network.offset) / network.scale)
         if "position_angle" in self.config.channels:
             difference = self._nearest_angle(difference)
+        if self.config.decoder == "ellipses":  # these are told by the ellipses, and have a loss of their own
+            told = [name not in ("ellipticity", "position_angle") for name in self.config.channels]
+            known = known & torch.tensor(told, device=known.device)
         if learning.loss == "huber":
             zero = torch.zeros_like(difference)
             each = F.huber_loss(difference, zero, reduction="none", delta=learning.huber) / learning.huber
@@ -243,7 +270,7 @@ def own_tokens(decoder: RecurrentDecoder, code: Tensor, steps: int) -> Tensor:
 def tell(network: Pix2Prof, images: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Return values (b, steps, channel) without regard to their end, and where each sequence ends (b,)."""
     config = network.config
-    if isinstance(network.decoder, AttendingDecoder):
+    if not isinstance(network.decoder, RecurrentDecoder):
         values, stops = network.attend(images, steps)
         return values, first_true(stops > 0)
     count = min(steps + config.halting_window + FLAT_EXTRA, config.max_steps)

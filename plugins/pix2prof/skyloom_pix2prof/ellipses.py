@@ -1,0 +1,286 @@
+"""A decoder that looks along ellipses: it fits them to the galaxy, and reads the light off each.
+
+It begins with circles in the middle of the image. In each pass it looks at points along the ellipses,
+weighs them (a star on an ellipse counts little), and moves and bends the ellipses by what it sees; the
+last pass tells the profile. What a classical fit does by rules is learned here, and the surface
+brightness along the ellipses is what the network only has to correct.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+if TYPE_CHECKING:
+    from skyloom_pix2prof.config import Pix2ProfConfig
+
+CORE = 3.0
+"""Radius in pixels inside which ellipses lie evenly; outside, their radii grow by equal factors."""
+LEVELS = 4
+"""How often the image is halved in size, so that a point on a wide ellipse stands for all pixels around."""
+MARKS = 6
+"""What the encoder says of each point."""
+TRAITS = 4
+"""What a point says of its ellipse, beside the light."""
+RANKS = (0.08, 0.25, 0.5, 0.75, 0.92)
+FAINTEST = 0.01
+"""Flux, in units of the softening, below which magnitudes turn linear."""
+THINNEST = 0.1
+"""Axis ratio that no ellipse falls below."""
+_POINT, _KERNEL = 16, 7
+_SIGNAL = 0.05
+_GENTLE = 0.002
+_STEEPEST = 3.0
+
+Shape = tuple[Tensor, Tensor]
+"""Centre (b, 2) as x and y in pixels from the middle of the image, and bend (b, knots, 2)."""
+
+
+class Reading(NamedTuple):
+    """What a pass found.
+
+    Attributes
+    ----------
+    tokens : (b, knots, channels)
+        The values before `offset` and `scale`; of the channels of the shape, what `bend` says instead.
+    stops : (b, knots)
+        Positive where the sequence has ended.
+    centre : (b, 2)
+        x and y in pixels from the middle of the image.
+    bend : (b, knots, 2)
+        Ellipticity times the cosine and the sine of twice the position angle.
+    """
+
+    tokens: Tensor
+    stops: Tensor
+    centre: Tensor
+    bend: Tensor
+
+
+class EllipseDecoder(nn.Module):
+    """Fits ellipses to the galaxy and reads the light along each.
+
+    Parameters
+    ----------
+    config
+        What the network is made of.
+    widths
+        Channels of the first two stages of the encoder.
+    stride, origin
+        Pixels from one cell of the first stage to the next, and where the first cell lies.
+    """
+
+    radii: Tensor
+
+    def __init__(self, config: Pix2ProfConfig, widths: tuple[int, int], stride: int, origin: float) -> None:
+        super().__init__()
+        self.config, self.stride, self.origin = config, stride, origin
+        self.reach = config.crop / 2
+        self.marks = nn.ModuleList(nn.Conv2d(width, MARKS, 1) for width in widths)
+        self.passes = nn.ModuleList(EllipsePass(config) for _ in range(config.passes))
+        places = torch.linspace(0, 1, config.knots)
+        radii = CORE * torch.sinh(places * math.asinh(self.reach / CORE))
+        self.register_buffer("radii", radii, persistent=False)
+        widest = radii.diff(append=radii[-1:] * 2 - radii[-2:-1])
+        levels = torch.log2(widest.clamp(min=1)).floor().clamp(max=LEVELS - 1).long().tolist()
+        self.parts = [levels.count(level) for level in range(max(levels) + 1)]
+
+    def forward(self, image: Tensor, code: Tensor, maps: tuple[Tensor, Tensor]) -> list[Reading]:
+        """Map images (b, 1, y, x), their encoding and the first two maps to what each pass found."""
+        levels = [image]
+        for _ in self.parts[1:]:
+            levels.append(F.avg_pool2d(levels[-1], 2))
+        marks = [layer(found) for layer, found in zip(self.marks, maps, strict=True)]
+        centre = code.new_zeros(code.shape[0], 2)
+        bend = code.new_zeros(code.shape[0], self.config.knots, 2)
+        readings: list[Reading] = []
+        for stage in self.passes:
+            points = self._points(centre.detach(), bend.detach())
+            light = self._light(levels, points)
+            said = self._marks(marks, points)
+            reading = stage(light, said, code, self.radii, (centre, bend))
+            centre, bend = reading.centre, reading.bend
+            readings.append(reading)
+        return readings
+
+    def at(self, steps: Tensor, knots: Tensor) -> Tensor:
+        """Interpolate what is known at the knots (b, knots, n) to step numbers (steps,)."""
+        radii = steps * (self.config.step / self.config.pixel_scale)
+        span = self.config.knots - 1
+        places = torch.asinh(radii / CORE) * (span / math.asinh(self.reach / CORE))
+        places = places.clamp(max=span)
+        below = places.floor().clamp(max=span - 1)
+        share = (places - below)[:, None]
+        first = below.long()
+        return knots[:, first] * (1 - share) + knots[:, first + 1] * share
+
+    def _points(self, centre: Tensor, bend: Tensor) -> Tensor:
+        """Return points along the ellipses (b, knots, angles, 2), x and y from the middle of the image."""
+        x, y = circle(self.config.angles, bend.device)
+        e1, e2 = bend[..., 0:1], bend[..., 1:2]
+        e = torch.sqrt(e1 * e1 + e2 * e2 + 1e-12)
+        # a circle, flattened by 1 - e along the minor axis
+        across = 0.5 * ((e + e1) * x + e2 * y), 0.5 * (e2 * x + (e - e1) * y)
+        around = torch.stack([x - across[0], y - across[1]], -1)
+        return centre[:, None, None] + self.radii[:, None, None] * around
+
+    def _light(self, levels: list[Tensor], points: Tensor) -> Tensor:
+        """Return the light at points (b, knots, angles), each knot from the level of its width."""
+        rows, columns = levels[0].shape[2:]
+        middle = torch.tensor([(columns - 1) / 2, (rows - 1) / 2], device=points.device)
+        found, first = [], 0
+        for number, (level, count) in enumerate(zip(levels, self.parts, strict=True)):
+            if count:
+                part = points[:, first : first + count] + middle
+                found.append(sample(level, (part + 0.5) / 2**number)[:, 0])
+                first += count
+        return torch.cat(found, 1)
+
+    def _marks(self, marks: list[Tensor], points: Tensor) -> Tensor:
+        """Return what the encoder says of points (b, knots, angles, marks)."""
+        rows, columns = marks[0].shape[2:]
+        middle = torch.tensor([columns / 2, rows / 2], device=points.device) * self.stride - 0.5
+        said = torch.zeros(())
+        for number, found in enumerate(marks):
+            stride = self.stride * 2**number
+            said = said + sample(found, (points + middle - self.origin) / stride + 0.5)
+        return said.permute(0, 2, 3, 1)
+
+
+class EllipsePass(nn.Module):
+    """One look along the ellipses: weigh the points, and say what each ellipse is like."""
+
+    def __init__(self, config: Pix2ProfConfig) -> None:
+        super().__init__()
+        self.config, hidden = config, config.hidden
+        self.point = nn.Linear(2 + MARKS, _POINT)
+        self.weigh = nn.Linear(_POINT, 1 + TRAITS)
+        self.code = nn.Linear(hidden, hidden)
+        self.begin = nn.Linear(17 + len(RANKS) + TRAITS, hidden)
+        self.blocks = nn.ModuleList(AlongBlock(hidden, config.dropout) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(hidden)
+        self.shape = nn.Linear(hidden, 5)
+        self.sky = nn.Linear(hidden, 1)
+        self.tokens = nn.Linear(hidden, len(config.channels))
+        self.end = nn.Linear(hidden, 1)
+        for layer in (self.shape, self.sky, self.tokens, self.end):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, light: Tensor, said: Tensor, code: Tensor, radii: Tensor, shape: Shape) -> Reading:
+        """Map light (b, knots, angles) and marks (b, knots, angles, marks) on ellipses to a reading."""
+        centre, bend = shape
+        ordered = light.sort(2).values
+        ranks = [ordered[..., int(rank * light.shape[2])] for rank in RANKS]
+        median = ranks[len(RANKS) // 2]
+        offset = torch.asinh((light - median[..., None]) / _SIGNAL)
+        point = F.gelu(self.point(torch.cat([light[..., None], offset[..., None], said], 3)))
+        weighed = self.weigh(point)
+        weights = torch.softmax(weighed[..., 0], 2)
+        traits = (weights[..., None] * weighed[..., 1:]).sum(2)
+        level = (weights * light).sum(2)
+        x, y = circle(light.shape[2], light.device)
+        waves = [(weights * (light - level[..., None]) * wave).sum(2) for wave in (x, y, x * x - y * y, 2 * x * y)]
+        slope = gradient(level, radii)
+        lever = slope / (slope * slope + _GENTLE**2)
+        moves = [torch.asinh(-wave * lever) for wave in waves[:2]]
+        bends = [torch.asinh(-wave * lever / (radii + 1)) for wave in waves[2:]]
+        knots = torch.cat(
+            [
+                torch.stack(
+                    [
+                        level,
+                        *(torch.asinh((rank - level) / _SIGNAL) for rank in ranks),
+                        torch.asinh((light.mean(2) - level) / _SIGNAL),
+                        *(torch.asinh(wave / _SIGNAL) for wave in waves),
+                        *moves,
+                        *bends,
+                        torch.asinh(slope / _SIGNAL),
+                        torch.log1p(radii).expand_as(level) / 5,
+                        radii.expand_as(level) / radii[-1],
+                    ],
+                    2,
+                ),
+                bend,
+                centre[:, None].expand(-1, len(radii), -1) / 10,
+                traits,
+            ],
+            2,
+        )
+        state = self.begin(knots) + self.code(code)[:, None]
+        for block in self.blocks:
+            state = block(state)
+        state = self.norm(state)
+        move = self.shape(state)
+        share = torch.softmax(move[..., 0:1], 1)
+        centre = centre.detach() + 4 * (share * move[..., 1:3]).sum(1)
+        bend = bounded(bend.detach() + move[..., 3:5])
+        tokens = self.tokens(state)
+        brightness = self.brightness(level, self.sky(state)[..., 0]) + tokens[..., 0]
+        tokens = torch.cat([brightness[..., None], tokens[..., 1:]], 2)
+        return Reading(tokens, self.end(state)[..., 0], centre, bend)
+
+    def brightness(self, level: Tensor, sky: Tensor) -> Tensor:
+        """Return stretched light as a token of the surface brightness, after taking off some sky."""
+        config = self.config
+        span = config.ceiling - config.floor
+        soft = config.softening if config.stretch == "asinh" else 1.0
+        steep = math.asinh(1 / soft)
+        scaled = soft * torch.sinh(level * steep) if config.stretch == "asinh" else level
+        flux = config.floor / span + scaled - 0.1 * soft * sky
+        faintest = 2 * FAINTEST * config.softening
+        depth = torch.asinh(flux / faintest) + math.log(faintest / 2 * span / config.pixel_scale**2)
+        value = config.zero_point - 2.5 / math.log(10) * depth
+        return (value - config.offset[0]) / config.scale[0]
+
+
+class AlongBlock(nn.Module):
+    """Mixes neighbouring ellipses, then what is known of each, around a shortcut."""
+
+    def __init__(self, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.mix = nn.Conv1d(hidden, hidden, _KERNEL, padding=_KERNEL // 2, groups=hidden)
+        self.norm = nn.LayerNorm(hidden)
+        self.feed = nn.Sequential(nn.Linear(hidden, 2 * hidden), nn.GELU(), nn.Linear(2 * hidden, hidden))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Map (b, knots, hidden) to the same."""
+        mixed = self.mix(state.transpose(1, 2)).transpose(1, 2)
+        return cast("Tensor", state + self.dropout(self.feed(self.norm(mixed))))
+
+
+def circle(angles: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return x and y (angles,) of points spread evenly around the unit circle."""
+    turns = torch.arange(angles, device=device) * (2 * math.pi / angles)
+    return turns.cos(), turns.sin()
+
+
+def sample(maps: Tensor, places: Tensor) -> Tensor:
+    """Interpolate maps (b, n, y, x) at places (b, ..., ..., 2), x and y in cells from the upper left edge."""
+    rows, columns = maps.shape[2:]
+    size = torch.tensor([columns, rows], device=places.device)
+    grid = 2 * places / size - 1
+    return F.grid_sample(maps, grid, padding_mode="border", align_corners=False)
+
+
+def gradient(level: Tensor, radii: Tensor) -> Tensor:
+    """Return the change (b, knots) of the light per pixel from knot to knot."""
+    inner = (level[:, 2:] - level[:, :-2]) / (radii[2:] - radii[:-2])
+    return torch.cat([inner[:, :1], inner, inner[:, -1:]], 1)
+
+
+def bounded(bend: Tensor) -> Tensor:
+    """Keep the ellipticity below 1 - `THINNEST`, by the same factor in both components."""
+    e = torch.sqrt(bend.square().sum(-1, keepdim=True) + 1e-12)
+    return bend * ((1 - THINNEST) / e).clamp(max=1)
+
+
+def bend_of(ellipticity: Tensor, position_angle: Tensor) -> Tensor:
+    """Return ellipticities and position angles in degrees as bends (..., 2)."""
+    twice = position_angle * (math.pi / 90)
+    return torch.stack([ellipticity * twice.cos(), ellipticity * twice.sin()], -1)
