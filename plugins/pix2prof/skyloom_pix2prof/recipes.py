@@ -100,7 +100,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "scale": [2.0, 1.0, 180.0],
             "rectified": False,
         },
-        "data": {"wobble": 3.0, "margin": 8, "flips": True},
+        "data": {"wobble": 4.0, "margin": 10, "flips": True, "validation_galaxies": 64},
         "learning": {"rate": 2e-3, "loss": "huber", "huber": 0.02},
         "loop": {"batch_size": 24, "steps": 6000, "threads": 1, "average": 0.995, "validate_every": 250},
     },

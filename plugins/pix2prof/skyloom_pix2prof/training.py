@@ -32,7 +32,7 @@ FLAT_EXTRA = 8
 """Steps that the plateau is longer than the halting rule needs."""
 
 _AT_ONCE = 32
-_WIDE = 32
+_WIDE = 16
 """Channels from which convolutions are faster with the channels last in memory."""
 
 
