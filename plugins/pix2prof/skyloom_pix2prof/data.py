@@ -61,6 +61,11 @@ class DataSettings(Frozen):
         Whether to mirror half of them.
     cut
         Whether profiles end where they are lost in the noise.
+    galaxies
+        Number of different galaxies, which then come again, differently shifted and turned; None for
+        simulated ones without end, and for all pairs on disk.
+    neighbours
+        Whether other galaxies and stars are on simulated images.
     reuse
         How often a simulated galaxy is shown in each band, differently shifted and turned, before the
         next; more than once where simulating takes longer than learning.
@@ -78,6 +83,8 @@ class DataSettings(Frozen):
     turns: bool = True
     flips: bool = False
     cut: bool = True
+    galaxies: int | None = Field(default=None, ge=1)
+    neighbours: bool = True
     reuse: int = Field(default=1, ge=1)
 
 
@@ -115,10 +122,13 @@ class MockSource:
         self._cut = settings.cut
         margin = 0 if validation else settings.margin
         preset = CONFIGS[settings.mock]
+        changes: dict[str, object] = {"size": config.crop + 2 * margin, "step": config.step}
+        if not settings.neighbours:
+            changes["background"] = preset.background.model_copy(update={"galaxies": 0.0, "stars": 0.0})
         self._sky = MockSky(
-            preset.model_copy(update={"size": config.crop + 2 * margin, "step": config.step}),
-            settings.validation_seed if validation else settings.seed,
+            preset.model_copy(update=changes), settings.validation_seed if validation else settings.seed
         )
+        self._galaxies = None if validation else settings.galaxies
         survey = preset.survey
         _expect_scales(config, survey.pixel_scale, survey.zero_point, f"the mock sky '{settings.mock}'")
         self.bands = survey.band_names
@@ -126,6 +136,8 @@ class MockSource:
 
     def read(self, number: int) -> Galaxy:
         """Return a galaxy."""
+        if self._galaxies is not None:
+            number %= self._galaxies
         pixels, _ = self._sky.image(number)
         truth = self._sky.truth(number)
         survey = self._sky.config.survey if self._cut else None
@@ -140,7 +152,8 @@ class FolderSource:
     def __init__(self, config: Pix2ProfConfig, settings: DataSettings, *, validation: bool = False) -> None:
         part = "validation" if validation else "train"
         self._pairs = PairFolder(settings.folder, settings.bands, seed=settings.seed)
-        self._names = self._pairs.names(part)[: settings.validation_galaxies if validation else None]
+        most = settings.validation_galaxies if validation else settings.galaxies
+        self._names = self._pairs.names(part)[:most]
         if not self._names:
             raise InputError(
                 f"'{settings.folder}' has {len(self._pairs.galaxies)} galaxies with an image and a profile "

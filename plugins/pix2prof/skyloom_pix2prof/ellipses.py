@@ -184,7 +184,8 @@ class EllipsePass(nn.Module):
         traits = (weights[..., None] * weighed[..., 1:]).sum(2)
         level = (weights * light).sum(2)
         x, y = circle(light.shape[2], light.device)
-        waves = [(weights * (light - level[..., None]) * wave).sum(2) for wave in (x, y, x * x - y * y, 2 * x * y)]
+        uneven = weights * (light - level[..., None])
+        waves = [(uneven * wave).sum(2) for wave in (x, y, x * x - y * y, 2 * x * y)]
         slope = gradient(level, radii)
         lever = slope / (slope * slope + _GENTLE**2)
         moves = [torch.asinh(-wave * lever) for wave in waves[:2]]

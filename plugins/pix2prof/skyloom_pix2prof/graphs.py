@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from skyloom.errors import CheckpointError
 from skyloom.frozen import first_fault
 from skyloom_export import Exportable, GraphDeclaration, PrecisionVariant
 from skyloom_pix2prof.config import Pix2ProfConfig
+from skyloom_pix2prof.ellipses import EllipseDecoder
 from skyloom_pix2prof.network import Pix2Prof, RecurrentDecoder
 from skyloom_pix2prof.preparing import prepare, resample
 
@@ -384,8 +385,10 @@ def fading(config: Pix2ProfConfig, *, seed: int = 0, typical: int | None = None)
         last.weight.div_(code.std(0)[:, None] + 1e-6)
         decoder = network.decoder
         if not isinstance(decoder, RecurrentDecoder):
-            decoder.end.weight.zero_()
-            decoder.end.bias.fill_(-1.0)  # it never ends
+            teller = decoder.passes[-1] if isinstance(decoder, EllipseDecoder) else decoder
+            end = cast("nn.Linear", teller.end)
+            end.weight.zero_()
+            end.bias.fill_(-1.0)  # it never ends
             return network
         pace = (typical or 4 * config.halting_window) / 10.0
         leak = torch.exp(-1 / (pace * torch.linspace(0.4, 1.6, config.hidden)))

@@ -155,16 +155,14 @@ class ProfileTask(Task):
         learning, values = self.learning, batch["values"]
         steps = torch.arange(values.shape[1], device=values.device)
         ended = (steps >= batch["lengths"][:, None]).float()
-        true_bend, true_centre = bend_of(*batch["shapes"].unbind(-1)), batch["centres"]
-        has_shape, has_centre = torch.isfinite(true_bend), torch.isfinite(true_centre)
+        true_bend = bend_of(*batch["shapes"].unbind(-1))
         numbers = steps.to(batch["images"].dtype)
         *early, last = self.network.look(batch["images"])
         total = values.new_zeros(())
         for number, reading in enumerate([*early, last]):
             found = self._deviation(decoder.at(numbers, reading.tokens), values, 1 - ended)
-            bend = (decoder.at(numbers, reading.bend) - true_bend.nan_to_num()).abs() * has_shape
-            centre = (reading.centre - true_centre.nan_to_num()).abs() * has_centre
-            bent, moved = bend.sum() / has_shape.sum().clamp(min=1), centre.sum() / has_centre.sum().clamp(min=1)
+            bent = mean_error(decoder.at(numbers, reading.bend), true_bend)
+            moved = mean_error(reading.centre, batch["centres"])
             stops = decoder.at(numbers, reading.stops[..., None])[..., 0]
             stopping = F.binary_cross_entropy_with_logits(stops.float(), ended)
             loss = found + learning.stop * stopping + learning.shape * bent + learning.centre * moved
@@ -212,6 +210,12 @@ class ProfileTask(Task):
         correction = torch.zeros_like(difference)
         correction[..., channel] = turns * half_turn
         return difference - correction
+
+
+def mean_error(found: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean absolute error where the truth is known and not NaN; 0 where it is nowhere."""
+    known = torch.isfinite(truth)
+    return ((found - truth.nan_to_num()).abs() * known).sum() / known.sum().clamp(min=1)
 
 
 def with_plateau(
