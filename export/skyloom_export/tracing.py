@@ -16,23 +16,34 @@ from skyloom_export.passes.graph import rename
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from torch import nn
+
     from skyloom_export.declaration import GraphDeclaration
 
 OPSET = 20
 _PRODUCER = "skyloom_export"
 
 
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[nn.Module]:
+    """Let a module evaluate; afterwards, each part of it is in the mode that it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield module
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
 def trace(declaration: GraphDeclaration) -> ir.Model:
     """Trace the module of a declaration; the graph carries nothing of the machine it was made on."""
-    module = declaration.module
-    training = module.training
-    module.eval()
     shapes = tuple(
         {index: axis for index, axis in enumerate(declaration.axes[name]) if isinstance(axis, str)}
         for name in declaration.inputs
     )
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), torch.no_grad(), evaluating(declaration.module) as module:
             program = torch.onnx.export(
                 module,
                 tuple(declaration.inputs.values()),
@@ -49,8 +60,6 @@ def trace(declaration: GraphDeclaration) -> ir.Model:
             f"PyTorch cannot trace the module of graph '{declaration.name}': {_cause(error)}",
             "Write its forward() without branches on values; write loops with torch.scan or while_loop",
         ) from error
-    finally:
-        module.train(training)
     assert program is not None
     model = ir.from_proto(program.model_proto)
     strip(model)

@@ -11,6 +11,7 @@ import torch
 from skyloom.frozen import Frozen
 from skyloom.runtime import open_session
 from skyloom_export.errors import ToleranceError
+from skyloom_export.tracing import evaluating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,14 +56,8 @@ def inputs_at(declaration: GraphDeclaration, sizes: Mapping[str, int]) -> Arrays
 
 def run_network(declaration: GraphDeclaration, inputs: Arrays) -> Arrays:
     """Return what the network itself computes."""
-    module = declaration.module
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            result = module(*(torch.from_numpy(np.array(inputs[name])) for name in declaration.inputs))
-    finally:
-        module.train(training)
+    with torch.no_grad(), evaluating(declaration.module) as module:
+        result = module(*(torch.from_numpy(np.array(inputs[name])) for name in declaration.inputs))
     results = (result,) if isinstance(result, torch.Tensor) else tuple(result)
     return {name: tensor.detach().numpy() for name, tensor in zip(declaration.outputs, results, strict=True)}
 

@@ -61,6 +61,18 @@ def test_a_graph_halts_where_the_network_does(traced: Traced) -> None:
     assert 1 < int(expected[0]) < 20
 
 
+def test_every_part_of_a_network_keeps_its_mode() -> None:
+    """A wrapper that is made around a network that evaluates is itself in training."""
+    declaration = encoder()
+    parts = list(declaration.module.modules())
+    for part in parts:
+        part.training = False
+    declaration.module.training = True
+    verifying.run_network(declaration, verifying.inputs_at(declaration, {**declaration.grid[0]}))
+    trace(declaration)
+    assert [part.training for part in parts] == [True] + [False] * (len(parts) - 1)
+
+
 def test_the_same_network_gives_the_same_bytes(traced: Traced) -> None:
     graph = traced("encoder")[1]
     assert serialise(trace(encoder())) == graph

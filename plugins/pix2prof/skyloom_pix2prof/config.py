@@ -57,7 +57,7 @@ class Pix2ProfConfig(Frozen):
     step
         Arcsec between two values.
     max_steps
-        Values that a sequence has at most.
+        Values that a sequence has at most; one that is told all at once never leaves the image.
     halting_window, halting_tolerance
         A sequence ends when its last values (as many as the window, without the newest) have a
         standard deviation of the tolerance or less; in mag / arcsec2.
@@ -96,6 +96,11 @@ class Pix2ProfConfig(Frozen):
     rectified: bool = True
 
     @property
+    def reach(self) -> int:
+        """Values to the edge of the image, or `max_steps` where these are fewer."""
+        return min(self.max_steps, int(self.crop / 2 * self.pixel_scale / self.step) + 1)
+
+    @property
     def recurrent(self) -> bool:
         """Whether the decoder tells one value after the other, and halts by its own values."""
         return self.decoder in ("gru", "reinject")
@@ -114,6 +119,9 @@ class Pix2ProfConfig(Frozen):
                 )
         if 0.0 in self.scale:
             raise ValueError("a scale of 0 would make a channel constant")
+        shape = {"ellipticity", "position_angle"} & set(self.channels)
+        if self.decoder == "ellipses" and len(shape) == 1:
+            raise ValueError("ellipses tell their ellipticity and position_angle together, or neither")
         if self.decoder == "transformer" and (self.hidden % self.heads or self.hidden % 4):
             raise ValueError(f"hidden {self.hidden} must be divisible by 4 and by the {self.heads} heads")
         return self

@@ -132,7 +132,7 @@ class MockSource:
         survey = preset.survey
         _expect_scales(config, survey.pixel_scale, survey.zero_point, f"the mock sky '{settings.mock}'")
         self.bands = survey.band_names
-        self.steps = min(config.max_steps, int(config.crop / 2 * config.pixel_scale / config.step) + 1)
+        self.steps = config.reach
 
     def read(self, number: int) -> Galaxy:
         """Return a galaxy."""

@@ -159,7 +159,7 @@ class Answering(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Map images to values (b, steps, channels), and to their count and whether they halted (b,)."""
-        steps = self.network.config.max_steps
+        steps = self.network.config.reach
         values, stops = self.network.attend(image, steps)
         numbers = torch.arange(steps, device=stops.device)
         count = torch.where(stops > 0, numbers, steps).amin(1)
@@ -280,7 +280,20 @@ def _captioner(network: Pix2Prof) -> GraphDeclaration:
         **_images(network.config),
         units={"values": "mag / arcsec2" if len(network.config.channels) == 1 else ""},
         tolerance=Tolerance(atol=1e-4, rtol=1e-4),
+        sample=functools.partial(_galaxies, network.config),
     )
+
+
+def _galaxies(
+    config: Pix2ProfConfig, shapes: Mapping[str, tuple[int, ...]], random: np.random.Generator
+) -> Arrays:
+    """Return mock galaxies, repeated side by side where they are smaller than what is asked for."""
+    count, _, rows, columns = shapes["image"]
+    images = typical_images(config, count, seed=int(random.integers(2**31)))
+    more = max(rows - config.crop, 0), max(columns - config.crop, 0)
+    wide = np.pad(images, [(0, 0), (0, 0), (0, more[0]), (0, more[1])], mode="wrap")
+    top, left = (wide.shape[2] - rows) // 2, (wide.shape[3] - columns) // 2
+    return {"image": np.ascontiguousarray(wide[:, :, top : top + rows, left : left + columns])}
 
 
 def _midway(

@@ -283,16 +283,17 @@ class Pix2Prof(nn.Module):
         """Return values (b, steps, channels) and stop logits (b, steps), told all at once.
 
         A stop logit is positive where the sequence has ended, and is trained on that. Recurrent decoders
-        have none.
+        have none. Ellipses tell their shape as the ellipticity times the cosine, and the sine, of twice
+        the position angle, in the places of ellipticity and position angle.
         """
         numbers = torch.arange(steps, device=images.device, dtype=images.dtype)
         if isinstance(self.decoder, EllipseDecoder):
             last = self.look(images)[-1]
-            tokens, stops = self.decoder.at(numbers, last.tokens), last.stops[..., None]
-            values = self.values(tokens)
-            return self._with_shape(values, self.decoder.at(numbers, last.bend)), self.decoder.at(
-                numbers, stops
-            )[..., 0]
+            known = torch.cat(
+                [self._with_shape(self.values(last.tokens), last.bend), last.stops[..., None]], 2
+            )
+            told = self.decoder.at(numbers, known)
+            return told[..., :-1], told[..., -1]
         assert isinstance(self.decoder, AttendingDecoder), "a recurrent decoder has no stop logits"
         features = self.encoder.features(images)
         tokens, stops = self.decoder(self.encoder.code(features), features, numbers)
@@ -306,12 +307,8 @@ class Pix2Prof(nn.Module):
         return found
 
     def _with_shape(self, values: Tensor, bend: Tensor) -> Tensor:
-        """Let the ellipses say what their shape is."""
-        e1, e2 = bend.unbind(-1)
-        shape = {
-            "ellipticity": torch.sqrt(e1 * e1 + e2 * e2),
-            "position_angle": torch.remainder(torch.atan2(e2, e1) * (90 / math.pi), 180),
-        }
+        """Let the ellipses say what their shape is, as numbers that never jump."""
+        shape = dict(zip(("ellipticity", "position_angle"), bend.unbind(-1), strict=True))
         columns = [shape.get(name, values[..., at]) for at, name in enumerate(self.config.channels)]
         return torch.stack(columns, -1)
 

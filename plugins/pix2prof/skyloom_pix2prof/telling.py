@@ -57,7 +57,7 @@ class Teller(Protocol):
 def open_teller(bundle: Bundle, config: Pix2ProfConfig, *, backend: str) -> Teller:
     """Open the graphs of a bundle, of a network that is recurrent or tells all at once."""
     if not config.recurrent:
-        return AtOnce(bundle.session(CAPTIONER, backend=backend))
+        return AtOnce(bundle.session(CAPTIONER, backend=backend), config)
     encoder = bundle.session(ENCODER, backend=backend)
     # A precision that only the encoder has, such as int8, is no reason to refuse.
     known = {"auto", "bf16", *bundle.manifest.variants(DECODER)}
@@ -70,15 +70,30 @@ class AtOnce:
     """A network that tells all steps at once."""
 
     session: Session
+    config: Pix2ProfConfig
 
     def __call__(self, images: type_f4) -> list[Told]:
         """Tell the sequences of images (n, 1, y, x)."""
         told = []
         for part in _parts(images):
             found = self.session.run({"image": part})
-            rows = zip(found["values"], found["count"], found["halted"], strict=True)
+            rows = zip(
+                with_angles(found["values"], self.config), found["count"], found["halted"], strict=True
+            )
             told += [Told(values[:count], bool(halted)) for values, count, halted in rows]
         return told
+
+
+def with_angles(values: type_f4, config: Pix2ProfConfig) -> type_f4:
+    """Return values (..., channel) with the ellipticity and position angle that ellipses tell as a vector."""
+    if config.decoder != "ellipses" or "ellipticity" not in config.channels:
+        return values
+    places = [config.channels.index(name) for name in ("ellipticity", "position_angle")]
+    cosine, sine = (values[..., place] for place in places)
+    clear = values.copy()
+    clear[..., places[0]] = np.hypot(cosine, sine)
+    clear[..., places[1]] = np.degrees(np.arctan2(sine, cosine)) / 2 % 180
+    return clear
 
 
 @dataclass(frozen=True)

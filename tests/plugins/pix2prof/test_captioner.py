@@ -277,7 +277,7 @@ def test_a_transformer_tells_all_at_once() -> None:
             return {"values": values, "count": count, "halted": count < 10}
 
     session: Any = Answering()
-    told = AtOnce(session)(np.zeros((11, 1, 8, 8), np.float32))
+    told = AtOnce(session, Pix2ProfConfig())(np.zeros((11, 1, 8, 8), np.float32))
     assert [len(one.values) for one in told] == [*range(1, 9), 1, 2, 3]
     assert all(one.halted for one in told)
 
@@ -288,5 +288,6 @@ def test_a_bundle_of_a_transformer_is_opened_as_one() -> None:
             return graph
 
     bundle: Any = Recording()
-    found = telling.open_teller(bundle, Pix2ProfConfig(decoder="transformer"), backend="cpu")
-    assert found == AtOnce("captioner")  # type: ignore[arg-type]
+    config = Pix2ProfConfig(decoder="transformer")
+    found = telling.open_teller(bundle, config, backend="cpu")
+    assert found == AtOnce("captioner", config)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from skyloom.profile import Profile
 from skyloom.sky.cut import signal_to_noise_cut
 from skyloom.sky.mock import CONFIGS, MockSky
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.data import DataSettings, ProfileExamples, source, table, validation_set
+from skyloom_pix2prof.data import DataSettings, ProfileExamples, Turn, columns, source, validation_set
 from skyloom_pix2prof.preparing import crop, prepare
 
 CONFIG = Pix2ProfConfig(crop=48, floor=0.0, ceiling=2.0, max_steps=40)
@@ -58,7 +58,7 @@ def test_images_are_shifted_turned_and_mirrored() -> None:
     for index in range(12):
         galaxy, band = divmod(index, 3)
         pixels, _ = sky.image(galaxy)
-        image, _, _ = data.example(index)
+        image = data.example(index).image
         found = [
             (down, right, quarters, mirrored)
             for down in range(-4, 5)
@@ -94,15 +94,34 @@ def test_the_wobble_is_the_published_one() -> None:
 def test_galaxies_can_be_shown_several_times() -> None:
     data = ProfileExamples(CONFIG, DataSettings(margin=8, reuse=2))
     first, again, other = (data.example(index) for index in (0, 3, 6))
-    assert np.array_equal(first[1], again[1], equal_nan=True)
-    assert not np.array_equal(first[0], again[0])
-    assert not np.array_equal(first[1], other[1], equal_nan=True)
+    assert np.array_equal(first.values, again.values, equal_nan=True)
+    assert not np.array_equal(first.image, again.image)
+    assert not np.array_equal(first.values, other.values, equal_nan=True)
+
+
+def test_galaxies_of_a_given_number_come_again() -> None:
+    data = ProfileExamples(CONFIG, DataSettings(margin=8, galaxies=2))
+    first, other, again = (data.example(index) for index in (0, 3, 6))
+    assert np.array_equal(first.values, again.values, equal_nan=True)
+    assert not np.array_equal(first.image, again.image)
+    assert not np.array_equal(first.values, other.values, equal_nan=True)
+
+
+def test_a_galaxy_can_be_alone() -> None:
+    """Without neighbours the image differs where the others were, and nothing else does."""
+    alone, crowded = (
+        example(3, settings=STILL.model_copy(update={"neighbours": neighbours}))
+        for neighbours in (False, True)
+    )
+    assert np.array_equal(alone.values, crowded.values, equal_nan=True)
+    assert not np.array_equal(alone.image, crowded.image)
+    assert alone.image.mean() < crowded.image.mean()
 
 
 def test_profiles_that_are_not_cut_reach_the_edge() -> None:
     uncut = example(0, settings=STILL.model_copy(update={"cut": False}))
-    assert uncut[2] == 40
-    assert example(0)[2] <= 40
+    assert uncut.length == 40
+    assert example(0).length <= 40
 
 
 def test_position_angles_turn_with_the_image() -> None:
@@ -113,8 +132,8 @@ def test_position_angles_turn_with_the_image() -> None:
     turned, still = ProfileExamples(config, settings), ProfileExamples(config, STILL)
     seen = set()
     for index in range(24):
-        image, values, _ = turned.example(index)
-        plain, truth, _ = still.example(index)
+        image, values = turned.example(index)[:2]
+        plain, truth = still.example(index)[:2]
         quarters, mirrored = next(
             (quarters, mirrored)
             for quarters in range(4)
@@ -140,7 +159,7 @@ def test_a_turned_galaxy_has_the_position_angle_that_is_told() -> None:
     y, x = np.mgrid[:128, :128] - 63.5
     differences = []
     for index in range(0, 60, 3):
-        image, values, length = data.example(index)
+        image, values, length = data.example(index)[:3]
         light = np.where(np.hypot(x, y) < 25, np.maximum(image, 0), 0)
         xx, yy, xy = ((light * moment).sum() / light.sum() for moment in (x * x, y * y, x * y))
         if np.hypot(xx - yy, 2 * xy) / (xx + yy) < 0.25:
@@ -152,6 +171,33 @@ def test_a_turned_galaxy_has_the_position_angle_that_is_told() -> None:
         differences.append((told - angle + 90) % 180 - 90)
     assert len(differences) >= 4
     assert np.median(np.abs(differences)) < 10
+
+
+def test_the_centre_and_the_shape_move_with_the_image() -> None:
+    """Bright galaxies without neighbours: their light, within 12 pixels, is centred on what is told."""
+    config = CONFIG.model_copy(update={"crop": 128, "ceiling": 20.0})
+    settings = DataSettings(margin=12, wobble=6.0, flips=True, neighbours=False)
+    data = ProfileExamples(config, settings)
+    y, x = np.mgrid[:128, :128] - 63.5
+    errors = []
+    for index in range(2, 62, 3):
+        one = data.example(index)
+        near = np.hypot(x - one.centre[0], y - one.centre[1]) < 12
+        light = np.where(near, np.maximum(one.image, 0), 0) ** 2
+        errors.append(
+            [(light * x).sum() / light.sum() - one.centre[0], (light * y).sum() / light.sum() - one.centre[1]]
+        )
+        assert np.isfinite(one.shape[5 : one.length]).all()
+        assert np.isnan(one.shape[one.length :]).all()
+    assert np.median(np.abs(errors)) < 0.3
+    assert Turn(1, mirrored=False).place(3.0, 1.0) == (1.0, -3.0)
+    image = np.zeros((5, 5), np.float32)
+    image[2 + 1, 2 + 2] = 1.0  # x = 2, y = 1
+    for quarters in range(4):
+        for mirrored in (False, True):
+            turn = Turn(quarters, mirrored)
+            (row,), (column,) = np.nonzero(turn.image(image))
+            assert turn.place(2.0, 1.0) == (column - 2, row - 2)
 
 
 def test_validation_galaxies_are_others_and_lie_still() -> None:
@@ -168,7 +214,7 @@ def test_validation_galaxies_are_others_and_lie_still() -> None:
 
 
 def test_profiles_of_no_steps_are_tables_of_nothing() -> None:
-    empty = table(Profile(axis=np.empty(0), values=np.empty(0)), CONFIG, 5)
+    empty = columns(Profile(axis=np.empty(0), values=np.empty(0)), CONFIG.channels, 5)
     assert empty.shape == (5, 1)
     assert np.isnan(empty).all()
 
@@ -228,7 +274,7 @@ def test_measured_profiles_are_brought_to_the_steps_of_the_network(folder: Path)
         source="folder", folder=str(folder), bands=("g", "r"), cut=False, turns=False, wobble=0
     )
     data = ProfileExamples(CONFIG, settings)
-    image, values, length = data.example(0)
+    image, values, length = data.example(0)[:3]
     galaxy = source(CONFIG, settings).read(0)
     number = int(galaxy.profiles[0].name[-2:])
     assert length == 40  # max_steps; the table reaches to 8.7 arcsec

@@ -74,13 +74,13 @@ def test_a_transformer_is_one_graph_that_stops_by_itself() -> None:
     end: Any = net.decoder.end
     with torch.no_grad():
         _, count, halted = Answering(net)(images)
-        assert (count == net.config.max_steps).all()
+        assert (count == net.config.reach).all()
         assert not halted.any()
         torch.manual_seed(1)
         end.weight.normal_()
         values, count, halted = Answering(net)(images)
-        stops = net.attend(images, net.config.max_steps)[1]
-    assert values.shape == (3, net.config.max_steps, 1)
+        stops = net.attend(images, net.config.reach)[1]
+    assert values.shape == (3, net.config.reach, 1)
     made = make_graph(declaration)  # traced with the weights that end it
     assert {check.output for check in made.checks if check.excess <= 1} == set(declaration.outputs)
     found = open_session(made.data, backend="cpu", threads=1).run({"image": images.numpy()})
@@ -88,7 +88,7 @@ def test_a_transformer_is_one_graph_that_stops_by_itself() -> None:
     np.testing.assert_allclose(found["values"], values, atol=1e-3)
     for length, row, end_found in zip(count.tolist(), stops, halted.tolist(), strict=True):
         positive = np.flatnonzero(row.numpy() > 0)
-        assert length == (positive[0] if len(positive) else net.config.max_steps)
+        assert length == (positive[0] if len(positive) else net.config.reach)
         assert end_found == bool(len(positive))
 
 

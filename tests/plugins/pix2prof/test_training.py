@@ -226,7 +226,7 @@ def test_the_transformer_ends_at_its_first_positive_logit() -> None:
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("decoder", ["gru", "reinject", "transformer"])
+@pytest.mark.parametrize("decoder", ["gru", "reinject", "transformer", "ellipses"])
 def test_every_decoder_trains(decoder: str, tmp_path: Path) -> None:
     outcome = train(
         trainable(), settings(decoder), tmp_path / "run", model="pix2prof", task="sequence-captioner"
