@@ -124,7 +124,7 @@ def _seconds(changes: tuple[str, ...]) -> float:
     for _ in range(TIMED):
         began = time.process_time()
         optimiser.zero_grad()
-        task.loss("network", tensors, 0.5)["loss"].backward()
+        task.loss("network", tensors, 0.5)["loss"].backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         seconds.append(time.process_time() - began)
     return min(seconds)
@@ -173,9 +173,9 @@ def _told(network: Pix2Prof, images: Any, truths: list[Profile]) -> list[Profile
 
 def _write(folder: Path, rows: dict[str, dict[str, float]], minutes: float) -> None:
     lines = [
-        f"Each trained for {minutes:g} minutes of one core. The median deviation is in mag / arcsec2, where the",
-        f"truth is brighter than 26.5, of {3 * GALAXIES} profiles; failures are those off by more than {FAILED}",
-        "in the median.",
+        f"Each trained for {minutes:g} minutes of one core. The median deviation is in mag / arcsec2, where",
+        f"the truth is brighter than 26.5, of {3 * GALAXIES} profiles; failures are those off by more than",
+        f"{FAILED} in the median.",
         "",
         "| | images seen | images/s | deviation | failures | without neighbours |",
         "|---|---|---|---|---|---|",

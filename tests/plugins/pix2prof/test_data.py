@@ -197,7 +197,7 @@ def test_the_centre_and_the_shape_move_with_the_image() -> None:
         for mirrored in (False, True):
             turn = Turn(quarters, mirrored)
             (row,), (column,) = np.nonzero(turn.image(image))
-            assert turn.place(2.0, 1.0) == (column - 2, row - 2)
+            assert turn.place(2.0, 1.0) == (float(column - 2), float(row - 2))
 
 
 def test_validation_galaxies_are_others_and_lie_still() -> None:

@@ -12,7 +12,7 @@ from skyloom.runtime import open_session
 from skyloom_export.bundling import make_graph
 from skyloom_pix2prof import ellipses
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.ellipses import EllipseDecoder, bend_of
+from skyloom_pix2prof.ellipses import EllipseDecoder, EllipsePass, bend_of
 from skyloom_pix2prof.graphs import Answering, declare, fading, typical_images
 from skyloom_pix2prof.network import Pix2Prof
 from skyloom_pix2prof.telling import with_angles
@@ -37,6 +37,19 @@ def network(**changes: object) -> Pix2Prof:
 def decoder(net: Pix2Prof) -> EllipseDecoder:
     assert isinstance(net.decoder, EllipseDecoder)
     return net.decoder
+
+
+def a_pass(net: Pix2Prof, number: int) -> EllipsePass:
+    found = decoder(net).passes[number]
+    assert isinstance(found, EllipsePass)
+    return found
+
+
+def unsettle(looking: torch.nn.Module) -> None:
+    """Let a pass say something, as a trained one does."""
+    assert isinstance(looking, EllipsePass)
+    for layer in (looking.shape, looking.tokens, looking.sky, looking.end):
+        layer.weight.normal_(std=0.1)
 
 
 def disc(net: Pix2Prof, *, scale: float = 12.0, x: float = 0.0, y: float = 0.0) -> Tensor:
@@ -112,7 +125,7 @@ def test_an_untrained_network_reads_the_mean_around_circles() -> None:
 
 def test_sky_is_taken_off_before_the_logarithm() -> None:
     net = network()
-    looking = decoder(net).passes[0]
+    looking = a_pass(net, 0)
     level = torch.asinh(torch.tensor([[400.0]])) / np.arcsinh(400)  # 20 nmgy
     step = 0.1 * 0.0025 * 20  # nmgy for a sky of 1
     for sky in (0.0, 800.0):
@@ -155,7 +168,7 @@ def test_ellipses_are_never_lines() -> None:
 
 def test_the_ellipses_say_their_shape() -> None:
     net = network(**SHAPED)
-    last = decoder(net).passes[-1]
+    last = a_pass(net, -1)
     with torch.no_grad():
         last.shape.bias[3:] = bend_of(torch.tensor(0.4), torch.tensor(160.0))
         told = net.unroll(disc(net), 30).numpy()
@@ -174,8 +187,7 @@ def test_every_weight_learns(stem: str) -> None:
     net = network(stem=stem, **SHAPED).train()
     with torch.no_grad():
         for looking in decoder(net).passes:
-            for layer in (looking.shape, looking.tokens, looking.sky, looking.end):
-                layer.weight.normal_(std=0.1)
+            unsettle(looking)
     images = torch.rand(2, 1, 96, 96, generator=torch.Generator().manual_seed(2))
     found = net.look(images)
     total = torch.zeros(())
@@ -193,8 +205,7 @@ def test_what_it_tells_is_one_graph() -> None:
     images = torch.from_numpy(typical_images(net.config, 3))
     with torch.no_grad():
         for looking in decoder(net).passes:
-            for layer in (looking.shape, looking.tokens, looking.end):
-                layer.weight.normal_(std=0.1)
+            unsettle(looking)
         values, count, _ = Answering(net)(images)
     assert len(set(count.tolist())) > 1
     made = make_graph(declaration)
