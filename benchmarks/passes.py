@@ -14,7 +14,15 @@ from skyloom.runtime import open_session
 EXTRA = ("winograd",)
 APPLIED = {
     "resnet18-3x3": ("winograd",),
-    "unet-256": ("transposed-convolution", "mish", "einsum", "split", "winograd"),
+    "unet-256": (
+        "transposed-convolution",
+        "mish",
+        "group-norm",
+        "einsum",
+        "split",
+        "attention",
+        "winograd",
+    ),
     "generator": ("transposed-convolution", "elu"),
 }
 
