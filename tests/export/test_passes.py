@@ -510,4 +510,4 @@ def test_a_pass_that_does_not_exist_is_an_error() -> None:
 
 
 def test_passes_for_one_backend_must_be_asked_for() -> None:
-    assert [step.name for step in PASSES if not step.everywhere] == ["winograd"]
+    assert [step.name for step in PASSES if not step.everywhere] == ["attention", "winograd"]

@@ -61,7 +61,12 @@ PASSES = (
     ),
     Rewrite("einsum", "products of two batches of matrices as MatMul", rewrite_einsum),
     Rewrite("split", "a convolution whose channels part afterwards as one for each part", rewrite_split),
-    Rewrite("attention", "the weights of linear attention applied to its context", rewrite_attention),
+    Rewrite(
+        "attention",
+        "the weights of linear attention applied to its context; for the CPU provider in fp32",
+        rewrite_attention,
+        everywhere=False,
+    ),
     Rewrite(
         "winograd",
         "3x3 convolutions between 256 channels and more by minimal filtering; for the CPU provider in fp32",

@@ -8,6 +8,9 @@ pixel, linear attention and the convolution O after it are
 for any keys k. The right side makes neither queries nor values: of its products, only the first and
 the last go over the pixels, the others are of matrices as small as the weights. A factor on the
 output and x itself, if it is added to it, become part of the small matrix as well.
+
+This is meant for the CPU provider in fp32, which spares the changes of layout, too; in lower
+precisions the small matrices would be rounded.
 """
 
 from __future__ import annotations
