@@ -8,13 +8,20 @@ from functools import partial
 import numpy as np
 
 from benchmarks.harness import Row, interleave
-from benchmarks.runtime import declare, graph
+from benchmarks.runtime import FOR_CPU, declare, graph
 from skyloom.runtime import open_session
 
-EXTRA = ("winograd",)
 APPLIED = {
     "resnet18-3x3": ("winograd",),
-    "unet-256": ("transposed-convolution", "mish", "einsum", "split", "winograd"),
+    "unet-256": (
+        "transposed-convolution",
+        "mish",
+        "group-norm",
+        "einsum",
+        "split",
+        "attention",
+        "winograd",
+    ),
     "generator": ("transposed-convolution", "elu"),
 }
 
@@ -22,8 +29,8 @@ APPLIED = {
 def without(name: str, step: str, quick: bool) -> Row:
     """Time a network with all rewrites and with all but one, in turns."""
     _, timed = declare(name, quick)
-    whole = open_session(graph(name, extra=EXTRA), backend="cpu", threads=1)
-    lacking = open_session(graph(name, extra=EXTRA, skip=(step,)), backend="cpu", threads=1)
+    whole = open_session(graph(name, extra=FOR_CPU), backend="cpu", threads=1)
+    lacking = open_session(graph(name, extra=FOR_CPU, skip=(step,)), backend="cpu", threads=1)
     found, expected = (np.asarray(session.run(timed)["output"]) for session in (whole, lacking))
     best = interleave(
         {"ours": lambda: whole.run(timed), "without": lambda: lacking.run(timed)}, 3 if quick else 5

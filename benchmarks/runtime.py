@@ -24,6 +24,7 @@ from skyloom_export.precision import to_int8
 from skyloom_export.tracing import parse, serialise, trace
 
 Arrays = dict[str, np.ndarray[Any, Any]]
+FOR_CPU = ("attention", "winograd")  # the rewrites that are for onnxruntime's CPU provider in fp32
 PARITY = 1e-4  # of the largest value; a faster graph that is another function does not count
 GOALS = {
     ("resnet18-3x3", "onnxruntime-fp32"): 1.15,
@@ -99,7 +100,7 @@ def prepared(name: str, how: str, timed: Arrays) -> Callable[[], np.ndarray[Any,
     """Return a function that runs the bundled form of a network on one thread."""
     backend, precision = how.split("-")
     if backend == "onnxruntime" and precision == "fp32":
-        session = open_session(graph(name, extra=("winograd",)), backend="cpu", threads=1)
+        session = open_session(graph(name, extra=FOR_CPU), backend="cpu", threads=1)
         return lambda: np.asarray(session.run(timed)["output"])
     stored = graph(name)
     if precision == "int8":

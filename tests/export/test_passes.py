@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -221,6 +222,53 @@ def test_group_norm(groups: int, per_group: int, opset: int, seed: int, size: tu
 
 @few
 @given(
+    groups=st.integers(1, 4), per_group=st.integers(1, 3), seed=seeds,
+    size=st.tuples(st.integers(1, 4), st.integers(2, 5)),
+)  # fmt: skip
+def test_group_norm_as_tracers_write_it(
+    groups: int, per_group: int, seed: int, size: tuple[int, int]
+) -> None:
+    random = np.random.default_rng(seed)
+    channels = groups * per_group
+    model = group_norm_in_steps(channels, groups, random, (channels, 1, 1))
+    x = {"x": 1 + random.standard_normal((2, channels, *size), dtype=np.float32)}
+    check(model, "group-norm", x)
+    assert kinds(model) == ["Reshape", "InstanceNormalization", "Shape", "Reshape", "BatchNormalization"]
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 1), (1, 1, 1), (1, 4, 1, 1), ()])
+def test_what_scales_no_channels_stays(shape: tuple[int, ...]) -> None:
+    random = np.random.default_rng(0)
+    model = group_norm_in_steps(4, 2, random, shape)
+    x = {"x": random.standard_normal((2, 4, 5, 6), dtype=np.float32)}
+    check(model, "group-norm", x, applies=False)
+
+
+def group_norm_in_steps(
+    channels: int, groups: int, random: np.random.Generator, shape: tuple[int, ...]
+) -> ir.Model:
+    """Build a group norm as an instance norm over groups, a factor and a summand of some shape."""
+    constants = {
+        "target": np.asarray([0, groups, -1]),
+        "ones": np.ones(groups, np.float32),
+        "zeros": np.zeros(groups, np.float32),
+        "scale": random.standard_normal(shape, dtype=np.float32),
+        "shift": random.standard_normal(shape, dtype=np.float32),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["x", "target"], ["flat"]),
+        helper.make_node("InstanceNormalization", ["flat", "ones", "zeros"], ["normal"], epsilon=1e-3),
+        helper.make_node("Shape", ["x"], ["size"]),
+        helper.make_node("Reshape", ["normal", "size"], ["whole"]),
+        helper.make_node("Mul", ["whole", "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "shift"], ["y"]),
+    ]
+    full = ("batch", channels, "rows", "columns")
+    return graph(nodes, {"x": full}, constants, full, {"whole": full})
+
+
+@few
+@given(
     kind=st.sampled_from(["Conv", "ConvTranspose"]), groups=st.integers(1, 2), bias=st.booleans(), seed=seeds
 )
 def test_batch_norm(kind: str, groups: int, bias: bool, seed: int) -> None:
@@ -298,6 +346,108 @@ def test_split(bias: bool, parts: int, heads: int, kernel: int, seed: int) -> No
     assert "Gather" not in kinds(model)
 
 
+def linear_attention(
+    channels: int, heads: int, widths: tuple[int, int], outputs: int, *, bias: bool,
+    biased_queries: bool = False, columns: str = "columns", after: Sequence[Sequence[str]] = (),
+    seed: int = 0,
+) -> ir.Model:  # fmt: skip
+    """Build linear attention with keys of its own; `columns` is what its output says of their number.
+
+    At most two nodes come `after` it; the first makes ``o1`` from ``o``, unless it is the last.
+    """
+    random = np.random.default_rng(seed)
+    depth, width = widths
+    constants = {
+        "wq": random.standard_normal((heads * depth, channels, 1, 1), dtype=np.float32),
+        "wk": random.standard_normal((heads * depth, channels, 1, 1), dtype=np.float32),
+        "wv": random.standard_normal((heads * width, channels, 1, 1), dtype=np.float32),
+        "wo": random.standard_normal((outputs, heads * width, 1, 1), dtype=np.float32),
+        "bo": random.standard_normal(outputs, dtype=np.float32),
+        "bq": random.standard_normal(heads * depth, dtype=np.float32),
+        "by_depth": np.asarray([0, heads, depth, -1]),
+        "by_width": np.asarray([0, heads, width, -1]),
+        "first": np.asarray([0, heads * width]),
+    }
+    constants["gate"] = np.asarray([0.1], np.float32)
+    steps = [*("o", "o1")[: len(after)], "y"]
+    nodes = [
+        helper.make_node("Conv", ["x", "wq", "bq"] if biased_queries else ["x", "wq"], ["cq"]),
+        helper.make_node("Reshape", ["cq", "by_depth"], ["q"]),
+        helper.make_node("Conv", ["x", "wk"], ["ck"]),
+        helper.make_node("Reshape", ["ck", "by_depth"], ["rk"]),
+        helper.make_node("Softmax", ["rk"], ["k"], axis=-1),
+        helper.make_node("Conv", ["x", "wv"], ["cv"]),
+        helper.make_node("Reshape", ["cv", "by_width"], ["v"]),
+        helper.make_node("Transpose", ["v"], ["vt"], perm=[0, 1, 3, 2]),
+        helper.make_node("MatMul", ["k", "vt"], ["context"]),
+        helper.make_node("Transpose", ["context"], ["turned"], perm=[0, 1, 3, 2]),
+        helper.make_node("MatMul", ["turned", "q"], ["each"]),
+        helper.make_node("Shape", ["x"], ["size"], start=2, end=4),
+        helper.make_node("Concat", ["first", "size"], ["target"], axis=0),
+        helper.make_node("Reshape", ["each", "target"], ["merged"]),
+        helper.make_node("Conv", ["merged", "wo", "bo"] if bias else ["merged", "wo"], [steps[0]]),
+        *(helper.make_node(kind, pair, [to]) for (kind, *pair), to in zip(after, steps[1:], strict=True)),
+    ]
+    pixels = "rows*columns"
+    between: dict[str, tuple[int | str, ...]] = {
+        "q": ("batch", heads, depth, pixels),
+        "k": ("batch", heads, depth, pixels),
+        "v": ("batch", heads, width, pixels),
+        "merged": ("batch", heads * width, "rows", columns),
+    }
+    return graph(nodes, {"x": ("batch", channels, "rows", "columns")}, constants, None, between)
+
+
+@few
+@given(
+    channels=st.integers(1, 4), heads=st.integers(1, 3), outputs=st.integers(1, 3),
+    widths=st.tuples(st.integers(1, 4), st.integers(1, 4)), bias=st.booleans(), seed=seeds,
+    batch=st.integers(1, 3), size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+)  # fmt: skip
+def test_attention(
+    channels: int, heads: int, widths: tuple[int, int], outputs: int, bias: bool, seed: int, batch: int,
+    size: tuple[int, int],
+) -> None:  # fmt: skip
+    model = linear_attention(channels, heads, widths, outputs, bias=bias, seed=seed)
+    x = np.random.default_rng(seed).standard_normal((batch, channels, *size), dtype=np.float32)
+    depth, width = widths
+    saved = heads * (2 * depth * width + channels * width + width * outputs) - channels * outputs
+    check(model, "attention", {"x": x}, rtol=2e-5, applies=saved > 0)
+    assert kinds(model).count("Conv") == (1 if saved > 0 else 4)  # that of the keys is left
+
+
+@pytest.mark.parametrize(
+    ("after", "left"),
+    [
+        ([("Mul", "gate", "o"), ("Add", "x", "o1")], ["Add"]),
+        ([("Mul", "o", "gate"), ("Add", "o1", "x")], ["Add"]),
+        ([("Add", "o", "x")], ["Add"]),  # of the identity to the small matrix
+        ([("Mul", "o", "o")], ["Mul"]),  # no multiple
+        ([("Mul", "o", "gate"), ("Add", "o", "o1")], ["Mul", "Add"]),  # used twice
+        ([("Add", "o", "x"), ("Mul", "o1", "gate")], ["Add", "Mul"]),
+    ],
+)
+def test_attention_with_what_follows_it(after: list[tuple[str, str, str]], left: list[str]) -> None:
+    model = linear_attention(3, 2, (4, 4), 3, bias=False, after=after)
+    x = {"x": np.random.default_rng(0).standard_normal((2, 3, 4, 5), dtype=np.float32)}
+    check(model, "attention", x, rtol=2e-5)
+    assert [kind for kind in kinds(model) if kind in {"Mul", "Add"}] == left
+
+
+@pytest.mark.parametrize(
+    ("outputs", "changes"),
+    [
+        pytest.param(500, {}, id="more multiplications"),
+        pytest.param(4, {"biased_queries": True}, id="queries with a bias"),
+        pytest.param(4, {"columns": "others"}, id="other positions"),
+    ],
+)
+def test_attention_that_must_stay(outputs: int, changes: dict[str, Any]) -> None:
+    model = linear_attention(8, 1, (2, 2), outputs, bias=True, **changes)
+    x = {"x": np.random.default_rng(0).standard_normal((2, 8, 3, 4), dtype=np.float32)}
+    check(model, "attention", x, applies=False)
+
+
 @few
 @given(
     inputs=st.integers(1, 9), outputs=st.integers(1, 9), bias=st.booleans(), seed=seeds,
@@ -360,4 +510,4 @@ def test_a_pass_that_does_not_exist_is_an_error() -> None:
 
 
 def test_passes_for_one_backend_must_be_asked_for() -> None:
-    assert [step.name for step in PASSES if not step.everywhere] == ["winograd"]
+    assert [step.name for step in PASSES if not step.everywhere] == ["attention", "winograd"]

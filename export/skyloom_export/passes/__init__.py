@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from skyloom.errors import InputError, did_you_mean
 from skyloom_export.passes.activations import rewrite_elu, rewrite_mish
+from skyloom_export.passes.attention import rewrite_attention
 from skyloom_export.passes.constants import fold_constants
 from skyloom_export.passes.contractions import rewrite_einsum, rewrite_split
 from skyloom_export.passes.graph import rename
@@ -55,9 +56,17 @@ PASSES = (
     ),
     Rewrite("mish", "x tanh(log(1 + e^x)) as x / (1 + 2 / (e^x (e^x + 2)))", rewrite_mish),
     Rewrite("elu", "exponential linear unit with the vectorised exponential", rewrite_elu),
-    Rewrite("group-norm", "group norm as instance norm over groups", rewrite_group_norm),
+    Rewrite(
+        "group-norm", "group norm as instance norm over groups, then one step a channel", rewrite_group_norm
+    ),
     Rewrite("einsum", "products of two batches of matrices as MatMul", rewrite_einsum),
     Rewrite("split", "a convolution whose channels part afterwards as one for each part", rewrite_split),
+    Rewrite(
+        "attention",
+        "the weights of linear attention applied to its context; for the CPU provider in fp32",
+        rewrite_attention,
+        everywhere=False,
+    ),
     Rewrite(
         "winograd",
         "3x3 convolutions between 256 channels and more by minimal filtering; for the CPU provider in fp32",

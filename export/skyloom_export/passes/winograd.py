@@ -98,7 +98,7 @@ def _filtered(node: ir.Node, weight: Array, bias: Array | None) -> ir.Value:
     assert value is not None
     kind = dtype_of(value)
     analysis = np.einsum("ia,jb->ijab", into, into).reshape(size * size, 1, size, size)
-    synthesis = np.einsum("ai,bj->abij", out, out).reshape(TILE * TILE, size * size, 1, 1)
+    synthesis = np.einsum("ai,bj->abij", out, out).reshape(TILE * TILE, size * size)
     factors = np.einsum("ia,jb,ocab->ijoc", kernel, kernel, weight.astype(np.float64))
     build = Builder(node)
 
@@ -124,11 +124,10 @@ def _filtered(node: ir.Node, weight: Array, bias: Array | None) -> ir.Value:
     by_point = build("Transpose", grouped, perm=[0, 2, 1, 3])
     flat = factors.reshape(size * size, outputs, inputs).astype(kind)
     products = build("MatMul", build.constant(flat, "factors"), by_point)
-    by_channel = build("Transpose", products, perm=[0, 2, 1, 3])
-    whole = build("Reshape", by_channel, joined(lengths(-1, size * size), grid))
-    phases = build("Conv", whole, build.constant(synthesis.astype(kind), "synthesis"))
-    placed = build("DepthToSpace", phases, blocksize=TILE, mode="CRD")
-    restored = build("Reshape", placed, joined(lengths(-1, outputs), _shape(build, placed)))
+    flat_products = build("Reshape", products, lengths(0, size * size, -1))
+    combined = build("MatMul", build.constant(synthesis.astype(kind), "synthesis"), flat_products)
+    phases = build("Reshape", combined, joined(lengths(-1, TILE * TILE * outputs), grid))
+    restored = build("DepthToSpace", phases, blocksize=TILE, mode="DCR")
     cut = build("Slice", restored, lengths(0, 0), image, lengths(2, 3))
     if bias is None:
         return cut
