@@ -21,6 +21,8 @@ from skyloom.random import check_seed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
 SPLITS: dict[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
 """Shares of the galaxies in each part."""
 
@@ -29,6 +31,7 @@ _IMAGE_ENDINGS = (".fits", ".fits.gz", ".fits.fz", ".fit", ".npy")
 _TABLE_ENDINGS = (".ecsv", ".csv")
 _RADIUS_NAMES = ("radius", "sma", "r")
 _VALUE_NAMES = ("surface_brightness", "mu", "sb")
+_TAKEN = ("radius", "surface_brightness", "surface_brightness_error", "name", "band", "stopped", "flags")
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +201,7 @@ class PairFolder:
 
 
 def read_profile(path: str | os.PathLike[str], *, name: str, band: str) -> Profile:
-    """Read one profile from an ECSV or CSV table.
+    """Read one profile from an ECSV or CSV table, with what else it says of each radius.
 
     Parameters
     ----------
@@ -216,7 +219,8 @@ def read_profile(path: str | os.PathLike[str], *, name: str, band: str) -> Profi
         raise ImageReadError(os.fspath(path), f"not a table: {error}", "Give an ECSV or CSV file") from error
     if "band" in table.colnames:
         table = table[np.asarray(table["band"]).astype(str) == band]
-    columns = {}
+    columns: dict[str, Any] = {}
+    named: dict[str, str] = {}
     for what, allowed, unit in (
         ("radius", _RADIUS_NAMES, units.arcsec),
         ("surface brightness", _VALUE_NAMES, units.mag / units.arcsec**2),
@@ -227,13 +231,26 @@ def read_profile(path: str | os.PathLike[str], *, name: str, band: str) -> Profi
                 f"'{path}' has no {what} in the band {band!r}, its columns are {table.colnames}",
                 f"Name the column one of {', '.join(allowed)}",
             )
-        values = table[column]
+        values, named[what] = table[column], column
         columns[what] = np.asarray(units.Quantity(values, values.unit or unit).to_value(unit), np.float64)
     good = np.isfinite(columns["radius"]) & np.isfinite(columns["surface brightness"])
+    numbers = {
+        column: _numbers(table[column])[good]
+        for column in table.colnames
+        if column not in named.values() and table[column].dtype.kind in "iuf"
+    }
+    uncertainty = numbers.pop(f"{named['surface brightness']}_error", None)
     return Profile(
         axis=columns["radius"][good],
         values=columns["surface brightness"][good],
+        uncertainty=uncertainty,
+        columns={column: values for column, values in numbers.items() if column not in _TAKEN},
         name=name,
         band=band,
         stopped="table",
     )
+
+
+def _numbers(column: Any) -> NDArray[np.float64]:
+    """Return a column of a table as plain numbers, NaN where it has none."""
+    return np.asarray(np.ma.filled(np.ma.asarray(getattr(column, "value", column), np.float64), np.nan))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,6 +41,7 @@ def write_galaxies(
     count: int,
     form: Literal["fits", "zarr"] = "fits",
     sheet: bool = False,
+    masked: bool = True,
     batch_size: int = 32,
     processes: int = 1,
     overwrite: bool = False,
@@ -48,7 +50,8 @@ def write_galaxies(
     """Write mock galaxies into a folder that `PairFolder` reads back.
 
     The folder holds ``images/NAME.fits`` (or ``images.zarr``), ``profiles/NAME.ecsv``,
-    ``galaxies.csv`` with a row a galaxy and band, ``config.json``, and ``sheet.png`` where it is asked
+    ``galaxies.csv`` with a row a galaxy and band (crowding is the share of the image that other sources
+    cover), ``config.json``, and ``sheet.png`` where it is asked
     for. It appears when it is complete.
 
     Parameters
@@ -63,6 +66,8 @@ def write_galaxies(
         ``"fits"`` for one file a galaxy, ``"zarr"`` for one array of all.
     sheet
         Whether to write a contact sheet of the first 36.
+    masked
+        Whether everything that is not the galaxy is hidden from whoever reads the images.
     batch_size, processes
         See `MockSky.batches`.
     overwrite
@@ -83,12 +88,13 @@ def write_galaxies(
             rows = csv.writer(file)
             rows.writerow(_TRUTH_COLUMNS)
             for batch in sky.batches(count, batch_size=batch_size, processes=processes):
+                images = batch.images if masked else replace(batch.images, mask=None)
                 if store is None:
-                    for image in batch.images:
+                    for image in images:
                         write_images(image, part / IMAGES / f"{image.names[0]}.fits")
                 else:
-                    store["data"][done : done + len(batch)] = batch.images.data
-                    store["mask"][done : done + len(batch)] = batch.masks
+                    store["data"][done : done + len(batch)] = images.data
+                    store["mask"][done : done + len(batch)] = batch.masks if masked else False
                 _write_truth(batch, part, rows, sky.config.survey)
                 if sheet and done < _SHEET:
                     shown.append(batch.images[: _SHEET - done])
@@ -161,7 +167,8 @@ def visible(survey: Survey) -> NDArray[np.float64]:
 
 _SHEET_PIXELS = 2048
 _TRUTH_COLUMNS = (
-    "name", "band", "x", "y", "magnitude", "half_light_radius", "axis_ratio", "position_angle"
+    "name", "band", "x", "y", "magnitude", "half_light_radius", "axis_ratio", "position_angle",
+    "crowding",
 )  # fmt: skip
 
 
@@ -181,6 +188,7 @@ def _truth_rows(truth: Truth) -> list[tuple[object, ...]]:
             round(float(truth.half_light_radius[number]), 4),
             round(truth.axis_ratio, 4),
             round(truth.major_angle, 3),
+            0.0 if truth.mask is None else round(float(truth.mask.mean()), 5),
         )
         for number, band in enumerate(truth.bands)
     ]

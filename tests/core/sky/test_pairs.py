@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,12 +47,32 @@ def test_what_is_written_is_read_back_in_the_shape_of_simulated_pairs(tmp_path: 
         for one, other in zip(mine, theirs, strict=True):
             assert (one.name, one.band) == (other.name, other.band)
             np.testing.assert_allclose(one.values, other.values)
+            assert one.uncertainty is not None
+            assert other.uncertainty is not None
+            np.testing.assert_allclose(one.uncertainty, other.uncertainty)
+            assert one.columns.keys() == other.columns.keys()
+            np.testing.assert_allclose(one.columns["ellipticity"], other.columns["ellipticity"])
     parts = [pairs.names(part) for part in SPLITS]
     assert sorted(sum(parts, ())) == list(pairs.galaxies)
     batches = list(pairs.batches(batch_size=4))
     assert [len(batch) for batch in batches] == [4, 3]
     with pytest.raises(UnknownNameError, match="validation"):
         pairs.names("validate")
+
+
+def test_what_covers_the_galaxies_is_hidden_only_where_asked_for(tmp_path: Path) -> None:
+    sky = MockSky(SMALL, seed=1)
+    batch = sky.batch(range(4))
+    shares = np.array([truth.mask.mean() for truth in batch.truths if truth.mask is not None])
+    assert shares.max() > 0
+    for masked in (True, False):
+        folder = write_galaxies(sky, tmp_path / str(masked), count=4, masked=masked)
+        images = PairFolder(folder, ("g", "r", "i")).read([truth.name for truth in batch.truths]).images
+        hidden = np.zeros(4) if images.mask is None else images.mask.mean(axis=(1, 2, 3))
+        np.testing.assert_allclose(hidden, shares if masked else 0)
+        table = Table.read(folder / "galaxies.csv")
+        np.testing.assert_allclose(table["crowding"][::3], shares, atol=1e-5)
+    np.testing.assert_allclose(images.data, batch.images.data)
 
 
 def test_one_file_a_band_and_plain_csv_are_read(tmp_path: Path) -> None:
@@ -63,7 +84,7 @@ def test_one_file_a_band_and_plain_csv_are_read(tmp_path: Path) -> None:
     for name in ("a", "b"):
         for number, band in enumerate("gr"):
             fits.writeto(tmp_path / "images" / f"{name}_{band}.fits", np.full((8, 8), number, np.float32))
-            table = "\n".join(["sma,mu", "0.0,20.0", "0.2,20.5", "0.4,nan"])
+            table = "\n".join(["sma,mu,mu_error,pa", "0.0,20.0,0.1,", "0.2,20.5,0.2,30", "0.4,nan,,"])
             (tmp_path / "profiles" / f"{name}_{band}.csv").write_text(table)
     fits.writeto(tmp_path / "images" / "c_g.fits", np.zeros((8, 8), np.float32))
     pairs = PairFolder(tmp_path, "gr", pixel_scale=0.4)
@@ -71,7 +92,10 @@ def test_one_file_a_band_and_plain_csv_are_read(tmp_path: Path) -> None:
     batch = pairs.read(("a", "b"))
     assert batch.images.shape == (2, 2, 8, 8)
     assert batch.images.data[0, 1].max() == 1
-    np.testing.assert_array_equal(batch.profiles[1][0].axis, [0.0, 0.2])
+    profile = batch.profiles[1][0]
+    np.testing.assert_array_equal(profile.axis, [0.0, 0.2])
+    np.testing.assert_array_equal(profile.uncertainty, [0.1, 0.2])
+    np.testing.assert_array_equal(profile.columns["pa"], [np.nan, 30])
 
 
 def test_a_table_without_brightness_says_what_is_missing(tmp_path: Path) -> None:
