@@ -91,7 +91,7 @@ def _draw_image(axes: Any, image: Images) -> None:
     axes.set_yticks([])
     if image.pixel_scale is not None:
         side = pixels.shape[1]
-        length = _round_length(side * image.pixel_scale / 4)
+        length = round_length(side * image.pixel_scale / 4)
         left, bottom = 0.06 * side, 0.06 * pixels.shape[0]
         halo = [patheffects.withStroke(linewidth=3, foreground="w")]
         ends = [left, left + length / image.pixel_scale]
@@ -124,7 +124,7 @@ def _label(name: str, unit: str) -> str:
     return name.replace("_", " ") + (f" [{shown}]" if shown else "")
 
 
-def _round_length(length: float) -> float:
+def round_length(length: float) -> float:
     """Return 1, 2 or 5 times a power of ten, at most `length`."""
     power = 10.0 ** np.floor(np.log10(length))
     return float(max(step * power for step in (1, 2, 5) if step * power <= length))

@@ -17,7 +17,9 @@ from skyloom import Images, Profile, SequenceCaptioner
 from skyloom.errors import InputError, OutputError
 from skyloom.sky.mock import MockSky
 from skyloom_pix2prof.report.cli import report
+from skyloom_pix2prof.report.drawing import to_svg
 from skyloom_pix2prof.report.figures import violins
+from skyloom_pix2prof.report.gallery import draw_gallery, picks, picture
 from skyloom_pix2prof.report.measuring import failures, grouped, measure
 from skyloom_pix2prof.report.page import make_page
 from skyloom_pix2prof.report.testset import TestSet, open_test_set
@@ -73,7 +75,11 @@ def test_known_deviations_come_out(models: None) -> None:
     good, bad = measured.results
     assert good.score.value == pytest.approx(0.05)
     assert bad.score.value == pytest.approx(0.7)
-    assert (failures(good, measured.truth), failures(bad, measured.truth)) == (0, 3 * COUNT)
+    assert failures(good, measured.truth) == []
+    failed = failures(bad, measured.truth)
+    assert {failure.key for failure in failed} == set(measured.truth)
+    assert [failure.reason for failure in failed[:3]] == ["no profile (unknown)"] * 3
+    assert {failure.reason for failure in failed[3:]} == {"off by 0.70 mag (noise)"}
     assert np.allclose(good.details.length_errors, 0)
     assert {"total magnitude", "ellipticity", "crowding"} <= set(measured.properties)
 
@@ -129,11 +135,13 @@ def test_the_page_is_whole_escaped_and_alone(models: None) -> None:
     assert reader.open == []
     assert len(set(reader.ids)) == len(reader.ids)
     assert reader.links
-    assert all(link.startswith("#") and link[1:] in reader.ids for link in reader.links)
+    inside = [link for link in reader.links if not link.startswith("data:image/png;base64,")]
+    assert len(inside) == len(reader.links) - 2 * COUNT  # a picture of each galaxy in two figures
+    assert all(link.startswith("#") and link[1:] in reader.ids for link in inside)
     assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(reader.ids)
     assert "b<ad" in reader.text
     assert "<ad" not in page.replace("&lt;ad", "")
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 6
     assert "0.050" in reader.text
     assert "0.700" in reader.text
     assert f"{3 * COUNT} (100.0%)" in reader.text
@@ -141,9 +149,25 @@ def test_the_page_is_whole_escaped_and_alone(models: None) -> None:
     assert "prefers-color-scheme: dark" in page
 
 
+def test_pictures_show_the_middle_with_the_first_row_at_the_bottom() -> None:
+    pixels = np.random.default_rng(1).normal(0, 1, (1, 3, 60, 80)).astype(np.float32)
+    pixels[0, 0, 40, 40] = pixels[0, 2, 30, 44] = 1000
+    images = Images.from_array(pixels, "gri")
+    seen = picture(images, radius=25)
+    assert seen.shape == (50, 50, 3)
+    assert tuple(seen[49 - 35, 25].argsort())[-1] == 2  # the first band is blue
+    assert tuple(seen[49 - 25, 29].argsort())[-1] == 0
+    assert picture(images).shape == (60, 60, 3)
+    assert picture(images, radius=0).shape == (48, 48, 3)
+    alone = picture(Images.from_array(pixels[:, :1], "g"))
+    assert (alone == alone[..., :1]).all()
+    assert picture(Images.from_array(np.ones((1, 8, 8)), "g")).shape == (8, 8, 3)
+
+
 def test_figures_are_the_same_each_time(models: None) -> None:
     measured = measure(["good"], sky(), progress=quiet)
-    assert violins(measured) == violins(measured)
+    for draw in (violins, lambda measured: draw_gallery(measured, picks(measured, 1)[:1])):
+        assert to_svg(draw(measured), "x", "") == to_svg(draw(measured), "x", "")
 
 
 def test_the_verb_writes_a_page_for_pairs_on_disk(

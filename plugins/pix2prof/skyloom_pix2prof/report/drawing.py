@@ -12,6 +12,11 @@ from skyloom.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from skyloom_pix2prof.report.measuring import Measured
+
+_DPI = 110
 
 INK = "#010203"
 """Stands for the colour of the text of the page until the figure is in it."""
@@ -20,6 +25,8 @@ COLOURS = ("#e8710a", "#2f7fd1", "#2e9e6b", "#a05bd0", "#c93c5d", "#8a7f1f")
 """One a model; they can be told apart on white and on black, and by most who see colours otherwise."""
 
 TRUTH = "#808080"
+MU = "μ [mag arcsec$^{-2}$]"
+RADIUS = "semi-major axis [arcsec]"
 
 
 def check_matplotlib() -> None:
@@ -72,6 +79,24 @@ def new_figure(width: float, height: float, *, layout: Literal["constrained"] | 
     return figure
 
 
+def legend(figure: Any, measured: Measured, *, truth: bool = False) -> None:
+    """Say above a figure which colour is which model."""
+    from matplotlib.lines import Line2D
+
+    lines = [Line2D([], [], color=TRUTH, linewidth=4, alpha=0.55, label="truth")] * truth
+    lines += [
+        Line2D([], [], color=colour(number), label=result.label)
+        for number, result in enumerate(measured.results)
+    ]
+    figure.legend(handles=lines, loc="upper center" if truth else "outside upper center", ncols=len(lines))
+
+
+def to_png(figure: Any, path: Path) -> None:
+    """Write a figure on white, for pages that cannot choose their colours."""
+    with style():
+        figure.savefig(path, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
+
+
 def to_svg(figure: Any, name: str, description: str) -> str:
     """Return a figure as an element of a page.
 
@@ -87,7 +112,8 @@ def to_svg(figure: Any, name: str, description: str) -> str:
     from html import escape
 
     file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    with style():  # ticks are made when they are drawn
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     text = file.getvalue().decode("utf-8")
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -6,83 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.random import generator
-from skyloom_pix2prof.report.drawing import TRUTH, colour, new_figure, style, to_svg
+from skyloom_pix2prof.report.drawing import RADIUS, colour, legend, new_figure, style
 
 if TYPE_CHECKING:
-    from skyloom import Profile
     from skyloom_pix2prof.report.measuring import Measured, Result
 
-SHOWN, IN_A_ROW = 9, 3
-_MU = "μ [mag arcsec$^{-2}$]"
 _DEVIATION = "|Δμ| [mag arcsec$^{-2}$]"
-_RADIUS = "semi-major axis [arcsec]"
 _LEAST_FOR_VIOLIN = 3
-_WIDEST_RESIDUAL = 1.0
 _ALIKE = 8.0
 """Ratio of the deviations of two models up to which one linear axis shows both."""
 
 _SMALLEST = 1e-4
+_TICKS = [tick * 10.0**power for power in range(-4, 3) for tick in (1, 2, 5)]
 
 
-def profiles(measured: Measured, seed: int) -> str:
-    """Draw random test profiles over the truth, with their residuals."""
-    keys = list(measured.truth)
-    picks = generator(seed).permutation(len(keys))[:SHOWN]
-    rows = -(-len(picks) // IN_A_ROW)
-    with style():
-        height = 2.9 * rows
-        figure = new_figure(9.0, height, layout=None)  # finding a layout for so many panels takes long
-        edges = {"left": 0.08, "right": 0.99, "bottom": 0.5 / height, "top": 1 - 0.6 / height}
-        grid = figure.add_gridspec(rows, IN_A_ROW, hspace=0.28, wspace=0.2, **edges)
-        for place, pick in enumerate(sorted(picks)):
-            row, column = divmod(place, IN_A_ROW)
-            pair = grid[row, column].subgridspec(2, 1, height_ratios=[3, 1], hspace=0.1)
-            top = figure.add_subplot(pair[0])
-            below = figure.add_subplot(pair[1], sharex=top)
-            _draw_one(top, below, measured, keys[pick])
-            top.tick_params(labelbottom=False)
-            if column == 0:
-                top.set_ylabel(_MU)
-                below.set_ylabel("res.")
-            if row == rows - 1:
-                below.set_xlabel(_RADIUS)
-        _legend(figure, measured, truth=True)
-        return to_svg(figure, "profiles", "Random test profiles over the truth, with residuals")
-
-
-def _draw_one(top: Any, below: Any, measured: Measured, key: tuple[str, str]) -> None:
-    truth = measured.truth[key]
-    top.plot(*_line(truth), color=TRUTH, linewidth=4, alpha=0.55, solid_capstyle="round")
-    largest = 0.1
-    for number, result in enumerate(measured.results):
-        found = result.profiles.get(key)
-        if found is None or not len(found):
-            continue
-        top.plot(*_line(found), color=colour(number), linewidth=1.3)
-        both = (truth.axis >= found.axis[0]) & (truth.axis <= found.axis[-1])
-        residual = truth.values[both] - np.interp(truth.axis[both], found.axis, found.values)
-        below.plot(truth.axis[both], residual, color=colour(number), linewidth=1)
-        if len(residual):
-            largest = max(largest, float(np.quantile(np.abs(residual), 0.95)))
-    top.set_title(f"{key[0]}  {key[1]}", loc="right", fontsize=8)
-    top.set_xscale("symlog", linthresh=1.0, linscale=0.5)
-    if len(truth):
-        low, high = float(truth.values.min()), float(truth.values.max())
-        margin = 0.08 * (high - low) + 0.2
-        top.set_ylim(high + margin, low - margin)
-        top.set_xlim(0, float(truth.axis[-1]) * 1.15 + 0.2)
-    reach = min(1.3 * largest, _WIDEST_RESIDUAL)
-    below.set_ylim(-reach, reach)
-    below.axhline(0, color=TRUTH, linewidth=0.8)
-    below.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-
-
-def _line(profile: Profile) -> tuple[Any, Any]:
-    return profile.axis, profile.values
-
-
-def violins(measured: Measured) -> str:
+def violins(measured: Measured) -> Any:
     """Draw the distribution of the median deviation of each profile: all radii, and bright ones."""
     limit = measured.results[0].details.limit
     with style():
@@ -99,10 +37,19 @@ def violins(measured: Measured) -> str:
             axis.grid(axis="x", visible=False)
         axes[0].set_ylabel(f"median {_DEVIATION}")
         if _differ(measured):
-            axes[0].yaxis.set_major_formatter(lambda value, _: f"{10**value:.2g}")
+            axes[0].set_yticks(np.log10(_TICKS), [f"{tick:g}" for tick in _TICKS])
+            axes[0].set_ylim(*_span(measured))
         else:
             axes[0].set_ylim(0, 1.1 * _top(measured))
-        return to_svg(figure, "violins", "Distribution of the median deviation of each profile")
+        return figure
+
+
+def _span(measured: Measured) -> tuple[float, float]:
+    """Return where a logarithmic axis of median deviations begins and ends."""
+    found = [result.details for result in measured.results]
+    every = np.concatenate([values for one in found for values in (one.medians, one.brighter)])
+    ends = np.log10(np.maximum([np.nanmin(every), np.nanmax(every)], _SMALLEST))
+    return float(ends[0]) - 0.1, float(ends[1]) + 0.1
 
 
 def _violin(axis: Any, number: int, values: Any, *, logarithmic: bool) -> None:
@@ -131,7 +78,7 @@ def _top(measured: Measured) -> float:
     return max(float(np.quantile(result.details.medians, 0.97)) for result in measured.results)
 
 
-def against_radius(measured: Measured) -> str:
+def against_radius(measured: Measured) -> Any:
     """Draw the deviation against radius, with the interquartile band, of each model on the same axes."""
     with style():
         figure = new_figure(7.0, 3.6)
@@ -141,10 +88,10 @@ def against_radius(measured: Measured) -> str:
         _finish([axis], measured)
         axis.set_ylabel(_DEVIATION)
         axis.legend()
-        return to_svg(figure, "radius", "Median absolute deviation against radius, one line a model")
+        return figure
 
 
-def by_band(measured: Measured) -> str:
+def by_band(measured: Measured) -> Any:
     """Draw the deviation against radius, a panel for each band."""
     with style():
         figure = new_figure(3.0 * len(measured.bands) + 0.6, 3.2)
@@ -156,8 +103,8 @@ def by_band(measured: Measured) -> str:
             axis.set_title(name)
         _finish(panels, measured)
         panels[0].set_ylabel(_DEVIATION)
-        _legend(figure, measured)
-        return to_svg(figure, "bands", "Median absolute deviation against radius, one panel a band")
+        legend(figure, measured)
+        return figure
 
 
 def _band(axis: Any, line: Any, tint: str, label: str) -> None:
@@ -167,7 +114,7 @@ def _band(axis: Any, line: Any, tint: str, label: str) -> None:
 
 def _finish(panels: Any, measured: Measured) -> None:
     for axis in panels:
-        axis.set_xlabel(_RADIUS)
+        axis.set_xlabel(RADIUS)
         axis.set_xlim(left=0)
     if _differ(measured):
         panels[0].set_yscale("log")
@@ -176,15 +123,18 @@ def _finish(panels: Any, measured: Measured) -> None:
         panels[0].set_ylim(bottom=0)
 
 
-def regressions(measured: Measured) -> str:
-    """Draw the median deviation against ellipticity and size, with the p-value of no correlation."""
+def regressions(measured: Measured) -> Any:
+    """Draw the median deviation against ellipticity and size, with the p-value of no correlation.
+
+    Nothing is drawn where neither is known.
+    """
     kinds = [
         what
         for what in ("ellipticity", "size")
         if any(what in result.details.regressions for result in measured.results)
     ]
     if not kinds:
-        return ""
+        return None
     with style():
         figure = new_figure(3.9 * len(kinds) + 0.4, 3.6)
         panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
@@ -199,7 +149,7 @@ def regressions(measured: Measured) -> str:
             panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         else:
             panels[0].set_ylim(0, 1.25 * _top(measured))
-        return to_svg(figure, "regressions", "Median deviation against ellipticity and size")
+        return figure
 
 
 def _scatter(axis: Any, result: Result, what: str, number: int) -> None:
@@ -210,14 +160,3 @@ def _scatter(axis: Any, result: Result, what: str, number: int) -> None:
     ends = np.array([found.x.min(), found.x.max()])
     label = f"{result.label}: p = {found.p_value:.2g}"
     axis.plot(ends, found.intercept + found.slope * ends, color=colour(number), linewidth=1.5, label=label)
-
-
-def _legend(figure: Any, measured: Measured, *, truth: bool = False) -> None:
-    from matplotlib.lines import Line2D
-
-    lines = [Line2D([], [], color=TRUTH, linewidth=4, alpha=0.55, label="truth")] * truth
-    lines += [
-        Line2D([], [], color=colour(number), label=result.label)
-        for number, result in enumerate(measured.results)
-    ]
-    figure.legend(handles=lines, loc="upper center" if truth else "outside upper center", ncols=len(lines))

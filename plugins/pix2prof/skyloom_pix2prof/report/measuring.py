@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +11,11 @@ import numpy as np
 import skyloom
 from skyloom import SequenceCaptioner
 from skyloom.errors import InputError
+from skyloom_pix2prof.profiling import caption
+from skyloom_pix2prof.report.cards import card_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from skyloom_pix2prof.report.testset import TestSet
 
 METRIC = "profile-deviation"
+_CANNOT_COMPARE = "Give images that it takes: 'skyloom info' says which"
 OFF = 0.5
 """Median deviation in mag / arcsec2 from which a profile counts as failed."""
 
@@ -43,6 +46,12 @@ class Result:
         The score of the metric.
     seconds
         Time that it took for all galaxies.
+    loading
+        Time in seconds that it took to open the model, which is not part of the other.
+    refused
+        Why images gave no profile, by name of the galaxy.
+    card
+        What the bundle says of itself; empty for a model that was not trained.
     """
 
     label: str
@@ -50,6 +59,31 @@ class Result:
     details: Any
     score: skyloom.Score
     seconds: float
+    loading: float
+    refused: Mapping[str, str] = field(default_factory=dict)
+    card: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A profile that is missing, empty, or far from the truth.
+
+    Attributes
+    ----------
+    label
+        Whose it is.
+    key
+        Name of the galaxy, and band.
+    deviation
+        Median deviation in mag / arcsec2; infinite where there is nothing to compare.
+    reason
+        What is wrong with it, for the reader of the report.
+    """
+
+    label: str
+    key: type_key
+    deviation: float
+    reason: str
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,12 +101,15 @@ class Measured:
         the images have no masks.
     results
         One a captioner.
+    timed
+        What the time of a captioner contains.
     """
 
     test_set: TestSet
     truth: Mapping[type_key, Profile]
     crowding: Mapping[type_key, float]
     results: tuple[Result, ...]
+    timed: str = "captioning images that are in memory"
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -110,34 +147,68 @@ def measure(
     progress
         Is told how many galaxies are done of how many.
     """
-    models = [_open(name) for name in names]
+    opened = [open_captioner(name) for name in names]
     labels = _labels(names)
-    metric: Any = skyloom.load(METRIC)
     truth: dict[type_key, Profile] = {}
     crowding: dict[type_key, float] = {}
-    read: list[dict[type_key, Profile]] = [{} for _ in models]
-    seconds = [0.0] * len(models)
+    read: list[list[Profile]] = [[] for _ in names]
+    refused: list[dict[str, str]] = [{} for _ in names]
+    seconds = [0.0] * len(names)
     for pairs in test_set.batches():
-        truth.update({(one.name, one.band): one for profiles in pairs.profiles for one in profiles})
+        truth |= by_key(one for profiles in pairs.profiles for one in profiles)
         crowding.update(_masked(pairs.images))
-        for number, model in enumerate(models):
+        for number, (model, _) in enumerate(opened):
             start = time.perf_counter()
-            found = model.caption(pairs.images)
+            found, failed = caption(model, pairs.images)
             seconds[number] += time.perf_counter() - start
-            read[number].update({(profile.name, profile.band): profile for profile in found})
+            read[number] += found
+            refused[number].update({failure.path: failure.reason for failure in failed})
         progress(len(truth) // max(len(pairs.images.bands), 1), test_set.count)
-    results = []
-    for label, profiles, spent in zip(labels, read, seconds, strict=True):
-        try:
-            details = metric.details(list(truth.values()), list(profiles.values()))
-        except InputError as error:
-            raise InputError(f"'{label}': {error.problem}", error.remedy) from None
-        results.append(
-            Result(
-                label=label, profiles=profiles, details=details, score=metric.score(details), seconds=spent
-            )
+    results = [
+        judge(
+            labels[number],
+            read[number],
+            truth,
+            seconds=seconds[number],
+            loading=opened[number][1],
+            refused=refused[number],
+            card=card_of(name),
         )
+        for number, name in enumerate(names)
+    ]
     return Measured(test_set=test_set, truth=truth, crowding=crowding, results=tuple(results))
+
+
+def judge(label: str, profiles: Iterable[Profile], truth: Mapping[type_key, Profile], **known: Any) -> Result:
+    """Compare what a captioner read with the truth.
+
+    Parameters
+    ----------
+    label
+        What the report calls the captioner.
+    profiles
+        What it read.
+    truth
+        The true profiles, by name of the galaxy and band.
+    **known
+        What else is known of the result.
+    """
+    metric: Any = skyloom.load(METRIC)
+    profiles = list(profiles)
+    if not profiles:
+        raise InputError(f"'{label}' read no profile", _CANNOT_COMPARE)
+    try:
+        details = metric.details(list(truth.values()), profiles)
+    except InputError as error:
+        raise InputError(f"'{label}': {error.problem}", error.remedy) from None
+    return Result(
+        label=label, profiles=by_key(profiles), details=details, score=metric.score(details), **known
+    )
+
+
+def by_key(profiles: Iterable[Profile]) -> dict[type_key, Profile]:
+    """Return profiles by name of the galaxy and band."""
+    return {(profile.name, profile.band): profile for profile in profiles}
 
 
 def deviation(result: Result) -> dict[type_key, float]:
@@ -147,10 +218,28 @@ def deviation(result: Result) -> dict[type_key, float]:
     return {(pair.name, pair.band): float(value) for pair, value in zip(found.pairs, bright, strict=True)}
 
 
-def failures(result: Result, truth: Mapping[type_key, Profile]) -> int:
-    """Return how many profiles are missing, empty, or off by more than `OFF`."""
-    good = sum(value <= OFF for value in deviation(result).values())
-    return len(truth) - good
+def failures(result: Result, truth: Mapping[type_key, Profile]) -> list[Failure]:
+    """Return the profiles that are missing, empty, or off by more than `OFF`, the worst first."""
+    known = deviation(result)
+    far = [(known.get(key, np.inf), key) for key in truth]
+    return [
+        Failure(label=result.label, key=key, deviation=value, reason=_reason(result, key, value))
+        for value, key in sorted(far, key=lambda one: (-one[0], one[1]))
+        if value > OFF
+    ]
+
+
+def _reason(result: Result, key: type_key, value: float) -> str:
+    """Say what is wrong with a profile."""
+    profile = result.profiles.get(key)
+    if profile is None:
+        return f"refused: {result.refused.get(key[0], 'for an unknown reason')}"
+    said = ", ".join((profile.stopped or "unknown", *profile.flags))
+    if not len(profile):
+        return f"no profile ({said})"
+    if not np.isfinite(value):
+        return f"no radius of the truth is within it ({said})"
+    return f"off by {value:.2f} mag ({said})"
 
 
 def grouped(
@@ -166,14 +255,17 @@ def grouped(
     ]
 
 
-def _open(name: str) -> SequenceCaptioner:
+def open_captioner(name: str) -> tuple[SequenceCaptioner, float]:
+    """Open a captioner; returns it, and the seconds that this took."""
+    start = time.perf_counter()
     model = skyloom.load(name)
+    seconds = time.perf_counter() - start
     if not isinstance(model, SequenceCaptioner):
         raise InputError(
             f"'{name}' is a {type(model).__name__}",
             "Give captioners: skyloom models --task sequence-captioner",
         )
-    return model
+    return model, seconds
 
 
 def _labels(names: Sequence[str]) -> list[str]:

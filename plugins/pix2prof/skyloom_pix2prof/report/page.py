@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from html import escape
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skyloom.version import version
 from skyloom_pix2prof.report import figures
+from skyloom_pix2prof.report.drawing import to_svg
+from skyloom_pix2prof.report.gallery import draw_gallery, picks
 from skyloom_pix2prof.report.measuring import OFF, deviation, failures, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from skyloom_pix2prof.report.measuring import Measured, Result
+    from skyloom_pix2prof.report.measuring import Failure, Measured, Result
+
+DRAWN, LISTED = 6, 30
+"""Failures in pictures, and in the table."""
 
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -41,6 +47,7 @@ figcaption, .note { color: var(--soft); font-size: .9rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0; }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
+.texts th, .texts td { text-align: left; white-space: normal; }
 th { font-weight: 600; }
 </style>
 </head>
@@ -65,7 +72,9 @@ _HEADINGS = (
 )
 
 
-def make_page(measured: Measured, *, seed: int) -> str:
+def make_page(
+    measured: Measured, *, seed: int, title: str = "", introduction: str = "", limits: Sequence[str] = ()
+) -> str:
     """Return the report as HTML.
 
     Parameters
@@ -74,19 +83,29 @@ def make_page(measured: Measured, *, seed: int) -> str:
         What is to be shown.
     seed
         Decides which profiles are shown.
+    title
+        Of the page; by default it names the models.
+    introduction
+        What a reader should know first.
+    limits
+        What the figures do not say.
     """
     labels = ", ".join(result.label for result in measured.results)
     about = (
-        f"Surface-brightness profiles of {measured.test_set.description}, {len(measured.truth)} profiles in "
+        f"{introduction} Surface-brightness profiles of {measured.test_set.description}, "
+        f"{len(measured.truth)} profiles in "
         f"the bands {', '.join(measured.bands)}. Deviations are |Δμ| in mag arcsec⁻² from the true "
         "profile, at the radii that both have."
     )
+    failed = [failure for result in measured.results for failure in failures(result, measured.truth)]
     body = [
         _summary(measured),
         _figure(
-            "Random test profiles",
-            figures.profiles(measured, seed),
-            "Profiles over the truth (grey), and below each the residual, truth minus profile.",
+            "Random galaxies",
+            draw_gallery(measured, picks(measured, seed)),
+            "Galaxies in colour, the profiles in one band over the truth (grey), and below each the "
+            "residual, truth minus profile. The dashed ellipse is where the true profile ends: beyond it, "
+            "noise hides the galaxy.",
         ),
         _figure(
             "Deviation of each profile",
@@ -107,10 +126,13 @@ def make_page(measured: Measured, *, seed: int) -> str:
             "is no correlation. Size is the radius where the true profile falls to 23.5 mag arcsec⁻².",
         ),
         _breakdown(measured),
+        _failures(measured, failed),
+        *(_card(result) for result in measured.results),
+        _section("Limits", _list(limits)) if limits else "",
     ]
     return _PAGE.substitute(
-        title=escape(f"How well profiles are read: {labels}"),
-        about=escape(about),
+        title=escape(title or f"How well profiles are read: {labels}"),
+        about=escape(about.strip()),
         body="\n".join(part for part in body if part),
         version=escape(version()),
     )
@@ -120,10 +142,12 @@ def _summary(measured: Measured) -> str:
     limit = measured.results[0].details.limit
     headings = [Template(heading).substitute(limit=f"{limit:g}") for heading in _HEADINGS]
     rows = [_summary_row(result, measured) for result in measured.results]
+    loading = ", ".join(f"{result.loading:.2g} s for {result.label}" for result in measured.results)
     note = (
         f"Failures are profiles that are missing, empty, or off by more than {OFF:g} mag arcsec⁻² in the "
         f"median where the truth is brighter than {limit:g}. The length error is the median of "
-        "|last radius − that of the truth|. Speed is that of this machine, all bands of a galaxy together."
+        f"|last radius − that of the truth|. Speed is that of this machine ({os.cpu_count()} cores), all "
+        f"bands of a galaxy together: {measured.timed}. Opening the models is not counted in it: {loading}."
     )
     return _section("Summary", _table(headings, rows) + f'<p class="note">{escape(note)}</p>')
 
@@ -131,7 +155,7 @@ def _summary(measured: Measured) -> str:
 def _summary_row(result: Result, measured: Measured) -> list[str]:
     found = result.details
     bright = found.brighter[np.isfinite(found.brighter)]
-    failed = failures(result, measured.truth)
+    failed = len(failures(result, measured.truth))
     return [
         result.label,
         f"{np.median(found.medians):.3f}",
@@ -172,22 +196,64 @@ def _breakdown(measured: Measured) -> str:
     )
 
 
-def _figure(title: str, svg: str, caption: str) -> str:
-    if not svg:
+def _failures(measured: Measured, failed: Sequence[Failure]) -> str:
+    """Return the profiles that failed: the worst as pictures, and a list."""
+    if not failed:
+        return _section("Failures", f"<p>None of {len(measured.truth)} profiles of any model.</p>")
+    worst: dict[str, Failure] = {}
+    for failure in sorted(failed, key=lambda one: -one.deviation):
+        worst.setdefault(failure.key[0], failure)
+    titles = {
+        failure.key: f"{failure.label}: {_deviation(failure)}" for failure in list(worst.values())[:DRAWN]
+    }
+    drawn = _figure(
+        "Failures",
+        draw_gallery(measured, list(titles), titles=titles),
+        f"The worst failure of {len(titles)} galaxies, of {len(worst)} that have any; drawn as above.",
+        name="failures",
+    )
+    rows = [(failure.label, *failure.key, failure.reason) for failure in failed[:LISTED]]
+    table = _table(("model", "galaxy", "band", "what is wrong"), rows, texts=True)
+    more = f'<p class="note">And {len(failed) - LISTED} more.</p>' if len(failed) > LISTED else ""
+    return f"{drawn}{table}{more}"
+
+
+def _deviation(failure: Failure) -> str:
+    return f"off by {failure.deviation:.2f} mag" if np.isfinite(failure.deviation) else "no profile"
+
+
+def _card(result: Result) -> str:
+    """Return what the bundle of a model says of itself."""
+    if not result.card:
         return ""
-    figure = f'<figure><div class="wide">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
-    return _section(title, figure)
+    table = _table(("", ""), result.card.items(), texts=True)
+    return _section(f"What {result.label} is", table)
+
+
+def _list(texts: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
+
+
+def _figure(title: str, figure: Any, caption: str, *, name: str = "") -> str:
+    if figure is None:
+        return ""
+    svg = to_svg(figure, name or title.rsplit(maxsplit=1)[-1].lower(), caption)
+    content = f'<figure><div class="wide">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
+    return _section(title, content)
 
 
 def _section(title: str, content: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{content}</section>"
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; the headings are HTML already, the cells are not."""
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, texts: bool = False) -> str:
+    """Return a table, of numbers or of texts; the headings are HTML already, the cells are not."""
     head = "".join(f"<th>{heading}</th>" for heading in headings)
     lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+    kind = ' class="texts"' if texts else ""
+    return (
+        f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+    )
 
 
 def _short(value: float) -> str:

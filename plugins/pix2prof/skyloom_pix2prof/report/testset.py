@@ -13,6 +13,7 @@ from skyloom.sky.pairs import PairFolder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from skyloom import Images
     from skyloom.sky.pairs import Pairs
 
 BATCH = 8
@@ -28,6 +29,10 @@ class TestSet:
         What they are, for the reader of the report.
     count
         Number of galaxies.
+    source
+        Where they come from.
+    names
+        Those of a folder.
     """
 
     __test__ = False  # pytest takes every Test* for tests
@@ -35,16 +40,22 @@ class TestSet:
     description: str
     count: int
     source: MockSky | PairFolder
+    names: tuple[str, ...] = ()
 
     def batches(self) -> Iterator[Pairs]:
         """Yield images and profiles; every call begins anew."""
         if isinstance(self.source, PairFolder):
-            names = self.source.names("test")[: self.count]
-            for start in range(0, len(names), BATCH):
-                yield self.source.read(names[start : start + BATCH])
+            for start in range(0, len(self.names), BATCH):
+                yield self.source.read(self.names[start : start + BATCH])
             return
         for batch in self.source.batches(self.count, batch_size=BATCH):
             yield batch.pairs(self.source.config.survey)
+
+    def image(self, name: str) -> Images:
+        """Return the image of one galaxy."""
+        if isinstance(self.source, PairFolder):
+            return self.source.read([name]).images
+        return self.source.batch([int(name.rpartition("-")[2])]).images
 
 
 def open_test_set(data: str, *, count: int, seed: int, bands: Sequence[str]) -> TestSet:
@@ -70,10 +81,11 @@ def open_test_set(data: str, *, count: int, seed: int, bands: Sequence[str]) -> 
             f"Give one of {listed(CONFIGS, last='or')}, or a folder of pairs",
         )
     folder = PairFolder(data, bands, seed=seed)
-    found = min(len(folder.names("test")), count)
-    if not found:
+    names = folder.names("test")[:count]
+    if not names:
         raise InputError(
             f"'{data}' has {len(folder.galaxies)} galaxies with the bands {listed(bands)}, none for tests",
             "Add galaxies, or give another --seed",
         )
-    return TestSet(f"{found} test galaxies of the folder '{Path(data).name}', seed {seed}", found, folder)
+    description = f"{len(names)} test galaxies of the folder '{Path(data).name}', seed {seed}"
+    return TestSet(description, len(names), folder, names)
