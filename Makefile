@@ -11,14 +11,14 @@ SOURCES := pyproject.toml constraints.txt examples/skyloom_example/pyproject.tom
 .PHONY: help demo test lint types contracts unit example wheel benchmarks constraints clean
 
 help:
-	@echo "make demo        install Skyloom and an example plugin, and show what they do"
+	@echo "make demo        install Skyloom, and show a trained Pix2Prof at work (writes to demo/)"
 	@echo "make test        install everything and run every check"
 	@echo "make wheel       build the wheel and try it in an empty environment"
 	@echo "make benchmarks  measure the figures that the README promises"
 	@echo "make clean       remove the environments and caches"
 
 demo: $(DEMO)/ready
-	@$(DEMO)/bin/python examples/demo.py
+	@$(DEMO)/bin/python -m skyloom demo -o demo
 
 test: lint types contracts unit example
 	@echo "All checks passed."
@@ -63,7 +63,7 @@ $(TEST)/ready: $(SOURCES)
 $(DEMO)/ready: $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit("Skyloom needs Python 3.11 or later: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(DEMO)
-	$(DEMO)/bin/python $(INSTALL) --editable . --editable "examples/skyloom_example[export]"
+	$(DEMO)/bin/python $(INSTALL) --editable ".[plot,classical]"
 	@touch $@
 
 # Resolve every extra anew and keep what came out; run the checks before committing it.

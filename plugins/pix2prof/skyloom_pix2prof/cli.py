@@ -23,7 +23,7 @@ def profile(
     output: Annotated[Path, typer.Option("--output", "-o", help="The table: .ecsv or .parquet.")],
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="A captioner or bundle; by default your one Pix2Prof bundle."),
+        typer.Option("--model", "-m", help="A captioner or bundle; by default your Pix2Prof, or ours."),
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-O", help="NAME=VALUE of the captioner; may be repeated.")
@@ -113,18 +113,18 @@ def _report(tally: Tally, output: Path, plot: Path | None, seconds: float, as_js
 
 
 def _only_bundle() -> str:
-    """Return the name of the one Pix2Prof bundle that is ready to use."""
+    """Return the name of the user's Pix2Prof bundle, or of the one that a plugin offers."""
     from skyloom import registry
 
     models = [info for info in registry.models(TASK) if info.ready and not info.problem]
-    bundles = [info.name for info in models if info.model == "pix2prof" and info.kind != "model"]
-    if len(bundles) == 1:
-        return bundles[0]
-    others = [info.name for info in models if info.name not in bundles and info.name != "pix2prof"]
-    if bundles:
-        raise UnknownNameError(
-            f"there are several Pix2Prof bundles, {listed(bundles)}", "Choose with --model"
-        )
+    bundles = [info for info in models if info.model == "pix2prof" and info.kind != "model"]
+    own = [info.name for info in bundles if info.kind == "bundle"]
+    names = own or [info.name for info in bundles]
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise UnknownNameError(f"there are several Pix2Prof bundles, {listed(names)}", "Choose with --model")
+    others = [info.name for info in models if info.name != "pix2prof"]
     raise UnknownNameError(
         "there is no Pix2Prof bundle here yet",
         "Choose another captioner with --model"

@@ -39,3 +39,16 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
         citation="Smith et al. 2021, MNRAS 503, 96, doi:10.1093/mnras/stab424",
         url="https://doi.org/10.1093/mnras/stab424",
     )
+
+
+@skyloom.hookimpl
+def skyloom_weights() -> Iterable[skyloom.WeightsSpec]:
+    """Offer the bundle that comes with this plugin."""
+    yield skyloom.WeightsSpec(
+        name="pix2prof-sim-sdss",
+        model="pix2prof",
+        summary="Pix2Prof trained on simulated galaxies of SDSS in g, r and i, whose truth is known",
+        package_path="skyloom_pix2prof:bundles/pix2prof-sim-sdss",
+        licence="BSD-3-Clause",
+        citation="Smith et al. 2021, MNRAS 503, 96, doi:10.1093/mnras/stab424",
+    )
