@@ -99,7 +99,7 @@ def main() -> int:
 
 def _settings(changes: tuple[str, ...], steps: int = 1) -> Any:
     loop = (f"loop.steps={steps}", "loop.validate_every=1000000", "loop.save_every=50")
-    return choose(trainable(), file=None, assignments=["preset=ellipses", *changes, *loop], start=None)
+    return choose(trainable(), file=None, assignments=[*changes, *loop], start=None)
 
 
 def _seen() -> dict[str, Any]:

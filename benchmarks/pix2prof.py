@@ -223,7 +223,7 @@ STEMS: tuple[Stem, ...] = ("3x3", "standard")
 def training(preset: str, quick: bool) -> Row:
     """Train with the standard stem on all cores, simulation of the galaxies included.
 
-    ``small`` is what learns fastest on a processor; ``published`` has the network of the paper, with
+    ``ellipses`` is what learns fastest on a processor; ``published`` has the network of the paper, with
     batches instead of single images. The paper trained 500 images in 20 minutes on a V100.
     """
     from skyloom.runtime.machine import cores
@@ -231,7 +231,7 @@ def training(preset: str, quick: bool) -> Row:
     from skyloom_train import train
     from skyloom_train.choosing import choose
 
-    steps = 3 if quick else {"published": 6, "small": 60}[preset]
+    steps = 3 if quick else {"published": 6, "ellipses": 30}[preset]
     settings = choose(
         trainable(),
         assignments=[
@@ -261,7 +261,7 @@ def training(preset: str, quick: bool) -> Row:
 
 
 CASES: dict[str, Callable[[bool], Row]] = {
-    **{f"training/{preset}": partial(training, preset) for preset in ("published", "small")},
+    **{f"training/{preset}": partial(training, preset) for preset in ("published", "ellipses")},
     **{f"{stem}/{how}": partial(pace, stem, how) for stem in STEMS for how in FORMS},
     "files-to-table": files_to_table,
 }

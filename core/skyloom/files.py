@@ -33,9 +33,7 @@ def complete(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
         Replace what is there, a file by a file or a folder by a folder; without it, an existing
         `path` is an error.
     """
-    final = _checked(path)
-    if not overwrite and _there(final):
-        raise _exists(final)
+    final = check_output(path, overwrite=overwrite)
     part = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
     try:
         yield part
@@ -46,6 +44,14 @@ def complete(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
         raise OutputError(f"cannot write '{final}': {error.strerror or error}") from error
     finally:
         _remove(part)
+
+
+def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Refuse a path that `complete` could not write to; long work should ask before it begins."""
+    final = _checked(path)
+    if not overwrite and _there(final):
+        raise _exists(final)
+    return final
 
 
 def make_folder(path: Path) -> Path:

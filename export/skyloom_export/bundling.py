@@ -11,6 +11,7 @@ import numpy as np
 
 from skyloom.bundle import Graph, Manifest, Tensor, Tolerance, write_bundle
 from skyloom.errors import SpecError
+from skyloom.files import check_output
 from skyloom.runtime import open_session
 from skyloom_export.errors import DeclarationError
 from skyloom_export.lint import lint
@@ -111,6 +112,7 @@ def export_bundle(
     ToleranceError
         When a graph is not its network; nothing is written then.
     """
+    check_output(path, overwrite=overwrite)
     made = {declaration.name: make_graph(declaration, skip=skip) for declaration in exportable.graphs}
     graphs = {name: graph.entry for name, graph in made.items()}
     data = {graph.entry.path: graph.data for graph in made.values()}

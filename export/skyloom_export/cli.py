@@ -23,6 +23,10 @@ _NEEDED = ("torch", "onnx", "onnxscript", "safetensors")
 Output = Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")]
 Name = Annotated[str | None, typer.Option(help="What to call the bundle.")]
 Skip = Annotated[list[str] | None, typer.Option(help="A rewrite to leave out; may be repeated.")]
+Card = Annotated[
+    Path | None, typer.Option(help="A TOML file with summary, notes, version, licence and citation.")
+]
+Attach = Annotated[list[Path] | None, typer.Option(help="A file for people to read; may be repeated.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")]
 
 
@@ -30,6 +34,8 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="The folder of a trained network.")],
     output: Output,
     name: Name = None,
+    card: Card = None,
+    attach: Attach = None,
     skip: Skip = None,
     force: Force = False,
 ) -> None:
@@ -37,7 +43,8 @@ def export(
 
     Every graph is compared with the network; when one misses its tolerance, nothing is written.
     """
-    _report(run(checkpoint, output, name=name, skip=tuple(skip or ()), force=force))
+    skipped, attached = tuple(skip or ()), tuple(attach or ())
+    _report(run(checkpoint, output, name=name, card=card, attach=attached, skip=skipped, force=force))
 
 
 def import_checkpoint(
@@ -61,12 +68,19 @@ def run(
     output: Path,
     *,
     name: str | None = None,
+    card: Path | None = None,
+    attach: tuple[Path, ...] = (),
     skip: tuple[str, ...] = (),
     force: bool = False,
 ) -> ExportReport:
     """Export a checkpoint with the graphs that the plugin of its model declares."""
     from skyloom.checkpoint import Checkpoint
+    from skyloom.files import check_output
+    from skyloom_export.about import read_attachments, read_card
 
+    check_output(output, overwrite=force)
+    said = {} if card is None else read_card(card)
+    attached = read_attachments(attach)
     opened = Checkpoint.open(checkpoint)
     record, spec = _owner_of(opened.config.model, opened.config.task, f"'{checkpoint}' cannot be exported")
     if spec.graphs is None:
@@ -77,6 +91,7 @@ def run(
     made = _declared(spec.graphs, spec, record, opened.config.config, opened.weights)
     if opened.config.training:
         made = replace(made, manifest={"training": opened.config.training, **made.manifest})
+    made = replace(made, manifest={**made.manifest, **said}, contents={**made.contents, **attached})
     return _write(made, spec, record, output, name=name or opened.bundle_name, skip=skip, force=force)
 
 

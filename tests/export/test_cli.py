@@ -14,7 +14,14 @@ import pytest
 from skyloom.bundle import Bundle
 from skyloom.bundle.verify import verify
 from skyloom.checkpoint import CheckpointConfig, write_checkpoint
-from skyloom.errors import CheckpointError, MissingExtraError, PluginError, UnknownNameError
+from skyloom.errors import (
+    CheckpointError,
+    InputError,
+    MissingExtraError,
+    OutputError,
+    PluginError,
+    UnknownNameError,
+)
 from skyloom_export import cli
 
 PLUGIN = """
@@ -145,3 +152,58 @@ def test_the_training_record_goes_into_the_bundle(install: Callable[..., Path], 
     path = write_checkpoint(tmp_path / "run", config, WEIGHTS).path
     cli.run(path, tmp_path / "bundle")
     assert Bundle.open(tmp_path / "bundle").manifest.training == {"seed": 7, "steps": 100}
+
+
+def test_what_the_author_says_goes_into_the_bundle(install: Callable[..., Path], tmp_path: Path) -> None:
+    install("skyloom-line", PLUGIN)
+    card, report = tmp_path / "card.toml", tmp_path / "report.html"
+    card.write_text('summary = "A line"\nlicence = "MIT"\nnotes = """\n## Limits\n\nIt is straight."""\n')
+    report.write_text("<p>It is straight.</p>")
+    cli.export(checkpoint(tmp_path), tmp_path / "bundle", card=card, attach=[report])
+    bundle = Bundle.open(tmp_path / "bundle")
+    assert (bundle.manifest.summary, bundle.manifest.licence) == ("A line", "MIT")
+    assert bundle.read("about/report.html") == b"<p>It is straight.</p>"
+    page = bundle.read("README.md").decode()
+    assert "## Limits\n\nIt is straight." in page
+    assert "(<about/report.html>)" in page
+    verify(tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("summary = ", "is not TOML"),
+        ("colour = 'red'", r"is not valid at 'colour': .* Give a TOML file with summary, notes"),
+        ("licence = 3", "is not valid at 'licence'"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_a_card_that_cannot_be_read_is_refused_first(
+    text: str | None, message: str, install: Callable[..., Path], tmp_path: Path
+) -> None:
+    install("skyloom-line", PLUGIN)
+    card = tmp_path / "card.toml"
+    if text is not None:
+        card.write_text(text)
+    with pytest.raises(InputError, match=message):
+        cli.run(checkpoint(tmp_path, "lost"), tmp_path / "bundle", card=card)
+
+
+def test_what_is_in_the_way_is_said_before_the_work_begins(
+    install: Callable[..., Path], tmp_path: Path
+) -> None:
+    install("skyloom-line", PLUGIN)
+    path = checkpoint(tmp_path, "lost")
+    with pytest.raises(OutputError, match="Make it first"):
+        cli.run(path, tmp_path / "nowhere" / "bundle")
+    (tmp_path / "bundle").mkdir()
+    with pytest.raises(OutputError, match="exists already"):
+        cli.run(path, tmp_path / "bundle")
+    with pytest.raises(InputError, match=r"'.*gone' cannot be attached: No such file"):
+        cli.run(path, tmp_path / "other", attach=(tmp_path / "gone",))
+    twice = tmp_path / "a", tmp_path / "b" / "a"
+    twice[1].parent.mkdir()
+    for each in twice:
+        each.write_text("")
+    with pytest.raises(InputError, match="two files to attach are called 'a'"):
+        cli.run(path, tmp_path / "other", attach=twice)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from skyloom.bundle.manifest import GOLDEN, MANIFEST
+from skyloom.bundle.manifest import ABOUT, GOLDEN, MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +28,11 @@ def _lines(manifest: Manifest) -> Iterator[str]:
         yield _plain(manifest.summary)
         yield ""
     yield from _table(("", ""), [(f"**{key}**", value) for key, value in _facts(manifest) if value])
+    if manifest.notes:
+        yield manifest.notes.strip()
+        yield ""
+    yield from _training(manifest.training)
+    yield from _attached(manifest)
     for name, graph in manifest.graphs.items():
         yield from _graph(name, graph)
     yield "## Use"
@@ -58,8 +65,49 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "pixel scale", "" if manifest.pixel_scale is None else f"{manifest.pixel_scale:g} arcsec"
     yield "zero-point", ", ".join(f"{value:g}" for value in manifest.zero_point or ())
     yield "unit", manifest.unit
-    for key, value in manifest.training.items():
-        yield f"training: {key}", str(value)
+
+
+def _training(record: Mapping[str, Any]) -> Iterator[str]:
+    """Show the record of the training: plain values in a table, settings as a file would hold them."""
+    if not record:
+        return
+    yield "## Training"
+    yield ""
+    nested = {key: value for key, value in record.items() if _is_nested(value)}
+    plain = {key: value for key, value in record.items() if key not in nested}
+    if plain:
+        yield from _table(("", ""), [(_words(key), text) for key, text in _rows(plain)])
+    for key, value in nested.items():
+        yield f"{_words(key).capitalize()}:"
+        yield ""
+        yield "```json"
+        yield json.dumps(value, indent=1, ensure_ascii=False)
+        yield "```"
+        yield ""
+
+
+def _is_nested(value: object) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(part, Mapping | list) for part in value.values())
+
+
+def _rows(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}: {inner}", text) for inner, text in _rows(value))
+        else:
+            yield key, f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _attached(manifest: Manifest) -> Iterator[str]:
+    """Name the files that are for people."""
+    found = [inner for inner in manifest.files if inner.startswith(f"{ABOUT}/")]
+    if found:
+        yield "Beside this file: " + ", ".join(f"[{_plain(inner)}](<{inner}>)" for inner in found) + "."
+        yield ""
 
 
 def _graph(name: str, graph: Graph) -> Iterator[str]:

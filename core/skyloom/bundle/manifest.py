@@ -13,6 +13,7 @@ from skyloom.names import Name
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
+ABOUT = "about"  # the folder of what is only for people to read
 MAX_MANIFEST_BYTES = 4 * 2**20
 MAX_BUNDLE_BYTES = 16 * 2**30
 MAX_FILES = 1000
@@ -123,6 +124,8 @@ class Manifest(Frozen):
         What it does, the model that runs it, and the distribution that offers that model.
     summary
         What it was trained on and for, in one line.
+    notes
+        What else its author says of it, in Markdown: what it reached, how it was made, its limits.
     bands, pixel_scale, zero_point, unit
         What its images are, as in `Images`.
     settings
@@ -145,6 +148,7 @@ class Manifest(Frozen):
     model: Name
     plugin: str = ""
     summary: str = ""
+    notes: str = ""
     bands: tuple[str, ...] = ()
     pixel_scale: float | None = None
     zero_point: tuple[float, ...] | None = None

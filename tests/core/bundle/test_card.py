@@ -19,10 +19,16 @@ def test_a_card_is_made_where_none_is_given(tmp_path: Path) -> None:
     manifest = affine_manifest(
         summary="Doubles | and adds one",
         citation="Skyloom developers 2026",
-        training={"data": "none", "seed": 3},
+        training={
+            "data": "none",
+            "seed": 3,
+            "figures": {"deviation_all": 0.033582},
+            "settings": {"loop": {"steps": 10}},
+        },
+        notes="## What it reached\n\n0.03 mag.\n",
         pixel_scale=0.262,
     )
-    contents = {GRAPH_PATH: double_plus_one()}
+    contents = {GRAPH_PATH: double_plus_one(), "about/losses.csv": b"step,loss\n"}
     path = write_bundle(tmp_path / "b", manifest, contents=contents, golden=affine_golden())
     card = (path / "README.md").read_text()
     assert Bundle.open(path).read("README.md") == card.encode()
@@ -31,7 +37,11 @@ def test_a_card_is_made_where_none_is_given(tmp_path: Path) -> None:
         "Doubles \\| and adds one",
         "| **task** | metric |",
         "| **pixel scale** | 0.262 arcsec |",
-        "| **training: seed** | 3 |",
+        "## What it reached",
+        "| seed | 3 |",
+        "| figures: deviation all | 0.03358 |",
+        '  "steps": 10',
+        "Beside this file: [about/losses.csv](<about/losses.csv>).",
         "| input | `x` | float32 | batch x 3 |  |  |",
         "| output | `y` | float32 | batch x 3 |  | 0 |",
         "Licence: CC0-1.0",
