@@ -93,6 +93,16 @@ class Profile:
         what = " ".join(part for part in (self.name, self.band) if part)
         return f"<Profile {what}: {len(self)} steps{span}, stopped: {self.stopped or 'unknown'}>"
 
+    def first(self, steps: int) -> Profile:
+        """Return the profile as far as its first `steps` values."""
+        return replace(
+            self,
+            axis=self.axis[:steps],
+            values=self.values[:steps],
+            uncertainty=None if self.uncertainty is None else self.uncertainty[:steps],
+            columns={name: values[:steps] for name, values in self.columns.items()},
+        )
+
     def to_table(self) -> QTable:
         """Return the profile as an astropy table with units; see `profiles_to_table`."""
         return profiles_to_table([self])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from skyloom.expect import expect_count, expect_images
 from skyloom.frozen import first_fault
 from skyloom.random import check_seed
 from skyloom_pix2prof.config import Pix2ProfConfig
+from skyloom_pix2prof.framing import LEAST, frame, reach
 from skyloom_pix2prof.looking import Look, look_at_flux, look_at_mask
 from skyloom_pix2prof.preparing import clip_level, fill, prepare, resample
 from skyloom_pix2prof.telling import Told, open_teller
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 SAME_SCALE = 0.01
 WIDEST_RATIO = 3.0
 SYMMETRIES = 8
+FRAMED = "framed"
 
 type_f4 = NDArray[np.float32]
 
@@ -32,7 +35,8 @@ class Pix2ProfCaptioner(SequenceCaptioner):
     """Tells the surface-brightness profile of the galaxy in the centre of each image, band by band.
 
     Pixel scale and zero-point of the images must be known: images of another scale than in training
-    are resampled (flag ``resampled``), fluxes converted.
+    are resampled (flag ``resampled``), fluxes converted. A network that looks along ellipses takes images
+    smaller than what it looks at (flag ``framed``), and tells the profile up to their edge.
 
     Parameters
     ----------
@@ -48,8 +52,8 @@ class Pix2ProfCaptioner(SequenceCaptioner):
     Notes
     -----
     ``stopped`` is ``"halted"`` where the stopping rule found the plateau (which is removed),
-    ``"max-length"`` where it did not; and with no step at all ``"masked"``, ``"empty"`` or
-    ``"off-scale"`` where the image is not one to caption.
+    ``"max-length"`` where it did not, ``"edge"`` where a small image ended first; and with no step at
+    all ``"masked"``, ``"empty"`` or ``"off-scale"`` where the image is not one to caption.
     """
 
     def __init__(self, bundle: Bundle, *, backend: str = "auto", samples: int = 1) -> None:
@@ -85,7 +89,8 @@ class Pix2ProfCaptioner(SequenceCaptioner):
         profiles = []
         for (name, band), look in zip(keys, looks, strict=True):
             versions = [] if look.refused else [next(told) for _ in range(self.samples)]
-            profiles.append(self._profile(versions, look, name=name, band=band, provenance=provenance))
+            profile = self._profile(versions, look, name=name, band=band, provenance=provenance)
+            profiles.append(_cut(profile, images) if FRAMED in look.flags else profile)
         return profiles
 
     def _ratio(self, images: Images) -> float:
@@ -100,11 +105,12 @@ class Pix2ProfCaptioner(SequenceCaptioner):
                 f"the images have {images.pixel_scale:g} arcsec/px, the network learned at {wanted:g}",
                 f"Give images of {wanted / WIDEST_RATIO:.2g} to {wanted * WIDEST_RATIO:.2g} arcsec/px",
             )
-        if int(min(images.shape[2:]) / ratio + 1e-6) < size:
+        least = size if self.config.decoder != "ellipses" else int(np.ceil(LEAST * size))
+        if int(min(images.shape[2:]) / ratio + 1e-6) < least:
             shape = f"{images.shape[2]}x{images.shape[3]} pixels of {images.pixel_scale:g} arcsec"
             raise InputError(
                 f"the images have {shape}, and the network looks at {size * wanted:.4g} arcsec a side",
-                f"Give cutouts of {int(np.ceil(size * ratio))} pixels or more a side",
+                f"Give cutouts of {int(np.ceil(least * ratio))} pixels or more a side",
             )
         return ratio
 
@@ -124,6 +130,8 @@ class Pix2ProfCaptioner(SequenceCaptioner):
         pixels = pixels * np.float32(10 ** (0.4 * (self.config.zero_point - images.zero_point[place[1]])))
         level = clip_level(pixels, self.config)
         look = look_at_flux(pixels, self.config, float(level))
+        if min(pixels.shape) < self.config.crop:
+            pixels, flags = frame(pixels, self.config.crop), (*flags, FRAMED)
         look = Look((*flags, *look.flags), look.refused)
         return (None if look.refused else prepare(pixels, self.config, level=level)), look
 
@@ -149,6 +157,15 @@ class Pix2ProfCaptioner(SequenceCaptioner):
             flags=look.flags,
             **labels,
         )
+
+
+def _cut(profile: Profile, images: Images) -> Profile:
+    """Return a profile up to the edge of the image."""
+    assert images.pixel_scale is not None
+    height, width = (length * images.pixel_scale for length in images.shape[2:])
+    known = (profile.columns.get(name, np.zeros(len(profile))) for name in ("ellipticity", "position_angle"))
+    kept = reach(profile.axis, *known, height=height, width=width)
+    return profile if kept == len(profile) else replace(profile.first(kept), stopped="edge")
 
 
 def _held(values: type_f4, length: int) -> NDArray[np.float64]:

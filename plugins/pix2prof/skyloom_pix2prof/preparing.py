@@ -68,8 +68,8 @@ def stretch(pixels: type_f4, config: Pix2ProfConfig) -> type_f4:
 
 
 def crop(pixels: NDArray[Number], size: int, *, shift: tuple[int, int] = (0, 0)) -> NDArray[Number]:
-    """Return the central `size` x `size` pixels of images (..., y, x), moved by `shift`."""
-    top, left = ((pixels.shape[axis] - size) // 2 + shift[axis] for axis in (-2, -1))
+    """Return the middle of images (..., y, x), `size` pixels a side or what there are, moved by `shift`."""
+    top, left = (max((pixels.shape[axis] - size) // 2 + shift[axis], 0) for axis in (-2, -1))
     return pixels[..., top : top + size, left : left + size]
 
 
