@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from skyloom import Bundle, Images
 
 SAME_SCALE = 0.01
-WIDEST_RATIO = 3.0
+COARSEST, FINEST = 3.0, 8.0
+"""How much larger or smaller pixels may be than in training: summing small ones loses nothing."""
 SYMMETRIES = 8
 FRAMED = "framed"
 
@@ -100,10 +101,10 @@ class Pix2ProfCaptioner(SequenceCaptioner):
         ratio = wanted / images.pixel_scale
         if abs(ratio - 1) <= SAME_SCALE:
             ratio = 1.0
-        if not 1 / WIDEST_RATIO <= ratio <= WIDEST_RATIO:
+        if not 1 / COARSEST <= ratio <= FINEST:
             raise InputError(
                 f"the images have {images.pixel_scale:g} arcsec/px, the network learned at {wanted:g}",
-                f"Give images of {wanted / WIDEST_RATIO:.2g} to {wanted * WIDEST_RATIO:.2g} arcsec/px",
+                f"Give images of {wanted / FINEST:.2g} to {wanted * COARSEST:.2g} arcsec/px",
             )
         least = size if self.config.decoder != "ellipses" else int(np.ceil(LEAST * size))
         if int(min(images.shape[2:]) / ratio + 1e-6) < least:

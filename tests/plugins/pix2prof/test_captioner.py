@@ -150,7 +150,7 @@ def test_another_scale_is_resampled_and_flagged() -> None:
     [
         ({"pixel_scale": None}, "no pixel scale"),
         ({"zero_point": None}, "no zero-point"),
-        ({"pixel_scale": 0.1}, "the network learned at 0.4"),
+        ({"pixel_scale": 0.04}, "the network learned at 0.4"),
         ({"pixel_scale": 4.0}, "the network learned at 0.4"),
         ({"size": 31}, "Give cutouts of 32 pixels"),
         ({"pixel_scale": 0.3}, "Give cutouts of 43 pixels"),

@@ -1,14 +1,17 @@
-"""The verb ``skyloom report``."""
+"""The verbs ``skyloom report`` and ``skyloom compare``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 SEED = 2_000_000
 """Neither of the seeds that training and validation begin with."""
+
+MODELS = "pix2prof-sim-sdss", "isophote"
+"""What is compared where nothing else is asked for."""
 
 
 def report(
@@ -22,16 +25,12 @@ def report(
 ) -> None:
     """Write a page on how well captioners read profiles of galaxies whose profiles are known."""
     from skyloom.cli.output import progress
-    from skyloom.errors import OutputError
     from skyloom.files import complete
-    from skyloom_pix2prof.report.drawing import check_matplotlib
     from skyloom_pix2prof.report.measuring import measure
     from skyloom_pix2prof.report.page import make_page
     from skyloom_pix2prof.report.testset import open_test_set
 
-    if output.suffix.lower() not in (".html", ".htm"):
-        raise OutputError(f"the report is '{output.name}'", "Let its name end in .html")
-    check_matplotlib()
+    _check_page(output, overwrite=overwrite)
     names = tuple(bands.split(",")) if "," in bands else tuple(bands)
     test_set = open_test_set(data, count=count, seed=seed, bands=names)
     with complete(output, overwrite=overwrite) as part:
@@ -39,3 +38,60 @@ def report(
             measured = measure(models, test_set, progress=update)
         part.write_text(make_page(measured, seed=seed), encoding="utf-8")
     typer.echo(f"{len(models)} model{'s' * (len(models) > 1)} on {test_set.count} galaxies: {output}")
+
+
+def compare(
+    images: Annotated[list[str], typer.Argument(help="Files, folders or glob patterns; a galaxy each.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write: .html.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Two or more; the others are compared with the last."),
+    ] = None,
+    bands: Annotated[str | None, typer.Option(help="Bands to read: letters, or names with commas.")] = None,
+    pattern: Annotated[str | None, typer.Option(help="Files of a folder to take.")] = None,
+    pixel_scale: Annotated[float | None, typer.Option(help="arcsec, whatever the files say.")] = None,
+    zero_point: Annotated[
+        float | None, typer.Option(help="AB magnitude of one unit, whatever the files say.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page that is there.")] = False,
+) -> None:
+    """Write a page with what captioners read off the same images, whose true profiles nobody knows."""
+    from skyloom.cli.output import progress
+    from skyloom.files import complete
+    from skyloom.reading import ImageStream
+    from skyloom.reading.request import Request
+    from skyloom.reading.sources import resolve
+    from skyloom_pix2prof.profiling import sources_of
+    from skyloom_pix2prof.report import comparing
+
+    _check_page(output, overwrite=overwrite)
+    names = None if bands is None else bands.split(",") if "," in bands else list(bands)
+    items = resolve(images, Request(bands=None if names is None else tuple(names)), pattern=pattern)
+    given = {"pixel_scale": pixel_scale, "zero_point": zero_point}
+    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    readable = [item for item in items if item.failure is None]
+    stream = ImageStream(sources_of(readable), names, batch_size=1, **options)
+    with complete(output, overwrite=overwrite) as part:
+        with progress("reading profiles") as update:
+            compared = comparing.compare(
+                model or MODELS, stream, progress=lambda done: update(done, len(readable))
+            )
+        part.write_text(comparing.comparison_page(compared), encoding="utf-8")
+    failures = [*(item.failure for item in items if item.failure is not None), *stream.failures]
+    for failure in failures:
+        typer.echo(f"skyloom: not read: '{failure.path}': {failure.reason}", err=True)
+    typer.echo(f"{len(compared.labels)} models on {len(compared.images)} galaxies: {output}")
+    if failures:
+        raise typer.Exit(1)
+
+
+def _check_page(output: Path, *, overwrite: bool) -> None:
+    """Refuse a page that could not be written, or not be drawn, in the end."""
+    from skyloom.errors import OutputError
+    from skyloom.files import check_output
+    from skyloom_pix2prof.report.drawing import check_matplotlib
+
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"the report is '{output.name}'", "Let its name end in .html")
+    check_output(output, overwrite=overwrite)
+    check_matplotlib()

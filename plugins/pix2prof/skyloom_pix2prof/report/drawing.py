@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from skyloom.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from skyloom_pix2prof.report.measuring import Measured
 
 _DPI = 110
 
@@ -79,16 +77,13 @@ def new_figure(width: float, height: float, *, layout: Literal["constrained"] | 
     return figure
 
 
-def legend(figure: Any, measured: Measured, *, truth: bool = False) -> None:
-    """Say above a figure which colour is which model."""
+def legend(figure: Any, labels: Sequence[str], *, truth: bool = False, above: bool = True) -> None:
+    """Say which colour is which model: above a figure, or within its upper edge where it has no layout."""
     from matplotlib.lines import Line2D
 
     lines = [Line2D([], [], color=TRUTH, linewidth=4, alpha=0.55, label="truth")] * truth
-    lines += [
-        Line2D([], [], color=colour(number), label=result.label)
-        for number, result in enumerate(measured.results)
-    ]
-    figure.legend(handles=lines, loc="upper center" if truth else "outside upper center", ncols=len(lines))
+    lines += [Line2D([], [], color=colour(number), label=label) for number, label in enumerate(labels)]
+    figure.legend(handles=lines, loc=f"{'outside ' * above}upper center", ncols=len(lines))
 
 
 def to_png(figure: Any, path: Path) -> None:

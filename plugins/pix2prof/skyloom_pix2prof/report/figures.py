@@ -103,7 +103,7 @@ def by_band(measured: Measured) -> Any:
             axis.set_title(name)
         _finish(panels, measured)
         panels[0].set_ylabel(_DEVIATION)
-        legend(figure, measured)
+        legend(figure, [result.label for result in measured.results])
         return figure
 
 

@@ -38,6 +38,40 @@ def picks(measured: Measured, seed: int, count: int = SHOWN) -> list[type_key]:
     return [key for key in keys if key in measured.truth]
 
 
+class Panel(NamedTuple):
+    """What is shown of one galaxy in one band.
+
+    Attributes
+    ----------
+    title, note
+        What stands above the image, and above the profiles.
+    image
+        The galaxy, in any bands.
+    profiles
+        One a model, in the order of their colours; None where there is none.
+    truth
+        The true profile, if it is known. Residuals are of it, or else of the last of the profiles.
+    """
+
+    title: str
+    image: Images
+    profiles: Sequence[Profile | None]
+    truth: Profile | None = None
+    note: str = ""
+
+    @property
+    def reference(self) -> Profile | None:
+        """The profile that residuals refer to."""
+        found = [one for one in self.profiles if one is not None and len(one)]
+        return self.truth or (found[-1] if found else None)
+
+    @property
+    def outline(self) -> Profile | None:
+        """The profile whose end is drawn on the image."""
+        found = [one for one in self.profiles if one is not None and len(one)]
+        return self.truth or (found[0] if found else None)
+
+
 def draw_gallery(
     measured: Measured, keys: Sequence[type_key], *, titles: Mapping[type_key, str] | None = None
 ) -> Any:
@@ -52,40 +86,63 @@ def draw_gallery(
     titles
         What is to stand above profiles.
     """
-    rows = -(-len(keys) // IN_A_ROW)
+    panels = [
+        Panel(
+            title="  ".join(key),
+            image=measured.test_set.image(key[0]),
+            profiles=[result.profiles.get(key) for result in measured.results],
+            truth=measured.truth[key],
+            note="" if titles is None else titles[key],
+        )
+        for key in keys
+    ]
+    return draw_panels(panels, [result.label for result in measured.results])
+
+
+def draw_panels(panels: Sequence[Panel], labels: Sequence[str]) -> Any:
+    """Return a figure of galaxies, each beside its profiles.
+
+    Parameters
+    ----------
+    panels
+        The galaxies.
+    labels
+        What the models are called.
+    """
+    rows = -(-len(panels) // IN_A_ROW)
     height = _HEIGHT * rows + _HEAD + _FOOT
     with style():
         figure = new_figure(_WIDTH, height, layout=None)  # finding a layout for so many panels takes long
         edges = {"left": 0.01, "right": 0.99, "bottom": _FOOT / height, "top": 1 - (_HEAD + 0.2) / height}
         grid = figure.add_gridspec(rows, IN_A_ROW, hspace=0.32, wspace=0.06, **edges)
-        for place, key in enumerate(keys):
+        for place, panel in enumerate(panels):
             row, column = divmod(place, IN_A_ROW)
             left, right = grid[row, column].subgridspec(1, 2, width_ratios=[1, 1.4], wspace=0.3)
-            _draw_picture(figure.add_subplot(left), measured, key)
+            _draw_picture(figure.add_subplot(left), panel)
             pair = right.subgridspec(2, 1, height_ratios=[3, 1], hspace=0.1)
             top = figure.add_subplot(pair[0])
             below = figure.add_subplot(pair[1], sharex=top)
-            _draw_profiles(top, below, measured, key)
+            _draw_profiles(top, below, panel)
             top.tick_params(labelbottom=False)
             top.set_ylabel(MU, fontsize=8)
             below.set_ylabel("res.", fontsize=8)
-            if titles is not None:
-                top.set_title(titles[key], loc="right", fontsize=8)
-            if place + IN_A_ROW >= len(keys):
+            top.set_title(panel.note, loc="right", fontsize=8)
+            if place + IN_A_ROW >= len(panels):
                 below.set_xlabel(RADIUS, fontsize=8)
-        legend(figure, measured, truth=True)
+        legend(figure, labels, truth=any(panel.truth is not None for panel in panels), above=False)
         return figure
 
 
-def _draw_picture(axes: Any, measured: Measured, key: type_key) -> None:
-    """Draw a galaxy in colour, as far as a little beyond its true profile, which an ellipse shows."""
-    images, truth = measured.test_set.image(key[0]), measured.truth[key]
+def _draw_picture(axes: Any, panel: Panel) -> None:
+    """Draw a galaxy in colour, as far as a little beyond its profile, whose end an ellipse shows."""
+    images, outline = panel.image, panel.outline
     scale = images.pixel_scale or 1.0
-    reach = float(truth.axis[-1]) if len(truth) else 0.0
+    reach = float(outline.axis[-1]) if outline is not None and len(outline) else 0.0
     view = picture(images, radius=_MARGIN * reach / scale)
     half = scale * len(view) / 2
     axes.imshow(view, extent=(-half, half, -half, half), interpolation="none")
-    _draw_ellipse(axes, truth, reach)
+    if outline is not None:
+        _draw_ellipse(axes, outline, reach)
     length = round_length(half / 2)
     left, bottom = -0.88 * half, -0.88 * half
     axes.plot([left, left + length], [bottom, bottom], color="white", linewidth=2)
@@ -94,14 +151,14 @@ def _draw_picture(axes: Any, measured: Measured, key: type_key) -> None:
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(f"{key[0]}  {key[1]}", loc="left", fontsize=8)
+    axes.set_title(panel.title, loc="left", fontsize=8)
 
 
-def _draw_ellipse(axes: Any, truth: Profile, reach: float) -> None:
-    """Draw where the true profile ends, if its shape is known."""
+def _draw_ellipse(axes: Any, profile: Profile, reach: float) -> None:
+    """Draw where a profile ends, if its shape is known."""
     from matplotlib.patches import Ellipse
 
-    shape = [truth.columns.get(name, np.empty(0)) for name in ("ellipticity", "position_angle")]
+    shape = [profile.columns.get(name, np.empty(0)) for name in ("ellipticity", "position_angle")]
     if not all(len(values) and np.isfinite(values[-1]) for values in shape):
         return
     ratio, angle = 1 - float(shape[0][-1]), 90 + float(shape[1][-1])
@@ -135,25 +192,26 @@ def picture(images: Images, *, radius: float = np.inf) -> type_u1:
     return in_colour(data[:, y - half : y + half, x - half : x + half], _BARELY_SEEN * noise)
 
 
-def _draw_profiles(top: Any, below: Any, measured: Measured, key: type_key) -> None:
-    truth = measured.truth[key]
-    top.plot(truth.axis, truth.values, color=TRUTH, linewidth=4, alpha=0.55, solid_capstyle="round")
-    largest = 0.1
-    for number, result in enumerate(measured.results):
-        found = result.profiles.get(key)
-        if found is None or not len(found):
+def _draw_profiles(top: Any, below: Any, panel: Panel) -> None:
+    if panel.truth is not None:
+        truth = panel.truth
+        top.plot(truth.axis, truth.values, color=TRUTH, linewidth=4, alpha=0.55, solid_capstyle="round")
+    reference, largest = panel.reference, 0.1
+    for number, found in enumerate(panel.profiles):
+        if found is None or not len(found) or reference is None:
             continue
         top.plot(found.axis, found.values, color=colour(number), linewidth=1.3)
-        residual = _residual(truth, found)
+        residual = _residual(reference, found)
         below.plot(residual.radius, residual.values, color=colour(number), linewidth=1)
         if len(residual.values):
             largest = max(largest, float(np.quantile(np.abs(residual.values), 0.95)))
     top.set_xscale("symlog", linthresh=1.0, linscale=0.5)
-    if len(truth):
-        low, high = float(truth.values.min()), float(truth.values.max())
+    shown = reference if reference is not None and len(reference) else None
+    if shown is not None:
+        low, high = float(shown.values.min()), float(shown.values.max())
         margin = 0.08 * (high - low) + 0.2
         top.set_ylim(high + margin, low - margin)
-        top.set_xlim(0, float(truth.axis[-1]) * 1.15 + 0.2)
+        top.set_xlim(0, float(shown.axis[-1]) * 1.15 + 0.2)
     reach = min(1.3 * largest, _WIDEST_RESIDUAL)
     below.set_ylim(-reach, reach)
     below.axhline(0, color=TRUTH, linewidth=0.8)
@@ -163,7 +221,7 @@ def _draw_profiles(top: Any, below: Any, measured: Measured, key: type_key) -> N
 
 
 class _Residual(NamedTuple):
-    """Truth minus profile in mag / arcsec2, over radius in arcsec."""
+    """Truth, or reference, minus profile in mag / arcsec2, over radius in arcsec."""
 
     radius: NDArray[np.float64]
     values: NDArray[np.float64]

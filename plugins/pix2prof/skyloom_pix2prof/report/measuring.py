@@ -148,7 +148,7 @@ def measure(
         Is told how many galaxies are done of how many.
     """
     opened = [open_captioner(name) for name in names]
-    labels = _labels(names)
+    labels = labels_of(names)
     truth: dict[type_key, Profile] = {}
     crowding: dict[type_key, float] = {}
     read: list[list[Profile]] = [[] for _ in names]
@@ -268,15 +268,15 @@ def open_captioner(name: str) -> tuple[SequenceCaptioner, float]:
     return model, seconds
 
 
-def _labels(names: Sequence[str]) -> list[str]:
+def labels_of(names: Sequence[str]) -> tuple[str, ...]:
     """Return short names that tell models apart."""
     short = [name.rstrip("/").rpartition("/")[2] for name in names]
     if len(set(short)) == len(short):
-        return short
+        return tuple(short)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"'{twice}' is given more than once", "Name each model once")
-    return list(names)
+    return tuple(names)
 
 
 def _masked(images: Images) -> dict[type_key, float]:

@@ -1,64 +1,27 @@
-"""The page: figures, tables and what a reader should know, in one file that needs no other."""
+"""The page of a report: figures, tables and what a reader should know."""
 
 from __future__ import annotations
 
 import os
 from html import escape
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom.version import version
 from skyloom_pix2prof.report import figures
-from skyloom_pix2prof.report.drawing import to_svg
 from skyloom_pix2prof.report.gallery import draw_gallery, picks
+from skyloom_pix2prof.report.html import bullets, document, figure, section, table
 from skyloom_pix2prof.report.measuring import OFF, deviation, failures, grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from skyloom_pix2prof.report.measuring import Failure, Measured, Result
 
 DRAWN, LISTED = 6, 30
 """Failures in pictures, and in the table."""
 
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark; --paper: #fff; --ink: #1b1f24; --soft: #5c6670; --line: #d5dae0; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #14171b; --ink: #e6e9ec; --soft: #9aa4ae; --line: #343b43; }
-}
-body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif;
-  max-width: 60rem; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.5rem; line-height: 1.25; }
-h2 { font-size: 1.15rem; margin-top: 2.5rem; }
-p, figcaption { max-width: 44rem; }
-figure { margin: 1rem 0; }
-figcaption, .note { color: var(--soft); font-size: .9rem; }
-.wide { overflow-x: auto; }
-.wide svg { width: 100%; min-width: 30rem; height: auto; display: block; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-.texts th, .texts td { text-align: left; white-space: normal; }
-th { font-weight: 600; }
-</style>
-</head>
-<body>
-<h1>$title</h1>
-<p>$about</p>
-$body
-<p class="note">Made by Skyloom $version.</p>
-</body>
-</html>
-""")
 
 _HEADINGS = (
     "model",
@@ -100,26 +63,26 @@ def make_page(
     failed = [failure for result in measured.results for failure in failures(result, measured.truth)]
     body = [
         _summary(measured),
-        _figure(
+        figure(
             "Random galaxies",
             draw_gallery(measured, picks(measured, seed)),
             "Galaxies in colour, the profiles in one band over the truth (grey), and below each the "
             "residual, truth minus profile. The dashed ellipse is where the true profile ends: beyond it, "
             "noise hides the galaxy.",
         ),
-        _figure(
+        figure(
             "Deviation of each profile",
             figures.violins(measured),
             "Median deviation of each profile over its radii. The bar is the interquartile range, the number "
             "the median; a linear axis ends at the 97th percentile.",
         ),
-        _figure(
+        figure(
             "Deviation against radius",
             figures.against_radius(measured),
             "Median over the profiles with the interquartile range, as far as 90% of the profiles reach.",
         ),
-        _figure("By band", figures.by_band(measured), "The same, for each band alone."),
-        _figure(
+        figure("By band", figures.by_band(measured), "The same, for each band alone."),
+        figure(
             "Against ellipticity and size",
             figures.regressions(measured),
             "One point a profile, with a linear regression; p is the probability of such a slope where there "
@@ -128,14 +91,10 @@ def make_page(
         _breakdown(measured),
         _failures(measured, failed),
         *(_card(result) for result in measured.results),
-        _section("Limits", _list(limits)) if limits else "",
+        section("Limits", bullets(limits)) if limits else "",
     ]
-    return _PAGE.substitute(
-        title=escape(title or f"How well profiles are read: {labels}"),
-        about=escape(about.strip()),
-        body="\n".join(part for part in body if part),
-        version=escape(version()),
-    )
+    title = title or f"How well profiles are read: {labels}"
+    return document(title, about.strip(), [part for part in body if part])
 
 
 def _summary(measured: Measured) -> str:
@@ -149,7 +108,7 @@ def _summary(measured: Measured) -> str:
         f"|last radius − that of the truth|. Speed is that of this machine ({os.cpu_count()} cores), all "
         f"bands of a galaxy together: {measured.timed}. Opening the models is not counted in it: {loading}."
     )
-    return _section("Summary", _table(headings, rows) + f'<p class="note">{escape(note)}</p>')
+    return section("Summary", table(headings, rows) + f'<p class="note">{escape(note)}</p>')
 
 
 def _summary_row(result: Result, measured: Measured) -> list[str]:
@@ -185,37 +144,35 @@ def _breakdown(measured: Measured) -> str:
         headings = [what, "profiles"]
         for result in measured.results:
             headings += [escape(result.label), "failures"]
-        tables.append(_table(headings, rows))
+        tables.append(table(headings, rows))
     note = (
         "Median |Δμ| of groups of about the same number of profiles, where the truth is bright. The "
         "magnitude is that of the light within the profile; "
         "crowding is the share of the image that other sources cover."
     )
-    return _section(
-        "By brightness, ellipticity and crowding", "".join(tables) + f'<p class="note">{note}</p>'
-    )
+    return section("By brightness, ellipticity and crowding", "".join(tables) + f'<p class="note">{note}</p>')
 
 
 def _failures(measured: Measured, failed: Sequence[Failure]) -> str:
     """Return the profiles that failed: the worst as pictures, and a list."""
     if not failed:
-        return _section("Failures", f"<p>None of {len(measured.truth)} profiles of any model.</p>")
+        return section("Failures", f"<p>None of {len(measured.truth)} profiles of any model.</p>")
     worst: dict[str, Failure] = {}
     for failure in sorted(failed, key=lambda one: -one.deviation):
         worst.setdefault(failure.key[0], failure)
     titles = {
         failure.key: f"{failure.label}: {_deviation(failure)}" for failure in list(worst.values())[:DRAWN]
     }
-    drawn = _figure(
+    drawn = figure(
         "Failures",
         draw_gallery(measured, list(titles), titles=titles),
         f"The worst failure of {len(titles)} galaxies, of {len(worst)} that have any; drawn as above.",
         name="failures",
     )
     rows = [(failure.label, *failure.key, failure.reason) for failure in failed[:LISTED]]
-    table = _table(("model", "galaxy", "band", "what is wrong"), rows, texts=True)
+    listing = table(("model", "galaxy", "band", "what is wrong"), rows, texts=True)
     more = f'<p class="note">And {len(failed) - LISTED} more.</p>' if len(failed) > LISTED else ""
-    return f"{drawn}{table}{more}"
+    return f"{drawn}{listing}{more}"
 
 
 def _deviation(failure: Failure) -> str:
@@ -226,34 +183,7 @@ def _card(result: Result) -> str:
     """Return what the bundle of a model says of itself."""
     if not result.card:
         return ""
-    table = _table(("", ""), result.card.items(), texts=True)
-    return _section(f"What {result.label} is", table)
-
-
-def _list(texts: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
-
-
-def _figure(title: str, figure: Any, caption: str, *, name: str = "") -> str:
-    if figure is None:
-        return ""
-    svg = to_svg(figure, name or title.rsplit(maxsplit=1)[-1].lower(), caption)
-    content = f'<figure><div class="wide">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
-    return _section(title, content)
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{content}</section>"
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, texts: bool = False) -> str:
-    """Return a table, of numbers or of texts; the headings are HTML already, the cells are not."""
-    head = "".join(f"<th>{heading}</th>" for heading in headings)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    kind = ' class="texts"' if texts else ""
-    return (
-        f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
-    )
+    return section(f"What {result.label} is", table(("", ""), result.card.items(), texts=True))
 
 
 def _short(value: float) -> str:

@@ -1,0 +1,133 @@
+"""``skyloom compare``: captioners side by side where nobody knows the truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skyloom
+from skyloom import Images, Profile, SequenceCaptioner
+from skyloom.cli.main import main
+from skyloom.errors import InputError
+from skyloom.writing import write_images
+from skyloom_pix2prof.report.comparing import compare as compared
+from skyloom_pix2prof.report.comparing import comparison_page, difference
+
+AXIS = np.arange(0.0, 10.0, 0.5)
+
+
+class Straight(SequenceCaptioner):
+    """Says that every galaxy fades by half a magnitude an arcsec, and is off by a constant."""
+
+    def __init__(self, offset: float = 0.0, refused: str = "") -> None:
+        self.offset, self.refused = offset, refused
+
+    def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
+        if self.refused in images.names:
+            raise InputError("it looks odd", "Give another")
+        return [
+            Profile(axis=AXIS, values=22 + AXIS / 2 + self.offset, name=name, band=band, stopped="noise")
+            for name in images.names
+            for band in images.bands
+        ]
+
+
+@pytest.fixture(autouse=True)
+def models(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = skyloom.load
+    known = {"near": Straight(0.1), "far": Straight(0.3, refused="b"), "yardstick": Straight()}
+    monkeypatch.setattr(skyloom, "load", lambda name: known[name] if name in known else load(name))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    y, x = np.mgrid[-30:30, -30:30]
+    light = np.exp(-np.hypot(x, y) / 6).astype(np.float32)
+    (tmp_path / "images").mkdir()
+    for name, scale in (("a", 0.4), ("b", 0.2)):
+        image = Images.from_array(light[None, None], "r", pixel_scale=scale, zero_point=22.5)
+        write_images(image, tmp_path / "images" / f"{name}.fits")
+    return tmp_path / "images"
+
+
+def run(folder: Path, page: Path, *more: str) -> int:
+    return main(
+        ["compare", str(folder), "-o", str(page), "-m", "near", "-m", "far", "-m", "yardstick", *more]
+    )
+
+
+def test_a_difference_is_taken_where_the_reference_is_bright() -> None:
+    reference = Profile(axis=AXIS, values=22 + AXIS / 2)
+    off = np.where(AXIS < 9.0, 0.1, 5.0)  # brighter than 26.5 are radii below 9 arcsec
+    off[4] = 0.4
+    other = replace(reference, values=reference.values + off)
+    assert difference(other, reference) == pytest.approx((0.1, 0.4))
+    assert difference(other.first(6), reference) == pytest.approx((0.1, 0.4))
+    for nothing in (difference(other.first(0), reference), difference(other, reference.first(0))):
+        assert np.isnan(nothing).all()
+    faint = replace(reference, values=reference.values + 10)
+    assert np.isnan(difference(other, faint)).all()
+
+
+def test_the_page_shows_every_galaxy_and_what_each_model_says(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    assert run(folder, page) == 0
+    assert "3 models on 2 galaxies" in capsys.readouterr().out
+    text = unescape(page.read_text(encoding="utf-8"))
+    assert "<td>near</td><td>2 of 2</td><td>0.100</td><td>0.100</td><td>0</td>" in text
+    assert "<td>far</td><td>1 of 2</td><td>0.300</td><td>0.300</td><td>1</td>" in text
+    assert "<td>yardstick</td><td>2 of 2</td><td>-</td><td>-</td><td>0</td>" in text
+    assert (
+        "<td>b</td><td>r</td><td>far</td><td>-</td><td>-</td><td>-</td><td>refused: it looks odd</td>" in text
+    )
+    assert "<td>a</td><td>r</td><td>near</td><td>0.100</td><td>0.100</td><td>9.5″</td><td>noise</td>" in text
+    assert text.count("<svg") == 1
+    assert 'src="http' not in text
+
+
+def test_a_model_that_says_nothing_is_shown(folder: Path) -> None:
+    class Silent(Straight):
+        def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
+            return [replace(one.first(0), stopped="empty") for one in super().caption(images)]
+
+    images = list(Images.stream(folder, batch_size=1))
+    found = compared(["near", "yardstick"], images, progress=lambda done: None)
+    silent = Silent().caption(images[0])[0]
+    found.profiles[1][images[0].names[0], "r"] = silent
+    text = comparison_page(found)
+    assert "<td>1 of 2</td>" in text
+    assert "<td>empty</td>" in text
+
+
+def test_what_is_wrong_is_said_first(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, words in (
+        (["-o", str(tmp_path / "page.pdf")], "end in .html"),
+        (["-o", str(tmp_path / "no" / "page.html")], "Make it first"),
+        (["-o", str(tmp_path / "page.html"), "-m", "near"], "Give two or more"),
+        (["-o", str(tmp_path / "page.html"), "-m", "near", "-m", "nowhere"], "nowhere"),
+        (["-o", str(tmp_path / "page.html"), "-m", "near", "-m", "profile-deviation"], "is a"),
+    ):
+        assert main(["compare", str(folder), *arguments]) == 2
+        assert words in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"images"}
+
+
+def test_what_cannot_be_read_is_listed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "c.fits").write_text("no image")
+    page = tmp_path / "page.html"
+    assert run(folder, page) == 1
+    assert "c.fits" in capsys.readouterr().err
+    assert page.exists()
+    assert run(folder, page) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert run(folder, page, "--overwrite") == 1
