@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness import Case, Row, machine
+from skyloom.cli.output import console as results
 from skyloom.files import complete
 
 NAMES = sorted(
@@ -50,7 +51,7 @@ def main() -> int:
     for name, run in chosen.items():
         with console.status(name):
             rows.append(run(arguments.quick))
-    Console().print(_table(arguments.name, rows))
+    results().print(_table(arguments.name, rows))
     if arguments.json:
         result = {"benchmark": arguments.name, "machine": machine(), "rows": [row.record() for row in rows]}
         with complete(arguments.json, overwrite=True) as part:

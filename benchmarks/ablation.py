@@ -15,6 +15,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,11 +23,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from scipy.ndimage import map_coordinates
 
 import skyloom
 from skyloom import Metric, Profile
 from skyloom.checkpoint import Checkpoint, read_weights
 from skyloom.files import complete
+from skyloom.sky.mock import CONFIGS, MockSky
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.data import DataSettings, validation_set
 from skyloom_pix2prof.network import Pix2Prof
@@ -38,6 +41,7 @@ SEED = 3_000_000
 """Of the galaxies for the test; trainings and validations have other seeds."""
 GALAXIES = 60
 TIMED = 4
+BRIGHT = 26.5
 FAILED = 0.5
 """Median deviation in mag / arcsec2 of a profile that counts as a failure."""
 
@@ -68,6 +72,13 @@ CASES: dict[str, tuple[str, ...]] = {
 }
 """What is changed in each training."""
 
+KNOWN = "no network: mean light along the true ellipses"
+"""What ellipses alone can reach: other sources masked by the truth, and the light of near radii averaged."""
+
+_ROUND = np.linspace(0, 2 * np.pi, 96, endpoint=False)
+_NEAR = 0.1
+"""Radii averaged, to both sides, as a share of the radius."""
+
 
 def main() -> int:
     """Train and test them all, and write the table."""
@@ -81,7 +92,7 @@ def main() -> int:
         "crowded": validation_set(Pix2ProfConfig.model_validate(_seen()), _test(neighbours=True)),
         "alone": validation_set(Pix2ProfConfig.model_validate(_seen()), _test(neighbours=False)),
     }
-    rows: dict[str, dict[str, float]] = {}
+    rows = {KNOWN: _known(arguments.output / "known.json")}
     for number, (name, changes) in enumerate(CASES.items()):
         if arguments.case not in name:
             continue
@@ -152,12 +163,57 @@ def _judge(folder: Path, tests: dict[str, tuple[Any, list[Profile]]]) -> dict[st
             [
                 np.median(np.abs(one.values[: len(truth)] - truth.values)[bright])
                 for one, truth in zip(told, truths, strict=True)
-                if (bright := truth.values < 26.5).any()
+                if (bright := truth.values < BRIGHT).any()
             ]
         )
         found[name] = metric.compare(truths, told).parts["brighter than 26.5"]
         found[f"{name}, failed"] = float((medians > FAILED).mean())
     return found
+
+
+def _known(result: Path) -> dict[str, float]:
+    """Return what would be found by somebody who knew every ellipse and every neighbour."""
+    if result.exists():
+        return cast("dict[str, float]", json.loads(result.read_text()))
+    found: dict[str, float] = {}
+    for name, background in (("crowded", {}), ("alone", {"galaxies": 0.0, "stars": 0.0})):
+        sdss = CONFIGS["sdss"]
+        changed = {"background": sdss.background.model_copy(update=background)}
+        sky = MockSky(sdss.model_copy(update=changed), SEED)
+        medians = np.array([_off(sky, number) for number in range(GALAXIES)]).ravel()
+        found[name] = float(np.nanmedian(medians))
+        found[f"{name}, failed"] = float((medians > FAILED).mean())
+    result.write_text(json.dumps(found))
+    return found
+
+
+def _off(sky: MockSky, number: int) -> list[float]:
+    """Return the deviation of the mean light along the true ellipses, in each band of a galaxy."""
+    batch = sky.batch([number])
+    image, (truth,) = batch.images, batch.truths
+    survey = sky.config.survey
+    deviations = []
+    for band, profile in enumerate(batch.pairs(survey).profiles[0]):
+        radii = profile.axis / survey.pixel_scale
+        minor = radii * (1 - np.nan_to_num(profile.columns["ellipticity"]))
+        turn = np.radians(np.nan_to_num(profile.columns["position_angle"]))[:, None]
+        along, across = radii[:, None] * np.cos(_ROUND), minor[:, None] * np.sin(_ROUND)
+        x = truth.centre[0] - along * np.sin(turn) - across * np.cos(turn)
+        y = truth.centre[1] + along * np.cos(turn) - across * np.sin(turn)
+        light = map_coordinates(image.data[0, band], [y, x], order=1, mode="nearest")
+        if image.mask is not None:
+            hidden = map_coordinates(image.mask[0, band].astype(float), [y, x], order=1, mode="nearest")
+            light = np.where(hidden > 0, np.nan, light)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # nothing is left of some ellipses
+            means = np.nanmean(light, axis=1)
+            wide = (_NEAR * np.arange(len(means))).astype(int)
+            smooth = [np.nanmean(means[max(at - reach, 0) : at + reach + 1]) for at, reach in enumerate(wide)]
+        flux = np.maximum(smooth, 1e-6) / survey.pixel_scale**2
+        off = np.abs(survey.zero_point - 2.5 * np.log10(flux) - profile.values)
+        bright = profile.values < BRIGHT
+        deviations.append(float(np.nanmedian(off[bright])) if bright.any() else np.nan)
+    return deviations
 
 
 def _told(network: Pix2Prof, images: Any, truths: list[Profile]) -> list[Profile]:
@@ -171,25 +227,29 @@ def _told(network: Pix2Prof, images: Any, truths: list[Profile]) -> list[Profile
     ]
 
 
+def _seen_by(row: dict[str, float]) -> str:
+    return f"{row['examples']:,.0f} | {row['rate']:.1f}" if "examples" in row else "- | -"
+
+
 def _write(folder: Path, rows: dict[str, dict[str, float]], minutes: float) -> None:
     lines = [
         f"Each trained for {minutes:g} minutes of one core. The median deviation is in mag / arcsec2, where",
-        f"the truth is brighter than 26.5, of {3 * GALAXIES} profiles; failures are those off by more than",
-        f"{FAILED} in the median.",
+        f"the truth is brighter than {BRIGHT}, of {3 * GALAXIES} profiles; failures are those off by more",
+        f"than {FAILED} in the median.",
         "",
         "| | images seen | images/s | deviation | failures | without neighbours |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {name} | {row['examples']:,.0f} | {row['rate']:.1f} | {row['crowded']:.3f} "
+        f"| {name} | {_seen_by(row)} | {row['crowded']:.3f} "
         f"| {row['crowded, failed']:.1%} | {row['alone']:.3f} |"
         for name, row in rows.items()
     ]
-    for name, text in (
+    for file, text in (
         ("ablation.md", "\n".join(lines) + "\n"),
         ("ablation.json", json.dumps(rows, indent=1)),
     ):
-        with complete(folder / name, overwrite=True) as part:
+        with complete(folder / file, overwrite=True) as part:
             part.write_text(text)
 
 

@@ -55,6 +55,14 @@ def skyloom(*arguments: str, path: Path) -> str:
     return done.stdout
 
 
+def profiles_in(path: Path) -> set[tuple[str, str]]:
+    """Return the galaxies and bands of a table of profiles."""
+    from astropy.table import QTable
+
+    table = QTable.read(path, format="ascii.ecsv")
+    return set(zip(map(str, table["name"]), map(str, table["band"]), strict=True))
+
+
 def main() -> None:
     for name in ABSENT:
         require(importlib.util.find_spec(name) is None, f"'{name}' is not installed")
@@ -79,6 +87,11 @@ def main() -> None:
         )
         done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": folder}, check=False)
         require(done.returncode == 0, "a model loads and runs")
+        sky = path / "sky"
+        skyloom("sky", "galaxies", str(sky), "-n", "2", path=path)
+        skyloom("profile", str(sky / "images"), "-o", str(path / "profiles.ecsv"), path=path)
+        profiles = profiles_in(path / "profiles.ecsv")
+        require(len(profiles) == 6, "the trained network that comes with the wheel reads profiles")
         able = json.loads(skyloom("backends", "--json", path=path))
         precisions = {one["precision"] for one in able if one["backend"] == "cpu" and one["works"]}
         require(precisions >= {"fp32", "int8"}, "the CPU runs graphs")
