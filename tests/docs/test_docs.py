@@ -83,7 +83,7 @@ def test_the_examples_run(page: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         cwd=tmp_path,
-        env={**os.environ, "SKYLOOM_PLUGINS": "skyloom-example"},
+        env={**os.environ, "SKYLOOM_PLUGINS": "skyloom,skyloom-example"},
         capture_output=True,
         text=True,
         check=False,
