@@ -73,11 +73,10 @@ def _training(record: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "## Training"
     yield ""
-    nested = {key: value for key, value in record.items() if _is_nested(value)}
-    plain = {key: value for key, value in record.items() if key not in nested}
-    if plain:
-        yield from _table(("", ""), [(_words(key), text) for key, text in _rows(plain)])
-    for key, value in nested.items():
+    yield from _table(("", ""), plain_values(record))
+    for key, value in record.items():
+        if not _is_nested(value):
+            continue
         yield f"{_words(key).capitalize()}:"
         yield ""
         yield "```json"
@@ -86,16 +85,18 @@ def _training(record: Mapping[str, Any]) -> Iterator[str]:
         yield ""
 
 
-def _is_nested(value: object) -> bool:
-    return isinstance(value, Mapping) and any(isinstance(part, Mapping | list) for part in value.values())
-
-
-def _rows(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def plain_values(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a record says in single values, as names and texts; not its settings, which are nested."""
     for key, value in record.items():
         if isinstance(value, Mapping):
-            yield from ((f"{key}: {inner}", text) for inner, text in _rows(value))
+            inner = {} if _is_nested(value) else value
+            yield from ((f"{_words(key)}: {name}", text) for name, text in plain_values(inner))
         else:
-            yield key, f"{value:,.4g}" if isinstance(value, float) else str(value)
+            yield _words(key), f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def _is_nested(value: object) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(part, Mapping | list) for part in value.values())
 
 
 def _words(key: str) -> str:

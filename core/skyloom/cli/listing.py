@@ -121,6 +121,8 @@ def _show_listing(found: ModelInfo) -> None:
 
 
 def _show_manifest(bundle: Bundle, *, alone: bool) -> None:
+    from skyloom.bundle.card import plain_values
+
     manifest = bundle.manifest
     if alone:
         show_fields(
@@ -143,7 +145,7 @@ def _show_manifest(bundle: Bundle, *, alone: bool) -> None:
             ("pixel scale", "" if manifest.pixel_scale is None else f"{manifest.pixel_scale:g} arcsec"),
             ("unit", manifest.unit),
             *((f"setting {key}", value) for key, value in manifest.settings.items()),
-            *((f"training {key}", value) for key, value in manifest.training.items()),
+            *((f"training {key}", text) for key, text in plain_values(manifest.training)),
         ]
     )
     for name, graph in manifest.graphs.items():

@@ -41,8 +41,8 @@ def test_ellipses_are_counted_as_far_as_they_lie_within_the_image() -> None:
     assert reach(radii, flat, none + 45, height=20, width=20) < 18
 
 
-@pytest.fixture(scope="module")
-def captioner() -> SequenceCaptioner:
+@pytest.fixture
+def captioner(installed: None) -> SequenceCaptioner:
     return skyloom.load("pix2prof-sim-sdss", SequenceCaptioner)
 
 
