@@ -74,10 +74,11 @@ def crop(pixels: NDArray[Number], size: int, *, shift: tuple[int, int] = (0, 0))
 
 
 def fill(pixels: type_f4, mask: type_b1) -> type_f4:
-    """Replace the masked pixels of an image (y, x) by the mean of the valid ones around them.
+    """Replace the masked pixels of an image (y, x) whose galaxy is in the middle.
 
-    Holes are filled from near by, where there is something to fill them with; what is left from
-    farther away, and in the end with the median of the image.
+    Holes are filled with the mean of the valid pixels near by, where there are some; deep inside with
+    the pixel on the other side of the middle, for galaxies look much the same turned by half; where
+    that is masked too from farther away, and in the end with the median of the image.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -91,6 +92,10 @@ def fill(pixels: type_f4, mask: type_b1) -> type_f4:
             light = gaussian_filter(kept, reach, mode="constant", truncate=3.0)
             filled[near] = light[near] / weight[near]
             holes &= ~near
+        if reach == _REACHES[0]:
+            across = holes & valid[::-1, ::-1].astype(bool)
+            filled[across] = pixels[::-1, ::-1][across]
+            holes &= ~across
         if not holes.any():
             return filled
     filled[holes] = np.median(pixels[~mask])

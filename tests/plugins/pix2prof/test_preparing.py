@@ -94,3 +94,16 @@ def test_resampling_conserves_a_galaxy(ratio: float) -> None:
 def test_resampling_by_one_smooths_no_plane_and_keeps_the_shape() -> None:
     flat = np.full((2, 3, 9, 7), 5, np.float32)
     np.testing.assert_allclose(resample(flat, 1.0), flat, rtol=1e-6)
+
+
+def test_a_hole_in_the_galaxy_is_filled_from_its_other_side() -> None:
+    """Off the middle of a hole of 9 pixels, the light near by is not that of the galaxy there."""
+    y, x = np.mgrid[-40:41, -40:41]
+    image = np.exp(-np.hypot(x, 2 * y) / 8).astype(np.float32)
+    mask = np.hypot(x - 12, y) <= 9
+    off = np.abs(fill(np.where(mask, np.float32(99), image), mask) - image)
+    assert off[mask].max() < 0.1
+    assert off[np.hypot(x - 12, y) <= 4].max() < 1e-6
+    assert off[~mask].max() == 0
+    both = mask | mask[::-1, ::-1]
+    assert np.isfinite(fill(np.where(both, np.float32(np.nan), image), both)).all()
