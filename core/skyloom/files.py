@@ -46,11 +46,25 @@ def complete(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
         _remove(part)
 
 
-def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Refuse a path that `complete` could not write to; long work should ask before it begins."""
+def check_output(
+    path: str | os.PathLike[str], *, overwrite: bool = False, folder: bool | None = None
+) -> Path:
+    """Refuse a path that `complete` could not write to; long work should ask before it begins.
+
+    Parameters
+    ----------
+    path
+        The final name.
+    overwrite
+        Whether what is there may be replaced.
+    folder
+        Whether a folder is to be written, or a file, if that is known already.
+    """
     final = _checked(path)
     if not overwrite and _there(final):
         raise _exists(final)
+    if folder is not None and _there(final):
+        _check_kind(final, folder=folder)
     return final
 
 
@@ -99,15 +113,21 @@ def _put(part: Path, final: Path, *, overwrite: bool) -> None:
         _put_new(part, final)
     elif not _there(final):
         part.replace(final)
-    elif final.is_dir() != part.is_dir():
-        what = ("folder", "file") if final.is_dir() else ("file", "folder")
+    else:
+        _check_kind(final, folder=part.is_dir())
+        if part.is_dir():
+            _swap(part, final)
+        else:
+            part.replace(final)
+
+
+def _check_kind(final: Path, *, folder: bool) -> None:
+    """Refuse to replace a file by a folder, or a folder by a file."""
+    if final.is_dir() != folder:
+        what = ("file", "folder") if folder else ("folder", "file")
         raise OutputError(
             f"'{final}' is a {what[0]}, and a {what[1]} would replace it", "Give another name, or remove it"
         )
-    elif part.is_dir():
-        _swap(part, final)
-    else:
-        part.replace(final)
 
 
 def _put_new(part: Path, final: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from skyloom.bundle.manifest import ABOUT
+from skyloom.bundle.manifest import ABOUT, InnerPath
 from skyloom.errors import InputError
 from skyloom.frozen import Frozen, first_fault
 
@@ -55,8 +55,13 @@ def read_attachments(paths: Iterable[Path]) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     for path in paths:
         inner = f"{ABOUT}/{path.name}"
-        if inner in contents:
+        if inner.casefold() in map(str.casefold, contents):
             raise InputError(f"two files to attach are called '{path.name}'", "Rename one of them")
+        try:
+            TypeAdapter(InnerPath).validate_python(inner)
+        except ValidationError:
+            problem = f"'{path.name}' cannot be the name of a file in a bundle"
+            raise InputError(problem, "Rename it, with letters and digits") from None
         try:
             contents[inner] = path.read_bytes()
         except OSError as error:

@@ -112,7 +112,7 @@ def export_bundle(
     ToleranceError
         When a graph is not its network; nothing is written then.
     """
-    check_output(path, overwrite=overwrite)
+    check_output(path, overwrite=overwrite, folder=True)
     made = {declaration.name: make_graph(declaration, skip=skip) for declaration in exportable.graphs}
     graphs = {name: graph.entry for name, graph in made.items()}
     data = {graph.entry.path: graph.data for graph in made.values()}

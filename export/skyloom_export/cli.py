@@ -78,7 +78,7 @@ def run(
     from skyloom.files import check_output
     from skyloom_export.about import read_attachments, read_card
 
-    check_output(output, overwrite=force)
+    check_output(output, overwrite=force, folder=True)
     said = {} if card is None else read_card(card)
     attached = read_attachments(attach)
     opened = Checkpoint.open(checkpoint)

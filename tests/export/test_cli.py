@@ -207,3 +207,7 @@ def test_what_is_in_the_way_is_said_before_the_work_begins(
         each.write_text("")
     with pytest.raises(InputError, match="two files to attach are called 'a'"):
         cli.run(path, tmp_path / "other", attach=twice)
+    odd = tmp_path / "a:b.html"
+    odd.write_text("")
+    with pytest.raises(InputError, match=r"'a:b.html' cannot be the name of a file in a bundle"):
+        cli.run(path, tmp_path / "other", attach=(odd,))

@@ -41,7 +41,7 @@ def choose(
     file
         TOML or JSON; its key ``preset`` names the preset.
     assignments
-        ``"loop.steps=100"``, the value in JSON or a plain word; ``"preset=small"`` names the preset.
+        ``"loop.steps=100"``, the value in JSON or a plain word; ``"preset=published"`` names the preset.
     start
         What to start from instead of a preset.
     """

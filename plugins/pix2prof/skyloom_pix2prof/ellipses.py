@@ -95,13 +95,14 @@ class EllipseDecoder(nn.Module):
         for _ in self.parts[1:]:
             levels.append(F.avg_pool2d(levels[-1], 2))
         marks = [layer(found) for layer, found in zip(self.marks, maps, strict=True)]
+        rows, columns = image.shape[2:]
+        middle = torch.tensor([(columns - 1) / 2, (rows - 1) / 2], device=image.device)
         centre = code.new_zeros(code.shape[0], 2)
         bend = code.new_zeros(code.shape[0], self.config.knots, 2)
         readings: list[Reading] = []
         for stage in self.passes:
-            points = self._points(centre.detach(), bend.detach())
-            light = self._light(levels, points)
-            said = self._marks(marks, points)
+            points = middle + self._points(centre.detach(), bend.detach())
+            light, said = self._light(levels, points), self._marks(marks, points)
             reading = stage(light, said, code, self.radii, (centre, bend))
             centre, bend = reading.centre, reading.bend
             readings.append(reading)
@@ -129,25 +130,21 @@ class EllipseDecoder(nn.Module):
         return centre[:, None, None] + self.radii[:, None, None] * around
 
     def _light(self, levels: list[Tensor], points: Tensor) -> Tensor:
-        """Return the light at points (b, knots, angles), each knot from the level of its width."""
-        rows, columns = levels[0].shape[2:]
-        middle = torch.tensor([(columns - 1) / 2, (rows - 1) / 2], device=points.device)
+        """Return the light at pixels (b, knots, angles, 2), each knot from the level of its width."""
         found, first = [], 0
         for number, (level, count) in enumerate(zip(levels, self.parts, strict=True)):
             if count:
-                part = points[:, first : first + count] + middle
+                part = points[:, first : first + count]
                 found.append(sample(level, (part + 0.5) / 2**number)[:, 0])
                 first += count
         return torch.cat(found, 1)
 
     def _marks(self, marks: list[Tensor], points: Tensor) -> Tensor:
-        """Return what the encoder says of points (b, knots, angles, marks)."""
-        rows, columns = marks[0].shape[2:]
-        middle = torch.tensor([columns / 2, rows / 2], device=points.device) * self.stride - 0.5
+        """Return what the encoder says at pixels (b, knots, angles, 2), as (b, knots, angles, marks)."""
         said = torch.zeros(())
         for number, found in enumerate(marks):
             stride = self.stride * 2**number
-            said = said + sample(found, (points + middle - self.origin) / stride + 0.5)
+            said = said + sample(found, (points - self.origin) / stride + 0.5)
         return said.permute(0, 2, 3, 1)
 
 

@@ -86,7 +86,7 @@ def _draw_image(axes: Any, image: Images) -> None:
     low, high = np.nanpercentile(pixels, [40, 99.7])
     scaled = np.arcsinh(np.clip((pixels - low) / max(high - low, 1e-30), -0.1, 1.5) / STRETCH)
     axes.imshow(scaled, cmap="gray_r", origin="lower", interpolation="nearest")
-    axes.set_title(image.names[0], fontsize=8, loc="left")
+    axes.set_title(image.names[0], fontsize=8, loc="left", parse_math=False)
     axes.set_xticks([])
     axes.set_yticks([])
     if image.pixel_scale is not None:

@@ -111,4 +111,4 @@ PRESETS: dict[str, dict[str, Any]] = {
         "loop": {"batch_size": 1, "steps": 100_000, "average": 0.0, "schedule": "constant", "warmup": 0},
     },
 }
-"""The first is the default: in an hour on two cores of a processor it becomes as good as ellipse fits."""
+"""The first is the default: within an hour on two cores of a processor it is better than ellipse fits."""

@@ -16,6 +16,7 @@ from skyloom.errors import InputError
 from skyloom.writing import write_images
 from skyloom_pix2prof.report.comparing import compare as compared
 from skyloom_pix2prof.report.comparing import comparison_page, difference
+from skyloom_pix2prof.report.gallery import Panel, draw_panels
 
 AXIS = np.arange(0.0, 10.0, 0.5)
 
@@ -69,6 +70,8 @@ def test_a_difference_is_taken_where_the_reference_is_bright() -> None:
     assert difference(other.first(6), reference) == pytest.approx((0.1, 0.4))
     for nothing in (difference(other.first(0), reference), difference(other, reference.first(0))):
         assert np.isnan(nothing).all()
+    late = Profile(axis=AXIS[2:], values=reference.values[2:])  # the centre was masked
+    assert difference(late, reference) == pytest.approx((0.0, 0.0))
     faint = replace(reference, values=reference.values + 10)
     assert np.isnan(difference(other, faint)).all()
 
@@ -99,10 +102,41 @@ def test_a_model_that_says_nothing_is_shown(folder: Path) -> None:
     images = list(Images.stream(folder, batch_size=1))
     found = compared(["near", "yardstick"], images, progress=lambda done: None)
     silent = Silent().caption(images[0])[0]
-    found.profiles[1][images[0].names[0], "r"] = silent
+    found.galaxies[0].profiles[1]["r"] = silent
     text = comparison_page(found)
     assert "<td>1 of 2</td>" in text
     assert "<td>empty</td>" in text
+
+
+def test_galaxies_of_the_same_name_are_told_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Peak(Straight):
+        def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
+            return [replace(one, values=one.values + images.data.max()) for one in super().caption(images)]
+
+    monkeypatch.setattr(skyloom, "load", lambda name: Peak())
+    (image, _) = Images.stream(folder, batch_size=1)
+    brighter = replace(image, data=image.data + 1)
+    found = compared(["one", "other"], [image, brighter], progress=lambda done: None)
+    begin = [seen.profiles[0]["r"].values[0] for seen in found.galaxies]
+    assert begin[1] - begin[0] == pytest.approx(1)
+
+
+def test_names_are_not_taken_for_mathematics(folder: Path) -> None:
+    (image, _) = Images.stream(folder, batch_size=1)
+    odd = replace(image, names=(r"$\x$ <b>",))
+    page = comparison_page(compared(["near", "yardstick"], [odd], progress=lambda done: None))
+    assert r"$\x$ &lt;b&gt;" in page
+
+
+def test_where_the_last_model_says_nothing_there_is_no_residual(folder: Path) -> None:
+    (image, _) = Images.stream(folder, batch_size=1)
+    found = compared(["near", "yardstick"], [image], progress=lambda done: None)
+    panel = Panel("", image, [found.galaxies[0].profiles[0]["r"], None])
+    assert panel.reference is None
+    draw_panels([panel], ["near", "yardstick"])
+    empty = Panel("", image, [None, None], truth=Straight().caption(image)[0].first(0))
+    assert empty.reference is empty.truth
+    draw_panels([empty], ["near", "yardstick"])
 
 
 def test_what_is_wrong_is_said_first(
@@ -124,6 +158,14 @@ def test_what_cannot_be_read_is_listed(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "c.fits").write_text("no image")
+    assert (
+        main(
+            ["compare", str(folder / "c.fits"), "-o", str(tmp_path / "none.html"), "-m", "near", "-m", "far"]
+        )
+        == 2
+    )
+    assert "c.fits" in capsys.readouterr().err
+    assert not (tmp_path / "none.html").exists()
     page = tmp_path / "page.html"
     assert run(folder, page) == 1
     assert "c.fits" in capsys.readouterr().err

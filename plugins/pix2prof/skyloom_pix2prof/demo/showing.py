@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from astropy.table import QTable
 
 from skyloom.errors import OutputError, listed
-from skyloom.files import complete
+from skyloom.files import check_output, complete
 from skyloom.profile import profiles_from_table
 from skyloom.reading.request import Request
 from skyloom.reading.sources import resolve
@@ -87,6 +87,7 @@ class Demo:
 
 def check_folder(folder: Path) -> None:
     """Refuse a folder that holds anything but an earlier demo, which is replaced."""
+    check_output(folder, overwrite=True, folder=True)
     if not folder.is_dir():
         return
     own = {SURVEY, TABLES, FIGURES, PAGE}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyloom import registry
 from skyloom.bundle import Bundle
+from skyloom.bundle.card import plain_values
 from skyloom.cli.output import size_text
 from skyloom.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 
 def card_of(name: str) -> dict[str, str]:
@@ -41,23 +43,14 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     if manifest.pixel_scale is not None:
         yield "pixel scale", f"{manifest.pixel_scale:g}″"
     training = manifest.training
-    data = training.get("settings", {}).get("data", {})
-    if data:
+    settings = training.get("settings")
+    data = settings.get("data") if isinstance(settings, Mapping) else None
+    if isinstance(data, Mapping):
         yield "trained on", _data(data)
-    for key in ("examples", "step", "minutes"):
-        if key in training:
-            yield _NAMES[key], f"{training[key]:,}"
-    for key, value in training.get("figures", {}).items():
-        yield f"validation: {key.replace('_', ' ')}", f"{value:.3g}"
-    for key in ("date", "device", "skyloom", "torch"):
-        if key in training:
-            yield key, str(training[key])
+    yield from plain_values(training)
     yield "size", size_text(sum(record.size for record in manifest.files.values()))
     if manifest.licence:
         yield "licence", manifest.licence
-
-
-_NAMES = {"examples": "examples seen", "step": "steps", "minutes": "minutes of training"}
 
 
 def _data(data: Mapping[str, Any]) -> str:
@@ -65,4 +58,4 @@ def _data(data: Mapping[str, Any]) -> str:
     if data.get("source") == "mock":
         seeds = f"seed {data.get('seed')}; validated with seed {data.get('validation_seed')}"
         return f"simulated galaxies of '{data.get('mock')}', {seeds}"
-    return f"pairs of images and profiles in the bands {', '.join(data.get('bands', ()))}"
+    return f"pairs of images and profiles in the bands {data.get('bands')}"

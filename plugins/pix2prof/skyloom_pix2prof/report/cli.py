@@ -70,17 +70,21 @@ def compare(
     given = {"pixel_scale": pixel_scale, "zero_point": zero_point}
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     readable = [item for item in items if item.failure is None]
+    if not readable:
+        raise items[0].failure
     stream = ImageStream(sources_of(readable), names, batch_size=1, **options)
     with complete(output, overwrite=overwrite) as part:
         with progress("reading profiles") as update:
             compared = comparing.compare(
                 model or MODELS, stream, progress=lambda done: update(done, len(readable))
             )
+        if not compared.galaxies:
+            raise stream.failures[0]
         part.write_text(comparing.comparison_page(compared), encoding="utf-8")
     failures = [*(item.failure for item in items if item.failure is not None), *stream.failures]
     for failure in failures:
         typer.echo(f"skyloom: not read: '{failure.path}': {failure.reason}", err=True)
-    typer.echo(f"{len(compared.labels)} models on {len(compared.images)} galaxies: {output}")
+    typer.echo(f"{len(compared.labels)} models on {len(compared.galaxies)} galaxies: {output}")
     if failures:
         raise typer.Exit(1)
 
@@ -93,5 +97,5 @@ def _check_page(output: Path, *, overwrite: bool) -> None:
 
     if output.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"the report is '{output.name}'", "Let its name end in .html")
-    check_output(output, overwrite=overwrite)
+    check_output(output, overwrite=overwrite, folder=False)
     check_matplotlib()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from skyloom.errors import InputError, listed
+from skyloom.errors import InputError
 from skyloom_pix2prof.profiling import caption
 from skyloom_pix2prof.report.gallery import Panel, draw_panels
 from skyloom_pix2prof.report.html import document, figure, section, table
-from skyloom_pix2prof.report.measuring import by_key, labels_of, open_captioner
+from skyloom_pix2prof.report.measuring import labels_of, open_captioner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -31,33 +31,57 @@ ABOUT = (
 )
 
 
-@dataclass
-class Compared:
-    """What the models read.
-
-    Attributes
-    ----------
-    labels
-        What the models are called; the last is the one that the others are compared with.
-    images
-        One galaxy each.
-    profiles
-        Of each model, by name of the galaxy and band.
-    refused
-        Why a model read no profile of an image, by its name.
-    """
-
-    labels: tuple[str, ...]
-    images: list[Images] = field(default_factory=list)
-    profiles: list[dict[tuple[str, str], Profile]] = field(default_factory=list)
-    refused: list[dict[str, str]] = field(default_factory=list)
-
-
 class Difference(NamedTuple):
     """How far two profiles of a galaxy are from each other, in mag / arcsec2: typically, and at most."""
 
     median: float
     largest: float
+
+
+class Seen(NamedTuple):
+    """What the models read off one image.
+
+    Attributes
+    ----------
+    image
+        One galaxy.
+    profiles
+        Of each model, by band.
+    refused
+        Why a model read no profile; empty where it did.
+    """
+
+    image: Images
+    profiles: tuple[dict[str, Profile], ...]
+    refused: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the galaxy."""
+        return self.image.names[0]
+
+    def off(self, number: int, band: str) -> Difference:
+        """Return how far a model is from the last one; NaN where either said nothing."""
+        profile, reference = self.profiles[number].get(band), self.profiles[-1].get(band)
+        if profile is None or reference is None:
+            return Difference(np.nan, np.nan)
+        return difference(profile, reference)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the models read off all images.
+
+    Attributes
+    ----------
+    labels
+        What the models are called; the last is the one that the others are compared with.
+    galaxies
+        One an image.
+    """
+
+    labels: tuple[str, ...]
+    galaxies: tuple[Seen, ...]
 
 
 def compare(models: Sequence[str], images: Iterable[Images], *, progress: Callable[[int], None]) -> Compared:
@@ -74,40 +98,49 @@ def compare(models: Sequence[str], images: Iterable[Images], *, progress: Callab
     """
     if len(models) < 2:
         raise InputError(f"there is {len(models)} model to compare", "Give two or more, each by --model")
+    labels = labels_of(models)
     opened = [open_captioner(name)[0] for name in models]
-    compared = Compared(labels=labels_of(models), profiles=[{} for _ in models], refused=[{} for _ in models])
+    galaxies = []
     for image in images:
-        compared.images.append(image)
-        for number, model in enumerate(opened):
-            profiles, refused = caption(model, image)
-            compared.profiles[number] |= by_key(profiles)
-            compared.refused[number] |= {failure.path: failure.reason for failure in refused}
-        progress(len(compared.images))
-    return compared
+        read = [caption(model, image) for model in opened]
+        profiles = tuple({profile.band: profile for profile in found} for found, _ in read)
+        refused = tuple(failed[0].reason if failed else "" for _, failed in read)
+        galaxies.append(Seen(image, profiles, refused))
+        progress(len(galaxies))
+    return Compared(labels, tuple(galaxies))
 
 
 def difference(profile: Profile, reference: Profile) -> Difference:
     """Compare a profile with another, where the other is bright; NaN where they have nothing in common."""
     if not len(profile) or not len(reference):
         return Difference(np.nan, np.nan)
-    both = (reference.values < BRIGHT) & (reference.axis <= profile.axis[-1])
+    both = (reference.axis >= profile.axis[0]) & (reference.axis <= profile.axis[-1])
+    both &= reference.values < BRIGHT
     if not both.any():
         return Difference(np.nan, np.nan)
     radii = reference.axis[both]
     off = np.abs(np.interp(radii, profile.axis, profile.values) - reference.values[both])
-    return Difference(float(np.median(off)), float(off.max()))
+    return Difference(float(np.nanmedian(off)), float(np.nanmax(off)))
 
 
 def comparison_page(compared: Compared) -> str:
     """Return the page: a table, and every galaxy with its profiles."""
-    last = compared.labels[-1]
-    galaxies = f"{len(compared.images)} galax{'y' if len(compared.images) == 1 else 'ies'}"
-    panels = [panel for image in compared.images for panel in _panels(compared, image)]
+    last, galaxies = compared.labels[-1], compared.galaxies
+    panels = [
+        Panel(
+            title=f"{seen.name}  {band}",
+            image=seen.image,
+            profiles=[profiles.get(band) for profiles in seen.profiles],
+            note="" if len(seen.profiles[-1].get(band, ())) else f"{last}: no profile",
+        )
+        for seen in galaxies
+        for band in seen.image.bands
+    ]
     parts = [
         section("Summary", _summary(compared)),
         *(
             figure(
-                f"Galaxies {start + 1} to {min(start + PANELS, len(panels))}",
+                f"Profiles {start + 1} to {min(start + PANELS, len(panels))}",
                 draw_panels(panels[start : start + PANELS], compared.labels),
                 f"Each galaxy in one band, and below its profiles the residual, {last} minus model. The "
                 f"dashed ellipse is where the profile of {compared.labels[0]} ends.",
@@ -117,78 +150,50 @@ def comparison_page(compared: Compared) -> str:
         ),
         section("Every profile", _listing(compared)),
     ]
-    title = f"Profiles side by side: {listed(compared.labels)}".replace("'", "")
-    return document(title, f"{galaxies}. {ABOUT.format(last=last, limit=BRIGHT)}", parts)
-
-
-def _panels(compared: Compared, image: Images) -> list[Panel]:
-    (name,) = image.names
-    return [
-        Panel(
-            title=f"{name}  {band}",
-            image=image,
-            profiles=[profiles.get((name, band)) for profiles in compared.profiles],
-        )
-        for band in image.bands
-    ]
+    title = f"Profiles side by side: {', '.join(compared.labels)}"
+    count = f"{len(galaxies)} galax{'y' if len(galaxies) == 1 else 'ies'}"
+    return document(title, f"{count}. {ABOUT.format(last=last, limit=BRIGHT)}", parts)
 
 
 def _summary(compared: Compared) -> str:
     """Return a table of how far each model is from the last, and what it could not do."""
-    keys = [(image.names[0], band) for image in compared.images for band in image.bands]
+    keys = [(seen, band) for seen in compared.galaxies for band in seen.image.bands]
     rows = []
-    for label, profiles, refused in zip(compared.labels, compared.profiles, compared.refused, strict=True):
-        told = [profiles[key] for key in keys if key in profiles and len(profiles[key])]
-        pairs = [_difference(compared, profiles, key) for key in keys]
-        medians = [pair.median for pair in pairs if np.isfinite(pair.median)]
-        typical = f"{np.median(medians):.3f}" if medians else "-"
-        worst = f"{np.max(medians):.3f}" if medians else "-"
-        is_last = label == compared.labels[-1]
-        rows.append(
-            (
-                label,
-                f"{len(told)} of {len(keys)}",
-                "-" if is_last else typical,
-                "-" if is_last else worst,
-                str(len(refused)),
-            )
-        )
+    for number, label in enumerate(compared.labels):
+        told = sum(len(seen.profiles[number].get(band, ())) > 0 for seen, band in keys)
+        off = [seen.off(number, band).median for seen, band in keys]
+        medians = [value for value in off if np.isfinite(value)]
+        far = [_number(value(medians)) if medians else "-" for value in (np.median, np.max)]
+        if number == len(compared.labels) - 1:
+            far = ["-", "-"]
+        refused = sum(bool(seen.refused[number]) for seen in compared.galaxies)
+        rows.append((label, f"{told} of {len(keys)}", *far, str(refused)))
     from_last = f"median |Δμ| from {escape(compared.labels[-1])}"
     headings = ("model", "profiles", from_last, "worst galaxy", "images refused")
     return table(headings, rows)
 
 
-def _difference(
-    compared: Compared, profiles: dict[tuple[str, str], Profile], key: tuple[str, str]
-) -> Difference:
-    reference = compared.profiles[-1].get(key)
-    if key not in profiles or reference is None:
-        return Difference(np.nan, np.nan)
-    return difference(profiles[key], reference)
-
-
 def _listing(compared: Compared) -> str:
     """Return a row a profile: how far it is from that of the last model, how far it goes, what was said."""
     rows = [
-        (*key, *_row(compared, number, key))
-        for image in compared.images
-        for key in ((image.names[0], band) for band in image.bands)
-        for number in range(len(compared.labels))
+        (seen.name, band, label, *_row(seen, number, band))
+        for seen in compared.galaxies
+        for band in seen.image.bands
+        for number, label in enumerate(compared.labels)
     ]
     headings = ("galaxy", "band", "model", "median |Δμ|", "largest", "ends at", "what the model says")
     return table(headings, rows, texts=True)
 
 
-def _row(compared: Compared, number: int, key: tuple[str, str]) -> tuple[str, ...]:
-    label, profile = compared.labels[number], compared.profiles[number].get(key)
+def _row(seen: Seen, number: int, band: str) -> tuple[str, ...]:
+    profile = seen.profiles[number].get(band)
     if profile is None:
-        reason = compared.refused[number].get(key[0], "for an unknown reason")
-        return label, "-", "-", "-", f"refused: {reason}"
+        return "-", "-", "-", f"refused: {seen.refused[number] or 'for an unknown reason'}"
     off, ends = ("-", "-"), f"{profile.axis[-1]:.1f}″" if len(profile) else "-"
-    if number < len(compared.labels) - 1:
-        found = _difference(compared, compared.profiles[number], key)
+    if number < len(seen.profiles) - 1:
+        found = seen.off(number, band)
         off = _number(found.median), _number(found.largest)
-    return label, *off, ends, ", ".join((profile.stopped or "unknown", *profile.flags))
+    return *off, ends, ", ".join((profile.stopped or "unknown", *profile.flags))
 
 
 def _number(value: float) -> str:

@@ -82,8 +82,13 @@ def legend(figure: Any, labels: Sequence[str], *, truth: bool = False, above: bo
     from matplotlib.lines import Line2D
 
     lines = [Line2D([], [], color=TRUTH, linewidth=4, alpha=0.55, label="truth")] * truth
-    lines += [Line2D([], [], color=colour(number), label=label) for number, label in enumerate(labels)]
+    lines += [Line2D([], [], color=colour(number), label=plain(label)) for number, label in enumerate(labels)]
     figure.legend(handles=lines, loc=f"{'outside ' * above}upper center", ncols=len(lines))
+
+
+def plain(text: str) -> str:
+    """Return a text that matplotlib writes as it is; between dollars it would see mathematics."""
+    return text.replace("$", r"\$")
 
 
 def to_png(figure: Any, path: Path) -> None:

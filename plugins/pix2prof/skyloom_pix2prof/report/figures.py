@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom_pix2prof.report.drawing import RADIUS, colour, legend, new_figure, style
+from skyloom_pix2prof.report.drawing import RADIUS, colour, legend, new_figure, plain, style
 
 if TYPE_CHECKING:
     from skyloom_pix2prof.report.measuring import Measured, Result
@@ -33,7 +33,9 @@ def violins(measured: Measured) -> Any:
             for number, result in enumerate(measured.results):
                 values = (result.details.medians, result.details.brighter)[panel]
                 _violin(axis, number, values[np.isfinite(values)], logarithmic=_differ(measured))
-            axis.set_xticks(range(len(measured.results)), [result.label for result in measured.results])
+            axis.set_xticks(
+                range(len(measured.results)), [plain(result.label) for result in measured.results]
+            )
             axis.grid(axis="x", visible=False)
         axes[0].set_ylabel(f"median {_DEVIATION}")
         if _differ(measured):
@@ -84,7 +86,7 @@ def against_radius(measured: Measured) -> Any:
         figure = new_figure(7.0, 3.6)
         axis = figure.subplots()
         for number, result in enumerate(measured.results):
-            _band(axis, result.details.line(), colour(number), result.label)
+            _band(axis, result.details.line(), colour(number), plain(result.label))
         _finish([axis], measured)
         axis.set_ylabel(_DEVIATION)
         axis.legend()
@@ -99,8 +101,8 @@ def by_band(measured: Measured) -> Any:
         for axis, name in zip(panels, measured.bands, strict=True):
             for number, result in enumerate(measured.results):
                 if name in result.details.bands:
-                    _band(axis, result.details.line(name), colour(number), result.label)
-            axis.set_title(name)
+                    _band(axis, result.details.line(name), colour(number), plain(result.label))
+            axis.set_title(plain(name))
         _finish(panels, measured)
         panels[0].set_ylabel(_DEVIATION)
         legend(figure, [result.label for result in measured.results])
@@ -158,5 +160,5 @@ def _scatter(axis: Any, result: Result, what: str, number: int) -> None:
         return
     axis.scatter(found.x, found.y, s=9, alpha=0.45, color=colour(number), linewidths=0)
     ends = np.array([found.x.min(), found.x.max()])
-    label = f"{result.label}: p = {found.p_value:.2g}"
+    label = f"{plain(result.label)}: p = {found.p_value:.2g}"
     axis.plot(ends, found.intercept + found.slope * ends, color=colour(number), linewidth=1.5, label=label)

@@ -61,15 +61,13 @@ class Panel(NamedTuple):
 
     @property
     def reference(self) -> Profile | None:
-        """The profile that residuals refer to."""
-        found = [one for one in self.profiles if one is not None and len(one)]
-        return self.truth or (found[-1] if found else None)
+        """The profile that residuals refer to, if there is one."""
+        return self.profiles[-1] if self.truth is None else self.truth
 
     @property
     def outline(self) -> Profile | None:
         """The profile whose end is drawn on the image."""
-        found = [one for one in self.profiles if one is not None and len(one)]
-        return self.truth or (found[0] if found else None)
+        return self.profiles[0] if self.truth is None else self.truth
 
 
 def draw_gallery(
@@ -126,7 +124,7 @@ def draw_panels(panels: Sequence[Panel], labels: Sequence[str]) -> Any:
             top.tick_params(labelbottom=False)
             top.set_ylabel(MU, fontsize=8)
             below.set_ylabel("res.", fontsize=8)
-            top.set_title(panel.note, loc="right", fontsize=8)
+            top.set_title(panel.note, loc="right", fontsize=8, parse_math=False)
             if place + IN_A_ROW >= len(panels):
                 below.set_xlabel(RADIUS, fontsize=8)
         legend(figure, labels, truth=any(panel.truth is not None for panel in panels), above=False)
@@ -151,7 +149,7 @@ def _draw_picture(axes: Any, panel: Panel) -> None:
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(panel.title, loc="left", fontsize=8)
+    axes.set_title(panel.title, loc="left", fontsize=8, parse_math=False)
 
 
 def _draw_ellipse(axes: Any, profile: Profile, reach: float) -> None:
@@ -198,15 +196,17 @@ def _draw_profiles(top: Any, below: Any, panel: Panel) -> None:
         top.plot(truth.axis, truth.values, color=TRUTH, linewidth=4, alpha=0.55, solid_capstyle="round")
     reference, largest = panel.reference, 0.1
     for number, found in enumerate(panel.profiles):
-        if found is None or not len(found) or reference is None:
+        if found is None or not len(found):
             continue
         top.plot(found.axis, found.values, color=colour(number), linewidth=1.3)
+        if reference is None or not len(reference):
+            continue
         residual = _residual(reference, found)
         below.plot(residual.radius, residual.values, color=colour(number), linewidth=1)
         if len(residual.values):
             largest = max(largest, float(np.quantile(np.abs(residual.values), 0.95)))
     top.set_xscale("symlog", linthresh=1.0, linscale=0.5)
-    shown = reference if reference is not None and len(reference) else None
+    shown = next((one for one in (reference, *panel.profiles) if one is not None and len(one)), None)
     if shown is not None:
         low, high = float(shown.values.min()), float(shown.values.max())
         margin = 0.08 * (high - low) + 0.2
