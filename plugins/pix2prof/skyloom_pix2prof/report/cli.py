@@ -70,8 +70,9 @@ def compare(
     given = {"pixel_scale": pixel_scale, "zero_point": zero_point}
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     readable = [item for item in items if item.failure is None]
+    unreadable = [item.failure for item in items if item.failure is not None]
     if not readable:
-        raise items[0].failure
+        raise unreadable[0]
     stream = ImageStream(sources_of(readable), names, batch_size=1, **options)
     with complete(output, overwrite=overwrite) as part:
         with progress("reading profiles") as update:
@@ -81,7 +82,7 @@ def compare(
         if not compared.galaxies:
             raise stream.failures[0]
         part.write_text(comparing.comparison_page(compared), encoding="utf-8")
-    failures = [*(item.failure for item in items if item.failure is not None), *stream.failures]
+    failures = [*unreadable, *stream.failures]
     for failure in failures:
         typer.echo(f"skyloom: not read: '{failure.path}': {failure.reason}", err=True)
     typer.echo(f"{len(compared.labels)} models on {len(compared.galaxies)} galaxies: {output}")
