@@ -13,7 +13,7 @@ import numpy as np
 from astropy import units
 from astropy.table import QTable, Table
 
-from skyloom.errors import ImageReadError, InputError, UnknownNameError, did_you_mean
+from skyloom.errors import ImageReadError, InputError, UnknownNameError, did_you_mean, listed
 from skyloom.images import Images
 from skyloom.profile import Profile
 from skyloom.random import check_seed
@@ -31,6 +31,8 @@ _IMAGE_ENDINGS = (".fits", ".fits.gz", ".fits.fz", ".fit", ".npy")
 _TABLE_ENDINGS = (".ecsv", ".csv")
 _RADIUS_NAMES = ("radius", "sma", "r")
 _VALUE_NAMES = ("surface_brightness", "mu", "sb")
+_SAME = 1e-3
+"""Share of a pixel scale, and magnitudes of a zero-point, by which images of one batch may differ."""
 _TAKEN = ("radius", "surface_brightness", "surface_brightness_error", "name", "band", "stopped", "flags")
 
 
@@ -144,15 +146,12 @@ class PairFolder:
             yield self.read(names[start : start + batch_size])
 
     def read(self, names: Sequence[str]) -> Pairs:
-        """Read galaxies by name."""
-        single = [self._image(name) for name in names]
+        """Read galaxies by name, whose images have one shape, pixel scale, zero-point and unit."""
+        files = [self._files(name) for name in names]
+        single = [Images.open(file, self.bands, **self._options) for file in files]
         first = single[0]
-        for name, image in zip(names, single, strict=True):
-            if image.shape != first.shape:
-                raise InputError(
-                    f"the image of '{name}' is {image.shape[2:]}, that of '{names[0]}' {first.shape[2:]}",
-                    "Cut the images to one size",
-                )
+        for file, image in zip(files, single, strict=True):
+            _expect_alike(image, first, _shown(file), _shown(files[0]))
         images = Images.from_array(
             np.concatenate([image.data for image in single]),
             self.bands,
@@ -184,13 +183,13 @@ class PairFolder:
         paths = (self.folder / part / f"{stem}{ending}" for ending in endings)
         return next((path for path in paths if path.is_file()), None)
 
-    def _image(self, name: str) -> Images:
+    def _files(self, name: str) -> Path | dict[str, Path]:
+        """Return the image of a galaxy: one file, or one a band."""
         whole = self._find(IMAGES, name, _IMAGE_ENDINGS)
         if whole is not None:
-            return Images.open(whole, self.bands, **self._options)
+            return whole
         files = {band: self._find(IMAGES, f"{name}_{band}", _IMAGE_ENDINGS) for band in self.bands}
-        found = {band: path for band, path in files.items() if path is not None}
-        return Images.open(found, self.bands, **self._options)
+        return {band: path for band, path in files.items() if path is not None}
 
     def _profile(self, name: str, band: str) -> Profile:
         own = self._find(PROFILES, f"{name}_{band}", _TABLE_ENDINGS)
@@ -249,6 +248,35 @@ def read_profile(path: str | os.PathLike[str], *, name: str, band: str) -> Profi
         band=band,
         stopped="table",
     )
+
+
+def _shown(file: Path | dict[str, Path]) -> str:
+    """Return the files of one image, for a message."""
+    return listed([str(path) for path in ([file] if isinstance(file, Path) else file.values())])
+
+
+def _expect_alike(image: Images, first: Images, file: str, first_file: str) -> None:
+    """Refuse an image whose numbers do not mean what those of the first mean."""
+    alike = {
+        "shape": image.shape == first.shape,
+        "pixel_scale": _close(image.pixel_scale, first.pixel_scale, relative=_SAME),
+        "zero_point": _close(image.zero_point, first.zero_point, absolute=_SAME),
+        "unit": image.unit == first.unit,
+    }
+    for what, same in alike.items():
+        if not same:
+            raise InputError(
+                f"the {what} of {file} is {getattr(image, what)!r}, that of {first_file} is "
+                f"{getattr(first, what)!r}",
+                f"Bring the images to one {what}, or read them one at a time",
+            )
+
+
+def _close(one: Any, other: Any, *, relative: float = 0.0, absolute: float = 0.0) -> bool:
+    """Return whether numbers are the same to a tolerance, or both are not known."""
+    if one is None or other is None:
+        return one is other
+    return np.allclose(one, other, rtol=relative, atol=absolute)
 
 
 def _numbers(column: Any) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skyloom import Images
 from skyloom.errors import InputError, UnknownNameError
 from skyloom.sky.fields import FIELDS
 from skyloom.sky.mock import CONFIGS, MockSky
@@ -96,6 +97,32 @@ def test_one_file_a_band_and_plain_csv_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(profile.axis, [0.0, 0.2])
     np.testing.assert_array_equal(profile.uncertainty, [0.1, 0.2])
     np.testing.assert_array_equal(profile.columns["pa"], [np.nan, 30])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": np.zeros((2, 9, 8))}, r"the shape of .*b\.fits' is \(1, 2, 9, 8\), .*a\.fits' is"),
+        ({"pixel_scale": 0.8}, r"the pixel_scale of .*b\.fits' is 0\.8, that of .*a\.fits' is 0\.4"),
+        ({"pixel_scale": None}, r"the pixel_scale of .*b\.fits' is None"),
+        ({"zero_point": 25.0}, r"the zero_point of .*b\.fits' is \(25\.0, 25\.0\), .* is \(22\.5, 22\.5\)"),
+        ({"zero_point": (22.5, 22.6)}, r"the zero_point of .*b\.fits'"),
+        ({"unit": "Jy"}, r"the unit of .*b\.fits' is 'Jy', .* one unit, or read them one at a time"),
+    ],
+)
+def test_images_that_mean_something_else_are_not_mixed(tmp_path: Path, change, message) -> None:  # type: ignore[no-untyped-def]
+    for part in ("images", "profiles"):
+        (tmp_path / part).mkdir()
+    alike = {"data": np.zeros((2, 8, 8)), "pixel_scale": 0.4, "zero_point": 22.5, "unit": "nmgy"}
+    for name, what in (("a", alike), ("b", alike | change), ("c", alike | {"pixel_scale": 0.40001})):
+        Images.from_array(bands="gr", **what).to_fits(tmp_path / "images" / f"{name}.fits")
+        (tmp_path / "profiles" / f"{name}.csv").write_text("radius,mu\n0,20\n")
+    pairs = PairFolder(tmp_path, "gr")
+    with pytest.raises(InputError, match=message):
+        pairs.read(("a", "b"))
+    assert len(pairs.read(("a", "c"))) == 2  # cutouts of one survey differ a little
+    for name in "abc":
+        assert len(pairs.read(name)) == 1
 
 
 def test_a_table_without_brightness_says_what_is_missing(tmp_path: Path) -> None:
