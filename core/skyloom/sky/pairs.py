@@ -13,7 +13,7 @@ import numpy as np
 from astropy import units
 from astropy.table import QTable, Table
 
-from skyloom.errors import ImageReadError, InputError, UnknownNameError, did_you_mean
+from skyloom.errors import ImageReadError, InputError, UnknownNameError, did_you_mean, listed
 from skyloom.images import Images
 from skyloom.profile import Profile
 from skyloom.random import check_seed
@@ -31,6 +31,11 @@ _IMAGE_ENDINGS = (".fits", ".fits.gz", ".fits.fz", ".fit", ".npy")
 _TABLE_ENDINGS = (".ecsv", ".csv")
 _RADIUS_NAMES = ("radius", "sma", "r")
 _VALUE_NAMES = ("surface_brightness", "mu", "sb")
+_SAME = 1e-3
+"""Share of a pixel scale, and magnitudes of a zero-point, by which images of one batch may differ."""
+_ERROR = "_error"
+_ARCSEC, _BRIGHTNESS = units.arcsec, units.mag / units.arcsec**2
+_UNITS = {"ellipticity": units.dimensionless_unscaled, "position_angle": units.deg}
 _TAKEN = ("radius", "surface_brightness", "surface_brightness_error", "name", "band", "stopped", "flags")
 
 
@@ -144,15 +149,12 @@ class PairFolder:
             yield self.read(names[start : start + batch_size])
 
     def read(self, names: Sequence[str]) -> Pairs:
-        """Read galaxies by name."""
-        single = [self._image(name) for name in names]
+        """Read galaxies by name, whose images have one shape, pixel scale, zero-point and unit."""
+        files = [self._files(name) for name in names]
+        single = [Images.open(file, self.bands, **self._options) for file in files]
         first = single[0]
-        for name, image in zip(names, single, strict=True):
-            if image.shape != first.shape:
-                raise InputError(
-                    f"the image of '{name}' is {image.shape[2:]}, that of '{names[0]}' {first.shape[2:]}",
-                    "Cut the images to one size",
-                )
+        for file, image in zip(files, single, strict=True):
+            _expect_alike(image, first, _shown(file), _shown(files[0]))
         images = Images.from_array(
             np.concatenate([image.data for image in single]),
             self.bands,
@@ -184,13 +186,13 @@ class PairFolder:
         paths = (self.folder / part / f"{stem}{ending}" for ending in endings)
         return next((path for path in paths if path.is_file()), None)
 
-    def _image(self, name: str) -> Images:
+    def _files(self, name: str) -> Path | dict[str, Path]:
+        """Return the image of a galaxy: one file, or one a band."""
         whole = self._find(IMAGES, name, _IMAGE_ENDINGS)
         if whole is not None:
-            return Images.open(whole, self.bands, **self._options)
+            return whole
         files = {band: self._find(IMAGES, f"{name}_{band}", _IMAGE_ENDINGS) for band in self.bands}
-        found = {band: path for band, path in files.items() if path is not None}
-        return Images.open(found, self.bands, **self._options)
+        return {band: path for band, path in files.items() if path is not None}
 
     def _profile(self, name: str, band: str) -> Profile:
         own = self._find(PROFILES, f"{name}_{band}", _TABLE_ENDINGS)
@@ -202,6 +204,9 @@ class PairFolder:
 
 def read_profile(path: str | os.PathLike[str], *, name: str, band: str) -> Profile:
     """Read one profile from an ECSV or CSV table, with what else it says of each radius.
+
+    Units that the table states are converted: radii to arcsec, brightness to mag / arcsec2, position angles
+    to degrees, and errors to the unit of what they are errors of.
 
     Parameters
     ----------
@@ -219,38 +224,107 @@ def read_profile(path: str | os.PathLike[str], *, name: str, band: str) -> Profi
         raise ImageReadError(os.fspath(path), f"not a table: {error}", "Give an ECSV or CSV file") from error
     if "band" in table.colnames:
         table = table[np.asarray(table["band"]).astype(str) == band]
-    columns: dict[str, Any] = {}
-    named: dict[str, str] = {}
-    for what, allowed, unit in (
-        ("radius", _RADIUS_NAMES, units.arcsec),
-        ("surface brightness", _VALUE_NAMES, units.mag / units.arcsec**2),
-    ):
+    named = {}
+    for what, allowed in (("radius", _RADIUS_NAMES), ("surface brightness", _VALUE_NAMES)):
         column = next((column for column in allowed if column in table.colnames), None)
         if column is None or not len(table):
             raise InputError(
                 f"'{path}' has no {what} in the band {band!r}, its columns are {table.colnames}",
                 f"Name the column one of {', '.join(allowed)}",
             )
-        values, named[what] = table[column], column
-        columns[what] = np.asarray(units.Quantity(values, values.unit or unit).to_value(unit), np.float64)
-    good = np.isfinite(columns["radius"]) & np.isfinite(columns["surface brightness"])
-    numbers = {
-        column: _numbers(table[column])[good]
-        for column in table.colnames
-        if column not in named.values() and table[column].dtype.kind in "iuf"
-    }
+        if not _is_plain(table[column]):
+            raise InputError(f"the column '{column}' of '{path}' is not one number a row", "Correct it")
+        named[what] = column
+    numbers = _numbers(table, named["radius"], named["surface brightness"], path)
+    axis, values = (numbers.pop(column) for column in named.values())
+    good = np.isfinite(axis) & np.isfinite(values)
     uncertainty = numbers.pop(f"{named['surface brightness']}_error", None)
     return Profile(
-        axis=columns["radius"][good],
-        values=columns["surface brightness"][good],
-        uncertainty=uncertainty,
-        columns={column: values for column, values in numbers.items() if column not in _TAKEN},
+        axis=axis[good],
+        values=values[good],
+        uncertainty=None if uncertainty is None else uncertainty[good],
+        columns={column: found[good] for column, found in numbers.items() if column not in _TAKEN},
         name=name,
         band=band,
         stopped="table",
     )
 
 
-def _numbers(column: Any) -> NDArray[np.float64]:
-    """Return a column of a table as plain numbers, NaN where it has none."""
-    return np.asarray(np.ma.filled(np.ma.asarray(getattr(column, "value", column), np.float64), np.nan))
+def _shown(file: Path | dict[str, Path]) -> str:
+    """Return the files of one image, for a message."""
+    return listed([str(path) for path in ([file] if isinstance(file, Path) else file.values())])
+
+
+def _expect_alike(image: Images, first: Images, file: str, first_file: str) -> None:
+    """Refuse an image whose numbers do not mean what those of the first mean."""
+    alike = {
+        "shape": image.shape == first.shape,
+        "pixel_scale": _close(image.pixel_scale, first.pixel_scale, relative=_SAME),
+        "zero_point": _close(image.zero_point, first.zero_point, absolute=_SAME),
+        "unit": image.unit == first.unit,
+    }
+    for what, same in alike.items():
+        if not same:
+            raise InputError(
+                f"the {what} of {file} is {getattr(image, what)!r}, that of {first_file} is "
+                f"{getattr(first, what)!r}",
+                f"Bring the images to one {what}, or read them one at a time",
+            )
+
+
+def _close(one: Any, other: Any, *, relative: float = 0.0, absolute: float = 0.0) -> bool:
+    """Return whether numbers are the same to a tolerance, or both are not known."""
+    if one is None or other is None:
+        return one is other
+    return np.allclose(one, other, rtol=relative, atol=absolute)
+
+
+def _is_plain(column: Any) -> bool:
+    """Return whether a column of a table has one real number a row."""
+    return column.dtype.kind in "iuf" and column.ndim == 1
+
+
+def _numbers(
+    table: QTable, radius: str, value: str, path: str | os.PathLike[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the columns that have one number a row, in the units of a profile; NaN where one is missing.
+
+    A column without unit is in that of a profile, an error without one in that of what it is the error of.
+    """
+    fixed = {radius: _ARCSEC, value: _BRIGHTNESS, **_UNITS}
+    plain = [column for column in table.colnames if _is_plain(table[column])]
+    numbers = {}
+    for column in plain:
+        base = column.removesuffix(_ERROR)
+        base = base if base in plain else column
+        found: Any = table[column].unit or table[base].unit or fixed.get(base)
+        unit = fixed.get(base) or _usual_unit(table[base].unit or found)
+        if column == f"{value}{_ERROR}" and found.is_equivalent(units.mag):
+            unit = units.mag  # of a difference, whether or not it is said again per area
+        values = _unmasked(table[column])
+        if found is not None and found != unit:
+            try:
+                values = found.to(unit, values)
+            except units.UnitsError as error:
+                raise InputError(
+                    f"the column '{column}' of '{path}' is in {found}", f"Give it in {unit}"
+                ) from error
+        numbers[column] = values
+    return numbers
+
+
+def _unmasked(column: Any) -> NDArray[np.float64]:
+    """Return the numbers of a column without their unit, NaN where it has none."""
+    values = getattr(column, "value", column)
+    hidden = np.asarray(getattr(values, "mask", False))
+    return np.where(hidden, np.nan, np.asarray(getattr(values, "unmasked", values), np.float64))
+
+
+def _usual_unit(unit: Any) -> Any:
+    """Return the unit that a profile has such a quantity in; its own where there is no custom."""
+    if unit is None:
+        return None
+    if unit.is_equivalent(units.deg):  # fractions of a degree are distances on the sky, others are angles
+        return units.deg if unit.to(units.deg) >= 1 else _ARCSEC
+    usual = (units.mag, _BRIGHTNESS, units.dimensionless_unscaled)
+    return next((one for one in usual if unit.is_equivalent(one)), unit)

@@ -95,7 +95,7 @@ class Galaxy:
     Attributes
     ----------
     pixels : (band, y, x)
-        Flux.
+        Flux, in units of the zero-point of the network.
     profiles
         One a band.
     centre
@@ -130,7 +130,12 @@ class MockSource:
         )
         self._galaxies = None if validation else settings.galaxies
         survey = preset.survey
-        _expect_scales(config, survey.pixel_scale, survey.zero_point, f"the mock sky '{settings.mock}'")
+        _expect_scales(
+            config,
+            f"the mock sky '{settings.mock}'",
+            pixel_scale=survey.pixel_scale,
+            zero_point=survey.zero_point,
+        )
         self.bands = survey.band_names
         self.steps = config.reach
 
@@ -179,7 +184,7 @@ class FolderSource:
         name = self._names[order[place]]
         pairs = self._pairs.read([name])
         images = pairs.images
-        _expect_scales(self._config, *_scales(images), f"the image of '{name}'")
+        _expect_scales(self._config, f"the image of '{name}'", pixel_scale=images.pixel_scale)
         if min(images.shape[-2:]) < self._config.crop:
             raise InputError(
                 f"the image of '{name}' has {images.shape[-2]}x{images.shape[-1]} pixels, the network sees "
@@ -187,6 +192,9 @@ class FolderSource:
                 "Cut larger images, or set network.crop",
             )
         pixels = np.stack([_filled(images, band) for band in range(len(self.bands))])
+        if images.zero_point is not None:
+            magnitudes = self._config.zero_point - np.array(images.zero_point)[:, None, None]
+            pixels *= (10 ** (0.4 * magnitudes)).astype(np.float32)
         return Galaxy(pixels, tuple(self._resampled(profile) for profile in pairs.profiles[0]))
 
     def _resampled(self, profile: Profile) -> Profile:
@@ -356,19 +364,10 @@ def _filled(images: Images, band: int) -> type_f4:
     return fill(np.where(gaps, np.float32(0), pixels), gaps) if gaps.any() else pixels
 
 
-def _scales(images: Images) -> tuple[float | None, float | None]:
-    zero_point = images.zero_point
-    return images.pixel_scale, None if zero_point is None else float(np.mean(zero_point))
-
-
-def _expect_scales(
-    config: Pix2ProfConfig, pixel_scale: float | None, zero_point: float | None, what: str
-) -> None:
+def _expect_scales(config: Pix2ProfConfig, what: str, **scales: float | None) -> None:
     """Refuse images of another scale than the network is for; what is not known is believed."""
-    for name, expected, found in (
-        ("pixel_scale", config.pixel_scale, pixel_scale),
-        ("zero_point", config.zero_point, zero_point),
-    ):
+    for name, found in scales.items():
+        expected = getattr(config, name)
         if found is not None and not np.isclose(found, expected, rtol=1e-3):
             raise InputError(
                 f"the {name} of {what} is {found:g}, that of the network {expected:g}",

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy import units
+from astropy.table import QTable, Table
+from astropy.utils.masked import Masked
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skyloom import Images
 from skyloom.errors import InputError, UnknownNameError
 from skyloom.sky.fields import FIELDS
 from skyloom.sky.mock import CONFIGS, MockSky
@@ -98,6 +101,32 @@ def test_one_file_a_band_and_plain_csv_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(profile.columns["pa"], [np.nan, 30])
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": np.zeros((2, 9, 8))}, r"the shape of .*b\.fits' is \(1, 2, 9, 8\), .*a\.fits' is"),
+        ({"pixel_scale": 0.8}, r"the pixel_scale of .*b\.fits' is 0\.8, that of .*a\.fits' is 0\.4"),
+        ({"pixel_scale": None}, r"the pixel_scale of .*b\.fits' is None"),
+        ({"zero_point": 25.0}, r"the zero_point of .*b\.fits' is \(25\.0, 25\.0\), .* is \(22\.5, 22\.5\)"),
+        ({"zero_point": (22.5, 22.6)}, r"the zero_point of .*b\.fits'"),
+        ({"unit": "Jy"}, r"the unit of .*b\.fits' is 'Jy', .* one unit, or read them one at a time"),
+    ],
+)
+def test_images_that_mean_something_else_are_not_mixed(tmp_path: Path, change, message) -> None:  # type: ignore[no-untyped-def]
+    for part in ("images", "profiles"):
+        (tmp_path / part).mkdir()
+    alike = {"data": np.zeros((2, 8, 8)), "pixel_scale": 0.4, "zero_point": 22.5, "unit": "nmgy"}
+    for name, what in (("a", alike), ("b", alike | change), ("c", alike | {"pixel_scale": 0.40001})):
+        Images.from_array(bands="gr", **what).to_fits(tmp_path / "images" / f"{name}.fits")
+        (tmp_path / "profiles" / f"{name}.csv").write_text("radius,mu\n0,20\n")
+    pairs = PairFolder(tmp_path, "gr")
+    with pytest.raises(InputError, match=message):
+        pairs.read(("a", "b"))
+    assert len(pairs.read(("a", "c"))) == 2  # cutouts of one survey differ a little
+    for name in "abc":
+        assert len(pairs.read(name)) == 1
+
+
 def test_a_table_without_brightness_says_what_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("radius,flux\n0,1\n")
@@ -105,6 +134,85 @@ def test_a_table_without_brightness_says_what_is_missing(tmp_path: Path) -> None
         read_profile(path, name="x", band="r")
     with pytest.raises(InputError, match="no folder 'images'"):
         PairFolder(tmp_path, "r")
+
+
+def test_everything_that_a_table_says_is_converted_to_the_units_of_a_profile(tmp_path: Path) -> None:
+    table = QTable(
+        {
+            "sma": [0.0, 0.01] * units.arcmin,
+            "mu": [20000, 21000] * units.mmag / units.arcsec**2,
+            "mu_error": [100, 200] * units.mmag,
+            "ellipticity": [10, 20] * units.percent,
+            "ellipticity_error": [0.01, 0.02],
+            "position_angle": [np.pi / 4, np.pi / 2] * units.rad,
+            "position_angle_error": [3, 6] * units.deg,
+            "phase": [1, 2] * units.hourangle,
+            "offset": [1, 2] * units.arcmin,
+            "growth": [15000, 16000] * units.mmag,
+            "growth_error": [1, 2] * units.mag,
+            "temperature": [1, 2] * units.K,
+            "harmonics": [[1.0, 2.0], [3.0, 4.0]],
+            "count": [1, 2],
+        }
+    )
+    expected: dict[str, list[float]] = {
+        "ellipticity": [0.1, 0.2],
+        "ellipticity_error": [0.0001, 0.0002],  # in percent, too, where nothing is said
+        "position_angle": [45, 90],
+        "position_angle_error": [3, 6],
+        "phase": [15, 30],
+        "offset": [60, 120],
+        "growth": [15, 16],
+        "growth_error": [1, 2],
+        "temperature": [1, 2],
+        "count": [1, 2],
+    }
+    table.write(tmp_path / "x.ecsv")
+    profile = read_profile(tmp_path / "x.ecsv", name="x", band="r")
+    np.testing.assert_allclose(profile.axis, [0, 0.6])
+    np.testing.assert_allclose(profile.values, [20, 21])
+    assert profile.uncertainty is not None
+    np.testing.assert_allclose(profile.uncertainty, [0.1, 0.2])
+    assert profile.columns.keys() == expected.keys()
+    for column, values in expected.items():
+        np.testing.assert_allclose(profile.columns[column], values, err_msg=column)
+    table["mu_error"] = [100, 200] * units.mmag / units.arcsec**2
+    table.write(tmp_path / "y.ecsv")
+    again = read_profile(tmp_path / "y.ecsv", name="y", band="r")
+    assert again.uncertainty is not None
+    np.testing.assert_allclose(again.uncertainty, [0.1, 0.2])
+
+
+def test_a_missing_number_is_nan_whatever_its_unit(tmp_path: Path) -> None:
+    table = QTable({"radius": [0.0, 0.2, 0.4], "mu": [20.0, 21.0, 22.0], "count": [1, 2, 3]}, masked=True)
+    table["pa"] = Masked([1.0, 2.0, 3.0] * units.rad, mask=[True, False, False])
+    table["mu"].mask[2], table["count"].mask[1] = True, True
+    table.write(tmp_path / "x.ecsv")
+    profile = read_profile(tmp_path / "x.ecsv", name="x", band="r")
+    np.testing.assert_array_equal(profile.axis, [0, 0.2])
+    np.testing.assert_allclose(profile.columns["pa"], [np.nan, np.degrees(2)])
+    np.testing.assert_array_equal(profile.columns["count"], [1, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mu": [1, 2] * units.Jy}, r"the column 'mu' of '.*x\.ecsv' is in Jy\. Give it in mag / arcsec2"),
+        ({"mu_error": [1, 2] * units.Jy}, r"'mu_error' of '.*x\.ecsv' is in Jy\. Give it in mag / arcsec2"),
+        ({"position_angle": [1, 2] * units.mag}, r"'position_angle' of '.*x\.ecsv' is in mag\. .* deg"),
+        ({"mu": np.ones((2, 2))}, r"the column 'mu' of '.*x\.ecsv' is not one number a row"),
+        ({"mu": ["a", "b"]}, r"the column 'mu' of '.*x\.ecsv' is not one number a row"),
+        ({"axis": [1, 2], "stopped": [1, 2], "mu_error": [1, 2]}, None),
+    ],
+)
+def test_a_column_that_is_no_such_quantity_is_named_with_its_file(tmp_path: Path, change, message) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "x.ecsv"
+    QTable({"radius": [0.0, 0.2], "mu": [20.0, 21.0]} | change).write(path)
+    if message is None:
+        assert len(read_profile(path, name="x", band="r")) == 2
+        return
+    with pytest.raises(InputError, match=message):
+        read_profile(path, name="x", band="r")
 
 
 def test_the_command_line_writes_galaxies_and_a_field(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from skyloom import Images
 from skyloom.errors import InputError, UnknownNameError
 from skyloom.profile import Profile
 from skyloom.sky.cut import signal_to_noise_cut
@@ -281,6 +282,24 @@ def test_measured_profiles_are_brought_to_the_steps_of_the_network(folder: Path)
     assert np.allclose(values[:, 0], 20 + number / 10 + 0.2 * np.arange(40) / 2, atol=1e-5)
     assert np.array_equal(image, prepare(galaxy.pixels[0], CONFIG))
     assert np.array_equal(crop(galaxy.pixels[0], 64), galaxy.pixels[0])
+
+
+def test_fluxes_are_brought_to_the_zero_point_of_the_network(folder: Path) -> None:
+    """Each band by its own: a mean over them would shift both."""
+    settings = DataSettings(source="folder", folder=str(folder), bands=("g", "r"))
+    plain = source(CONFIG, settings).read(0)
+    path = folder / "images" / f"{plain.profiles[0].name}.npy"
+    for zero_points in ((21.5, 23.5), (22.5, 22.5)):
+        images = Images.from_array(np.load(path), "gr", zero_point=zero_points)
+        images.to_fits(folder / "images" / f"{path.stem}.fits", overwrite=True)
+        found = source(CONFIG, settings).read(0)
+        for band, zero_point in enumerate(zero_points):
+            ratio = 10 ** ((CONFIG.zero_point - zero_point) / 2.5)
+            np.testing.assert_allclose(found.pixels[band], plain.pixels[band] * ratio, rtol=1e-6)
+    images = Images.from_array(np.load(path), "gr", pixel_scale=0.8)
+    images.to_fits(folder / "images" / f"{path.stem}.fits", overwrite=True)
+    with pytest.raises(InputError, match=r"pixel_scale of the image of 'galaxy\d\d' is 0.8"):
+        source(CONFIG, settings).read(0)
 
 
 def test_measured_profiles_end_where_their_own_scatter_hides_them(folder: Path) -> None:

@@ -16,13 +16,14 @@ import skyloom
 from skyloom import Images, Profile, SequenceCaptioner
 from skyloom.errors import InputError, OutputError
 from skyloom.sky.mock import MockSky
+from skyloom.sky.pairs import PairFolder, split_of
 from skyloom_pix2prof.report.cli import report
 from skyloom_pix2prof.report.drawing import to_svg
 from skyloom_pix2prof.report.figures import violins
 from skyloom_pix2prof.report.gallery import draw_gallery, picks, picture
 from skyloom_pix2prof.report.measuring import failures, grouped, measure
 from skyloom_pix2prof.report.page import make_page
-from skyloom_pix2prof.report.testset import TestSet, open_test_set
+from skyloom_pix2prof.report.testset import SIMULATED_SEED, TestSet, open_test_set
 
 COUNT, SEED = 3, 5
 
@@ -173,7 +174,6 @@ def test_figures_are_the_same_each_time(models: None) -> None:
 def test_the_verb_writes_a_page_for_pairs_on_disk(
     models: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from skyloom.sky.pairs import split_of
     from skyloom.sky.storing import write_galaxies
 
     folder = tmp_path / "pairs"
@@ -183,6 +183,41 @@ def test_the_verb_writes_a_page_for_pairs_on_disk(
     report(["good"], tmp_path / "report.html", data=str(folder), count=COUNT, seed=seed)
     assert "1 model on 3 galaxies" in capsys.readouterr().out
     assert "of the folder 'pairs'" in unescape((tmp_path / "report.html").read_text(encoding="utf-8"))
+
+
+def test_no_galaxy_of_a_folder_is_tested_that_was_trained_on(tmp_path: Path) -> None:
+    from skyloom_pix2prof.data import DataSettings
+
+    for part in ("images", "profiles"):
+        (tmp_path / part).mkdir()
+    for number in range(60):
+        np.save(tmp_path / "images" / f"{number}.npy", np.zeros((1, 8, 8)))
+        (tmp_path / "profiles" / f"{number}.csv").write_text("radius,mu\n0,20\n", encoding="utf-8")
+    seed = DataSettings().seed
+    trained = PairFolder(tmp_path, "r", seed=seed).names("train")
+    test_set = open_test_set(str(tmp_path), count=60, bands="r")
+    assert test_set.names
+    assert not set(test_set.names) & set(trained)
+    assert test_set.names == open_test_set(str(tmp_path), count=60, seed=seed, bands="r").names
+    assert f"seed {seed}" in test_set.description
+    other = open_test_set(str(tmp_path), count=60, seed=7, bands="r")
+    assert set(other.names) & set(trained)  # why the seed matters
+    simulated = open_test_set("sdss", count=3, bands="gri")
+    assert simulated.source.seed not in (seed, DataSettings().validation_seed)
+    assert f"seed {simulated.source.seed}" in simulated.description
+
+
+def test_the_verb_divides_a_folder_as_the_training_does(models: None, tmp_path: Path) -> None:
+    """All of its galaxies are trained on, though the seed of the simulation would test some of them."""
+    for part in ("images", "profiles"):
+        (tmp_path / part).mkdir()
+    trained = [name for name in map(str, range(90)) if split_of(name) == "train"]
+    assert any(split_of(name, seed=SIMULATED_SEED) == "test" for name in trained)
+    for name in trained:
+        (tmp_path / "images" / f"{name}.npy").touch()
+        (tmp_path / "profiles" / f"{name}.csv").touch()
+    with pytest.raises(InputError, match="none for tests"):
+        report(["good"], tmp_path / "report.html", data=str(tmp_path))
 
 
 def test_what_cannot_be_reported_is_refused_and_leaves_nothing(models: None, tmp_path: Path) -> None:

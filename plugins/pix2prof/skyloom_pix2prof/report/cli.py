@@ -7,9 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-SEED = 2_000_000
-"""Neither of the seeds that training and validation begin with."""
-
 MODELS = "pix2prof-sim-sdss", "isophote"
 """What is compared where nothing else is asked for."""
 
@@ -19,7 +16,14 @@ def report(
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write: .html.")],
     data: Annotated[str, typer.Option(help="sdss, desi or xdf: simulated; or a folder of pairs.")] = "sdss",
     count: Annotated[int, typer.Option("--count", "-n", min=3, help="Galaxies at most.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of the test set: one that was not trained on.")] = SEED,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Of the simulation, 2000000 by default: one that was not trained on. A folder must be "
+            "divided with the seed of the training (data.seed), 0 by default.",
+        ),
+    ] = None,
     bands: Annotated[str, typer.Option(help="Bands of pairs: letters, or names with commas.")] = "gri",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page that is there.")] = False,
 ) -> None:
@@ -36,7 +40,7 @@ def report(
     with complete(output, overwrite=overwrite) as part:
         with progress("reading profiles") as update:
             measured = measure(models, test_set, progress=update)
-        part.write_text(make_page(measured, seed=seed), encoding="utf-8")
+        part.write_text(make_page(measured, seed=test_set.source.seed), encoding="utf-8")
     typer.echo(f"{len(models)} model{'s' * (len(models) > 1)} on {test_set.count} galaxies: {output}")
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from skyloom.sky.pairs import Pairs
 
 BATCH = 8
+SIMULATED_SEED = 2_000_000
+"""Neither of the seeds that training and validation begin with."""
+FOLDER_SEED = 0
+"""The seed that training begins with: another would divide a folder anew, and test on trained galaxies."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class TestSet:
         return self.source.batch([int(name.rpartition("-")[2])]).images
 
 
-def open_test_set(data: str, *, count: int, seed: int, bands: Sequence[str]) -> TestSet:
+def open_test_set(data: str, *, count: int, bands: Sequence[str], seed: int | None = None) -> TestSet:
     """Return the galaxies to test on.
 
     Parameters
@@ -67,25 +71,26 @@ def open_test_set(data: str, *, count: int, seed: int, bands: Sequence[str]) -> 
         Name of a simulated survey, or a folder of pairs, of which the part for tests is used.
     count
         Number of galaxies, of a folder at most.
-    seed
-        Of the simulation, or of the parts that a folder is divided into.
     bands
         Of the pairs in a folder.
+    seed
+        Of the simulation, by default `SIMULATED_SEED`; or of the parts that a folder is divided into, by
+        default `FOLDER_SEED`. The part for tests is unseen by those alone who trained with that seed.
     """
     if data in CONFIGS:
-        sky = MockSky(data, seed)
-        return TestSet(f"{count} simulated galaxies of the survey '{data}', seed {seed}", count, sky)
+        sky = MockSky(data, SIMULATED_SEED if seed is None else seed)
+        return TestSet(f"{count} simulated galaxies of the survey '{data}', seed {sky.seed}", count, sky)
     if not Path(data).is_dir():
         raise InputError(
             f"there is no test set '{data}'",
             f"Give one of {listed(CONFIGS, last='or')}, or a folder of pairs",
         )
-    folder = PairFolder(data, bands, seed=seed)
+    folder = PairFolder(data, bands, seed=FOLDER_SEED if seed is None else seed)
     names = folder.names("test")[:count]
     if not names:
         raise InputError(
             f"'{data}' has {len(folder.galaxies)} galaxies with the bands {listed(bands)}, none for tests",
-            "Add galaxies, or give another --seed",
+            "Add galaxies; another --seed would divide them in another way than the training",
         )
-    description = f"{len(names)} test galaxies of the folder '{Path(data).name}', seed {seed}"
+    description = f"{len(names)} test galaxies of the folder '{Path(data).name}', seed {folder.seed}"
     return TestSet(description, len(names), folder, names)
