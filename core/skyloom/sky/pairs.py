@@ -166,7 +166,11 @@ class PairFolder:
             unit=first.unit,
             names=list(names),
         )
-        return Pairs(images, tuple(tuple(self._profile(name, band) for band in self.bands) for name in names))
+        return Pairs(images, tuple(self.profiles(name) for name in names))
+
+    def profiles(self, name: str) -> tuple[Profile, ...]:
+        """Read the profile of each band of a galaxy, without its image."""
+        return tuple(self._profile(name, band) for band in self.bands)
 
     def _stems(self, part: str, endings: tuple[str, ...]) -> set[str]:
         """Return the galaxies that have a file for all bands together, or one for each."""

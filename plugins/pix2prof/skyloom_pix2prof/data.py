@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from skyloom.errors import InputError, UnknownNameError, did_you_mean
+from skyloom.errors import InputError, UnknownNameError, did_you_mean, listed
 from skyloom.frozen import Frozen
 from skyloom.profile import Profile
 from skyloom.random import generator
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from skyloom_pix2prof.config import Pix2ProfConfig
 
 _AUGMENTING, _SHUFFLING = 1, 2
+_ROUND = 1e-6
+"""Weight of the position angle of a circle."""
+_LOOKED_THROUGH = 16
+"""Galaxies of a folder, one of which must have a shape that ellipses can learn from."""
+_SHAPE = "ellipticity", "position_angle"
 _COLUMNS = {
     "ellipticity": "ellipticity",
     "position_angle": "position_angle",
@@ -44,7 +49,8 @@ class DataSettings(Frozen):
     mock
         Preset of the simulation.
     folder, bands
-        Of the pairs on disk.
+        Of the pairs on disk. The network can tell what all tables have a column for, and ellipses learn
+        from the columns ``ellipticity`` and ``position_angle``.
     seed
         Decides the galaxies and how they are varied; for pairs, also which are for training.
     validation_seed, validation_galaxies
@@ -165,14 +171,18 @@ class FolderSource:
                 f"in each of the bands {', '.join(settings.bands)}, and none of them is for {part}",
                 "Add more pairs",
             )
-        if len(config.channels) > 1:
-            raise InputError(
-                f"the profiles in '{settings.folder}' tell the surface brightness alone",
-                "Set network.channels to surface_brightness, or train on a mock sky",
-            )
         self._config, self._settings = config, settings
         self.bands = settings.bands
-        self.steps = config.max_steps
+        self.steps = config.max_steps if config.recurrent else config.reach
+        self._expect_columns(self._pairs.profiles(self._names[0]))
+        first = self._names[:_LOOKED_THROUGH]
+        shaped = (_has_shape(profile) for name in first for profile in self._pairs.profiles(name))
+        if config.decoder == "ellipses" and not validation and not any(shaped):
+            raise InputError(
+                f"no profile of the first {len(first)} galaxies in '{settings.folder}' tells the shape of "
+                "its isophotes, from which decoder=ellipses learns",
+                f"Give tables with the columns {listed(_SHAPE)}, or take preset=transformer",
+            )
 
     def __len__(self) -> int:
         return len(self._names)
@@ -183,7 +193,8 @@ class FolderSource:
         order = generator(self._settings.seed, _SHUFFLING, epoch).permutation(len(self._names))
         name = self._names[order[place]]
         pairs = self._pairs.read([name])
-        images = pairs.images
+        images, profiles = pairs.images, pairs.profiles[0]
+        self._expect_columns(profiles)
         _expect_scales(self._config, f"the image of '{name}'", pixel_scale=images.pixel_scale)
         if min(images.shape[-2:]) < self._config.crop:
             raise InputError(
@@ -195,7 +206,21 @@ class FolderSource:
         if images.zero_point is not None:
             magnitudes = self._config.zero_point - np.array(images.zero_point)[:, None, None]
             pixels *= (10 ** (0.4 * magnitudes)).astype(np.float32)
-        return Galaxy(pixels, tuple(self._resampled(profile) for profile in pairs.profiles[0]))
+        return Galaxy(pixels, tuple(self._resampled(profile) for profile in profiles))
+
+    def _expect_columns(self, profiles: Sequence[Profile]) -> None:
+        """Refuse profiles that do not have what the network tells."""
+        told = [_COLUMNS[channel] for channel in self._config.channels if channel in _COLUMNS]
+        for profile in profiles:
+            missing = [column for column in told if column not in profile.columns]
+            if missing:
+                looking = self._config.decoder == "ellipses"
+                raise InputError(
+                    f"the table of '{profile.name}' has no column {listed(missing)} in the band "
+                    f"{profile.band!r}, and network.channels are {', '.join(self._config.channels)}",
+                    f"Give tables with the columns {listed(missing)}, or "
+                    + ("take preset=transformer" if looking else "set network.channels to what all have"),
+                )
 
     def _resampled(self, profile: Profile) -> Profile:
         """Return a profile at the steps of the network, ended where it is lost in its own scatter."""
@@ -206,7 +231,14 @@ class FolderSource:
         kept = len(radius)
         if self._settings.cut:
             kept = signal_to_noise_cut(10 ** (-0.4 * (values - values.min())))
-        return Profile(axis=radius[:kept], values=values[:kept], name=profile.name, band=profile.band)
+        resampled = Profile(
+            axis=radius,
+            values=values,
+            columns=_columns_at(radius, profile),
+            name=profile.name,
+            band=profile.band,
+        )
+        return resampled.first(kept)
 
 
 Source = MockSource | FolderSource
@@ -301,7 +333,7 @@ class ProfileExamples:
         if "position_angle" in self.config.channels:
             at = self.config.channels.index("position_angle")
             values[:, at] = turn.angle(values[:, at])
-        shape = columns(profile, ("ellipticity", "position_angle"), steps)
+        shape = columns(profile, _SHAPE, steps)
         shape[:, 1] = turn.angle(shape[:, 1])
         x, y = galaxy.centre[0] - shift[1], galaxy.centre[1] - shift[0]
         length = int(np.isfinite(values[:, 0]).sum())
@@ -351,6 +383,41 @@ def columns(profile: Profile, channels: Sequence[str], steps: int) -> type_f4:
             column = profile.values if channel == "surface_brightness" else profile.columns[_COLUMNS[channel]]
             values[:count, number] = column[:count]
     return values
+
+
+def _has_shape(profile: Profile) -> bool:
+    """Return whether the ellipse of any radius is known."""
+    ellipticity, angle = (profile.columns.get(name, np.empty(0)) for name in _SHAPE)
+    return len(ellipticity) == len(angle) and bool(np.isfinite(ellipticity + angle).any())
+
+
+def _columns_at(radius: NDArray[np.float64], profile: Profile) -> dict[str, NDArray[np.float64]]:
+    """Return what a network can learn beside the brightness, at other radii, NaN beyond those that know it.
+
+    An angle jumps from 180 degrees to 0, and a round isophote has none: angles are interpolated as the
+    cosine and sine of twice the angle, weighted by the ellipticity.
+    """
+    known = {name: profile.columns[name] for name in _COLUMNS.values() if name in profile.columns}
+    angle = known.pop("position_angle", None)
+    found = {name: _interpolated(radius, profile.axis, column) for name, column in known.items()}
+    if angle is not None:
+        weight = np.fmax(known.get("ellipticity", np.ones(len(angle))), _ROUND)
+        cosine, sine = (
+            _interpolated(radius, profile.axis, weight * wave(np.radians(2 * angle)))
+            for wave in (np.cos, np.sin)
+        )
+        found["position_angle"] = np.degrees(np.arctan2(sine, cosine)) / 2 % 180
+    return found
+
+
+def _interpolated(
+    radius: NDArray[np.float64], axis: NDArray[np.float64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Interpolate values where they are known; NaN inside the first and outside the last."""
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(len(radius), np.nan)
+    return np.interp(radius, axis[known], values[known], left=np.nan, right=np.nan)
 
 
 def _filled(images: Images, band: int) -> type_f4:

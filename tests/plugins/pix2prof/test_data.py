@@ -284,6 +284,71 @@ def test_measured_profiles_are_brought_to_the_steps_of_the_network(folder: Path)
     assert np.array_equal(crop(galaxy.pixels[0], 64), galaxy.pixels[0])
 
 
+def with_shapes(folder: Path, ellipticity: list[float], position_angle: list[float]) -> None:
+    """Give the tables of a folder three radii with ellipses."""
+    for path in (folder / "profiles").glob("*.csv"):
+        Table(
+            {
+                "radius": [0.0, 2.0, 4.0],
+                "mu": [20.0, 21.0, 22.0],
+                "ellipticity": ellipticity,
+                "position_angle": position_angle,
+            }
+        ).write(path, format="ascii.csv", overwrite=True)
+
+
+SHAPED = CONFIG.model_copy(update={"channels": ("surface_brightness", "ellipticity", "position_angle")})
+
+
+@pytest.mark.parametrize(
+    ("angles", "expected"),
+    [
+        ([170.0, 10.0, 10.0], {0: 170, 5: 0, 10: 10, 15: 10}),  # across the jump
+        ([10.0, 170.0, 50.0], {0: 10, 5: 0, 10: 170, 15: 20}),
+        ([30.0, np.nan, 30.0], {0: 30, 5: 30, 20: 30}),
+        ([np.nan, 30.0, 30.0], {0: np.nan, 5: np.nan, 10: 30}),
+    ],
+)
+def test_shapes_of_a_folder_are_learned(
+    folder: Path, angles: list[float], expected: dict[int, float]
+) -> None:
+    with_shapes(folder, [0.2, 0.2, 0.2], angles)
+    settings = DataSettings(
+        source="folder", folder=str(folder), bands=("g", "r"), cut=False, turns=False, wobble=0
+    )
+    found = ProfileExamples(SHAPED, settings).example(0)
+    assert np.array_equal(found.values[:, 1:], found.shape, equal_nan=True)
+    assert found.length == 21
+    assert np.allclose(found.values[:21, 1], 0.2)
+    for step, angle in expected.items():
+        told = found.shape[step, 1]
+        difference = (told - angle + 90) % 180 - 90
+        assert np.isnan(told) if np.isnan(angle) else abs(difference) < 1e-3
+    assert np.isnan(found.shape[21:]).all()
+
+
+def test_round_isophotes_hardly_turn_the_others(folder: Path) -> None:
+    with_shapes(folder, [0.0, 0.4, 0.0], [80.0, 20.0, 120.0])
+    settings = DataSettings(source="folder", folder=str(folder), bands=("g", "r"), cut=False)
+    profile = source(SHAPED, settings).read(0).profiles[0]
+    np.testing.assert_allclose(profile.columns["ellipticity"][[0, 5, 10, 15]], [0, 0.2, 0.4, 0.2], atol=1e-9)
+    np.testing.assert_allclose(profile.columns["position_angle"][[5, 10, 15]], 20, atol=1e-3)
+    assert profile.columns["position_angle"][0] == pytest.approx(80)
+
+
+def test_ellipses_need_no_channel_but_some_shape(folder: Path) -> None:
+    settings = DataSettings(source="folder", folder=str(folder), bands=("g", "r"), cut=False)
+    looking = CONFIG.model_copy(update={"decoder": "ellipses"})
+    with_shapes(folder, [np.nan] * 3, [np.nan] * 3)
+    with pytest.raises(InputError, match="tells the shape of its isophotes"):
+        ProfileExamples(looking, settings)
+    with_shapes(folder, [0.3, 0.3, 0.3], [10, 20, 30])
+    found = ProfileExamples(looking, settings).batch([0, 1])
+    assert np.isfinite(found["shapes"]).any()
+    assert np.isnan(found["centres"]).all()  # nobody knows them
+    assert found["values"].shape[1:] == (looking.reach, 1)
+
+
 def test_fluxes_are_brought_to_the_zero_point_of_the_network(folder: Path) -> None:
     """Each band by its own: a mean over them would shift both."""
     settings = DataSettings(source="folder", folder=str(folder), bands=("g", "r"))
@@ -314,7 +379,22 @@ def test_measured_profiles_end_where_their_own_scatter_hides_them(folder: Path) 
     ("config", "data", "message"),
     [
         ({"crop": 65}, {}, "has 64x64 pixels, the network sees 65. Cut larger images"),
-        ({"channels": ("surface_brightness", "ellipticity")}, {}, "tell the surface brightness alone"),
+        (
+            {"channels": ("surface_brightness", "ellipticity")},
+            {},
+            r"table of 'galaxy\d\d' has no column 'ellipticity' in the band 'g', .* set network.channels",
+        ),
+        (
+            {"channels": ("surface_brightness", "ellipticity", "position_angle"), "decoder": "ellipses"},
+            {},
+            r"no column 'ellipticity' and 'position_angle' .* or take preset=transformer",
+        ),
+        (
+            {"decoder": "ellipses"},
+            {},
+            r"no profile of the first \d+ galaxies in .* tells the shape of its isophotes, from which "
+            r".*columns 'ellipticity' and 'position_angle', or take preset=transformer",
+        ),
         ({}, {"bands": ("g", "z")}, "has 0 galaxies with an image and a profile in each of the bands g, z"),
         ({}, {"folder": "nowhere"}, "'nowhere' has no folder 'images'"),
     ],

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from skyloom_pix2prof.config import Pix2ProfConfig
+from skyloom_pix2prof.data import source
 from skyloom_pix2prof.network import AttendingDecoder, Pix2Prof, RecurrentDecoder
 from skyloom_pix2prof.recipes import PRESETS, LearningSettings
 from skyloom_pix2prof.training import (
@@ -271,6 +272,45 @@ def test_a_training_learns_and_its_bundle_tells_profiles(tmp_path: Path) -> None
     )
     scatter = np.median([np.median(np.abs(t.values[:48] - mean[: len(t.values)])) for t in truths])
     assert score.value < 0.8 * scatter
+
+
+def test_the_default_preset_learns_shapes_from_a_folder(installed: None, tmp_path: Path) -> None:
+    """The ellipses that are learned from the tables of simulated galaxies are those of the simulation."""
+    from skyloom.sky.mock import CONFIGS, MockSky
+    from skyloom.sky.storing import write_galaxies
+
+    sky = MockSky(CONFIGS["sdss"].model_copy(update={"size": 52}), seed=3)
+    folder = write_galaxies(sky, tmp_path / "pairs", count=12)
+    chosen = choose(
+        trainable(),
+        assignments=[
+            "data.source=folder", f"data.folder={folder}", "data.cut=false",
+            "network.width=4", "network.hidden=16", "network.crop=48", "network.layers=1", "network.passes=2",
+            "data.galaxies=1", "data.turns=false", "data.flips=false", "data.wobble=0", "loop.steps=40",
+            "loop.batch_size=3", "loop.workers=0", "loop.validate_every=40", "loop.warmup=2",
+            "learning.rate=0.01", "loop.average=0.9", "data.validation_galaxies=1",
+        ],
+    )  # fmt: skip
+    assert isinstance(chosen, Pix2ProfSettings)
+    assert chosen.network.decoder == "ellipses"
+    pairs = source(chosen.network, chosen.data)
+    for profile in pairs.read(0).profiles:
+        number = int(profile.name.rpartition("-")[2])
+        truth = sky.truth(number).profile(profile.band, survey=sky.config.survey)
+        steps = min(len(profile), len(truth))
+        found, true = (
+            one.columns["ellipticity"][:steps]
+            * np.exp(2j * np.radians(one.columns["position_angle"][:steps]))
+            for one in (profile, truth)
+        )
+        assert steps > 10
+        assert np.isfinite(found).any()
+        np.testing.assert_allclose(found, true, atol=1e-6)
+    train(trainable(), chosen, tmp_path / "run", model="pix2prof", task="sequence-captioner")
+    table = read_table(tmp_path / "run/training.csv")
+    assert table["bend"][-1] < 0.6 * table["bend"][0]
+    assert table["loss"][-1] < 0.8 * table["loss"][0]
+    assert not np.any(table["centre"])  # no table says where the centre is
 
 
 def test_presets_are_valid() -> None:
