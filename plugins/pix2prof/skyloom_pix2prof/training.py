@@ -15,10 +15,11 @@ from torch.nn import functional as F  # noqa: N812
 import skyloom
 from skyloom.profile import Profile
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.data import DataSettings, ProfileExamples, validation_set
+from skyloom_pix2prof.data import ProfileExamples, validation_set
 from skyloom_pix2prof.ellipses import EllipseDecoder, bend_of
 from skyloom_pix2prof.network import AttendingDecoder, Pix2Prof, RecurrentDecoder
 from skyloom_pix2prof.recipes import PRESETS, LearningSettings
+from skyloom_pix2prof.sources import DataSettings
 from skyloom_train import Data, LoopSettings, Settings, Task, Trainable
 
 if TYPE_CHECKING:

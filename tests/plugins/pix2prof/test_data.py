@@ -14,8 +14,9 @@ from skyloom.profile import Profile
 from skyloom.sky.cut import signal_to_noise_cut
 from skyloom.sky.mock import CONFIGS, MockSky
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.data import DataSettings, ProfileExamples, Turn, columns, source, validation_set
+from skyloom_pix2prof.data import ProfileExamples, Turn, columns, validation_set
 from skyloom_pix2prof.preparing import crop, prepare
+from skyloom_pix2prof.sources import DataSettings, source
 
 CONFIG = Pix2ProfConfig(crop=48, floor=0.0, ceiling=2.0, max_steps=40)
 STILL = DataSettings(margin=0, wobble=0.0, turns=False)

@@ -186,7 +186,7 @@ def test_the_verb_writes_a_page_for_pairs_on_disk(
 
 
 def test_no_galaxy_of_a_folder_is_tested_that_was_trained_on(tmp_path: Path) -> None:
-    from skyloom_pix2prof.data import DataSettings
+    from skyloom_pix2prof.sources import DataSettings
 
     for part in ("images", "profiles"):
         (tmp_path / part).mkdir()

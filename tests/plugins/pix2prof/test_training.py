@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.data import source
 from skyloom_pix2prof.network import AttendingDecoder, Pix2Prof, RecurrentDecoder
 from skyloom_pix2prof.recipes import PRESETS, LearningSettings
+from skyloom_pix2prof.sources import source
 from skyloom_pix2prof.training import (
     FLAT_EXTRA,
     Pix2ProfSettings,
