@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from skyloom import Images, Profile, SequenceCaptioner
+from skyloom import Images, Profile, SequenceCaptioner, registry
 from skyloom.cli import main
 from skyloom.errors import ImageReadError, InputError, OutputError
 from skyloom.profile import profiles_from_table, profiles_to_table
@@ -298,12 +298,21 @@ def test_the_verb(verb: Path, folder: Path, tiny_bundle: Path, capsys: pytest.Ca
 
 
 def test_the_verb_takes_any_captioner_and_names_bundles(
-    verb: Path, folder: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+    verb: Path,
+    folder: Path,
+    tiny_bundle: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = ["profile", str(folder), "-o", "out.parquet"]
     assert main([*asked, "-m", "annuli", "-O", "step=2"]) == 0
     assert main([*asked, "--force"]) == 2
-    assert "there is no Pix2Prof bundle here yet" in capsys.readouterr().err
+    assert "the network looks at 101.4 arcsec a side" in capsys.readouterr().err  # the one that ships
+    with monkeypatch.context() as without:
+        others = [info for info in registry.models("sequence-captioner") if info.model != "pix2prof"]
+        without.setattr(registry, "models", lambda task: others)
+        assert main([*asked, "--force"]) == 2
+        assert "there is no Pix2Prof bundle here yet" in capsys.readouterr().err
     assert main(["add", str(tiny_bundle), "--name", "mine"]) == 0
     assert main([*asked, "--force"]) == 0
     assert main(["add", str(tiny_bundle), "--name", "other"]) == 0
