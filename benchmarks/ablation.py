@@ -4,12 +4,13 @@
 other on one thread, and tests each on the same galaxies, on which nothing was trained or chosen. Each
 makes as many steps as take the given time of a processor, by the time that its first steps take, so that
 what else runs on the machine does not matter. What is in the folder already is not done again. The table
-is written to ``ablation.md`` and ``ablation.json``.
+is written to ``ablation.csv``, which ``skyloom report --table`` puts into its page.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import shutil
@@ -76,6 +77,8 @@ CASES: dict[str, tuple[str, ...]] = {
 KNOWN = "no network: mean light along the true ellipses"
 """What ellipses alone can reach: other sources masked by the truth, and the light of near radii averaged."""
 
+HEADINGS = "", "images seen", "images/s", "deviation", "failures", "without neighbours"
+
 _ROUND = np.linspace(0, 2 * np.pi, 96, endpoint=False)
 _NEAR = 0.1
 """Radii averaged, to both sides, as a share of the radius."""
@@ -108,7 +111,7 @@ def main() -> int:
             result.write_text(json.dumps(done))
         rows[name] = done
         _write(arguments.output, rows, arguments.minutes)
-    sys.stdout.write((arguments.output / "ablation.md").read_text())
+    sys.stdout.write((arguments.output / "ablation.csv").read_text())
     return 0
 
 
@@ -232,30 +235,19 @@ def _told(network: Pix2Prof, images: Any, truths: list[Profile]) -> list[Profile
     ]
 
 
-def _seen_by(row: dict[str, float]) -> str:
-    return f"{row['examples']:,.0f} | {row['rate']:.1f}" if "examples" in row else "- | -"
-
-
 def _write(folder: Path, rows: dict[str, dict[str, float]], minutes: float) -> None:
-    lines = [
-        f"Each trained for {minutes:g} minutes of one core. The median deviation is in mag / arcsec2, where",
-        f"the truth is brighter than {BRIGHT}, of {3 * GALAXIES} profiles; failures are those off by more",
-        f"than {FAILED} in the median.",
-        "",
-        "| | images seen | images/s | deviation | failures | without neighbours |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {name} | {_seen_by(row)} | {row['crowded']:.3f} "
-        f"| {row['crowded, failed']:.1%} | {row['alone']:.3f} |"
-        for name, row in rows.items()
-    ]
-    for file, text in (
-        ("ablation.md", "\n".join(lines) + "\n"),
-        ("ablation.json", json.dumps(rows, indent=1)),
-    ):
-        with complete(folder / file, overwrite=True) as part:
-            part.write_text(text)
+    with complete(folder / "ablation.csv", overwrite=True) as part, part.open("w", newline="") as file:
+        file.write(
+            f"# Each trained for {minutes:g} minutes of one core, and tested on {3 * GALAXIES} profiles.\n"
+            f"# The deviation is the median in mag / arcsec2 where the truth is brighter than {BRIGHT};\n"
+            f"# failures are the profiles off by more than {FAILED} in the median.\n"
+        )
+        writer = csv.writer(file)
+        writer.writerow(HEADINGS)
+        for name, row in rows.items():
+            trained = [f"{row['examples']:.0f}", f"{row['rate']:.1f}"] if "examples" in row else ["–", "–"]
+            failed = f"{row['crowded, failed']:.1%}"
+            writer.writerow([name, *trained, f"{row['crowded']:.3f}", failed, f"{row['alone']:.3f}"])
 
 
 if __name__ == "__main__":

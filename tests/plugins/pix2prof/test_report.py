@@ -20,6 +20,7 @@ from skyloom.sky.pairs import PairFolder, split_of
 from skyloom_pix2prof.report.cli import report
 from skyloom_pix2prof.report.drawing import to_svg
 from skyloom_pix2prof.report.figures import violins
+from skyloom_pix2prof.report.further import read_table
 from skyloom_pix2prof.report.gallery import draw_gallery, picks, picture
 from skyloom_pix2prof.report.measuring import failures, grouped, measure
 from skyloom_pix2prof.report.page import make_page
@@ -237,3 +238,35 @@ def test_what_cannot_be_reported_is_refused_and_leaves_nothing(models: None, tmp
     with pytest.raises(OutputError, match="exists already"):
         report(["good"], page)
     assert page.read_text() == "mine"
+
+
+def test_a_table_of_somebody_else_comes_into_the_page(models: None, tmp_path: Path) -> None:
+    ablation = tmp_path / "ablation.csv"
+    ablation.write_text('# Each for 3 minutes,\n# <b>.\n,deviation\n"GRU, re-injecting",0.32\n')
+    page = make_page(measure(["good"], sky(), progress=quiet), seed=1, tables=[read_table(ablation)])
+    assert "<h2>Ablation</h2>" in page
+    assert "<th></th><th>deviation</th>" in page
+    assert "<td>GRU, re-injecting</td><td>0.32</td>" in page
+    assert "Each for 3 minutes, &lt;b&gt;." in page
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"# only a note\n", "has no rows"),
+        (b"", "has no rows"),
+        (b"model,deviation\n", "has no rows"),
+        (b"model,deviation\nGRU, re-injecting,0.3\n", "row 1 .* has 3 cells where there are 2 headings"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (None, "cannot be read: .*No such file"),
+    ],
+)
+def test_a_table_that_is_none_is_refused_before_anything_is_measured(
+    content: bytes | None, match: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "ablation.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=match):
+        report(["nothing is measured"], tmp_path / "report.html", table=[path])
+    assert not (tmp_path / "report.html").exists()

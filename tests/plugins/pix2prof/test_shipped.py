@@ -38,7 +38,7 @@ def test_it_says_how_it_was_made(bundle: Bundle) -> None:
     assert SEED not in (settings.data.seed, settings.data.validation_seed)
     assert manifest.licence
     assert manifest.citation
-    for inner in ("about/report.html", "about/training.csv", "about/validation.csv", "about/ablation.md"):
+    for inner in ("about/report.html", "about/training.csv", "about/validation.csv"):
         assert inner in manifest.files
     card = bundle.read("README.md").decode()
     assert "## What it reached" in card

@@ -25,22 +25,29 @@ def report(
         ),
     ] = None,
     bands: Annotated[str, typer.Option(help="Bands of pairs: letters, or names with commas.")] = "gri",
+    table: Annotated[
+        list[Path] | None,
+        typer.Option(help="CSV file to show as well, such as that of an ablation; may be repeated."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page that is there.")] = False,
 ) -> None:
     """Write a page on how well captioners read profiles of galaxies whose profiles are known."""
     from skyloom.cli.output import progress
     from skyloom.files import complete
+    from skyloom_pix2prof.report.further import read_table
     from skyloom_pix2prof.report.measuring import measure
     from skyloom_pix2prof.report.page import make_page
     from skyloom_pix2prof.report.testset import open_test_set
 
     _check_page(output, overwrite=overwrite)
+    tables = [read_table(path) for path in table or ()]
     names = tuple(bands.split(",")) if "," in bands else tuple(bands)
     test_set = open_test_set(data, count=count, seed=seed, bands=names)
     with complete(output, overwrite=overwrite) as part:
         with progress("reading profiles") as update:
             measured = measure(models, test_set, progress=update)
-        part.write_text(make_page(measured, seed=test_set.source.seed), encoding="utf-8")
+        page = make_page(measured, seed=test_set.source.seed, tables=tables)
+        part.write_text(page, encoding="utf-8")
     typer.echo(f"{len(models)} model{'s' * (len(models) > 1)} on {test_set.count} galaxies: {output}")
 
 

@@ -17,6 +17,7 @@ from skyloom_pix2prof.report.measuring import OFF, deviation, failures, grouped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from skyloom_pix2prof.report.further import FurtherTable
     from skyloom_pix2prof.report.measuring import Failure, Measured, Result
 
 DRAWN, LISTED = 6, 30
@@ -36,7 +37,13 @@ _HEADINGS = (
 
 
 def make_page(
-    measured: Measured, *, seed: int, title: str = "", introduction: str = "", limits: Sequence[str] = ()
+    measured: Measured,
+    *,
+    seed: int,
+    title: str = "",
+    introduction: str = "",
+    limits: Sequence[str] = (),
+    tables: Sequence[FurtherTable] = (),
 ) -> str:
     """Return the report as HTML.
 
@@ -52,6 +59,8 @@ def make_page(
         What a reader should know first.
     limits
         What the figures do not say.
+    tables
+        What else is to be shown, before the models.
     """
     labels = ", ".join(result.label for result in measured.results)
     about = (
@@ -90,6 +99,7 @@ def make_page(
         ),
         _breakdown(measured),
         _failures(measured, failed),
+        *(further.html() for further in tables),
         *(_card(result) for result in measured.results),
         section("Limits", bullets(limits)) if limits else "",
     ]
