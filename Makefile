@@ -35,7 +35,7 @@ contracts: $(TEST)/ready
 
 unit: $(TEST)/ready
 	$(TEST)/bin/python -m coverage erase
-	OMP_NUM_THREADS=1 $(TEST)/bin/python -m pytest --numprocesses=auto --cov --cov-report=
+	OMP_NUM_THREADS=1 $(TEST)/bin/python -m pytest --numprocesses=auto --dist=worksteal --cov --cov-report=
 	$(TEST)/bin/python -m coverage report --fail-under=95
 
 example: $(TEST)/ready

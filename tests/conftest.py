@@ -28,13 +28,15 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give the test an empty ``SKYLOOM_HOME``, no settings, and no plugin."""
+    """Give the test an empty ``SKYLOOM_HOME``, no settings, no plugin, and the same random numbers."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("SKYLOOM_HOME", str(folder))
     monkeypatch.delenv("SKYLOOM_PLUGINS", raising=False)
     monkeypatch.delenv("SKYLOOM_PLUGINS_STRICT", raising=False)
     monkeypatch.setattr(entries, "entry_points", lambda: EntryPoints(()))
     forget()
+    if torch := sys.modules.get("torch"):  # what a test draws must not depend on those before it
+        torch.manual_seed(0)
     yield folder
     forget()
 

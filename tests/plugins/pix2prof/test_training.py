@@ -252,6 +252,7 @@ def test_a_training_learns_and_its_bundle_tells_profiles(tmp_path: Path) -> None
             "network.width=4", "network.hidden=32", "network.crop=48", "network.layers=1", "data.margin=2",
             "loop.steps=80", "loop.batch_size=12", "loop.workers=0", "loop.validate_every=40",
             "loop.warmup=10", "learning.rate=0.005", "data.validation_galaxies=4", "loop.average=0.9",
+            "network.passes=2",
         ],
     )  # fmt: skip
     outcome = train(trainable(), chosen, tmp_path / "run", model="pix2prof", task="sequence-captioner")
