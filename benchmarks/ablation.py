@@ -71,6 +71,12 @@ CASES: dict[str, tuple[str, ...]] = {
     "30 galaxies": ("data.galaxies=30",),
     "300 galaxies": ("data.galaxies=300",),
     "no neighbours in training": ("data.neighbours=false",),
+    "twice the width": ("network.width=32", "network.hidden=192"),
+    "half the learning rate": ("learning.rate=0.001",),
+    "twice the learning rate": ("learning.rate=0.004",),
+    "constant learning rate": ("loop.schedule=constant",),
+    "average of weights over 100 steps": ("loop.average=0.99",),
+    "no average of weights": ("loop.average=0.0",),
 }
 """What is changed in each training."""
 
