@@ -38,7 +38,11 @@ def add(path: str | os.PathLike[str], *, name: str | None = None, overwrite: boo
         raise InputError(
             f"the bundle would be called '{name}'", "Give a name of lower-case letters, digits, '-', '.', '_'"
         )
-    taken = [info for info in offered() if info.name == name and info.task == bundle.manifest.task]
+    taken = [
+        info
+        for info in offered()
+        if (info.name, info.task) == (name, bundle.manifest.task) and not info.source
+    ]
     if taken:
         raise OutputError(
             f"'{name}' is offered by {taken[0].plugin} already", "Choose another one with --name (name=...)"
@@ -47,7 +51,7 @@ def add(path: str | os.PathLike[str], *, name: str | None = None, overwrite: boo
     if target.exists() and not overwrite:
         raise OutputError(
             f"there is a bundle '{name}' in your store already",
-            "Choose another name with --name (name=...), or replace it with --force (overwrite=True)",
+            "Choose another name with --name (name=...), or replace it with --overwrite (overwrite=True)",
         )
     make_folder(target.parent)
     with complete(target, overwrite=overwrite) as part:

@@ -84,6 +84,10 @@ class OutOfMemoryError(BackendError, MemoryError):
     """The memory does not hold even one of the inputs at a time."""
 
 
+class MissingWeightsError(SkyloomError, FileNotFoundError):
+    """Weights have to be fetched and converted by hand first."""
+
+
 class DownloadError(SkyloomError, OSError):
     """A file could not be downloaded, or is not the file that was expected."""
 

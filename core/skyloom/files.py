@@ -100,7 +100,9 @@ def _checked(path: str | os.PathLike[str]) -> Path:
 
 
 def _exists(final: Path) -> OutputError:
-    return OutputError(f"'{final}' exists already", "Give another name, or ask to overwrite it")
+    return OutputError(
+        f"'{final}' exists already", "Give another name, or replace it with --overwrite (overwrite=True)"
+    )
 
 
 def _there(path: Path) -> bool:

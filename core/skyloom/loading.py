@@ -14,6 +14,7 @@ from skyloom.errors import (
     InputError,
     InputTypeError,
     MissingExtraError,
+    MissingWeightsError,
     PluginError,
     SkyloomError,
     UnknownNameError,
@@ -168,7 +169,8 @@ def _load_plain(info: ModelInfo, running: Running, options: dict[str, Any]) -> M
     if info.problem:
         raise PluginError(f"'{info.name}' of {info.plugin} cannot be used: {info.problem}", "Ask its author")
     if spec.weights == "bundle":
-        choices = [other.name for other in everything() if other.model == spec.name and other.kind != "model"]
+        weights = [other for other in everything() if other.model == spec.name and other.kind != "model"]
+        choices = [other.name for other in weights if not other.source]
         remedy = (
             f"Load {listed(choices)}" if choices else "Load a bundle by its path, or add one: 'skyloom add'"
         )
@@ -221,6 +223,12 @@ def _locate(info: ModelInfo) -> Path:
     """Return the bundle of weights on disk, downloaded where it is not there yet."""
     if info.problem:
         raise PluginError(f"'{info.name}' cannot be used: {info.problem}", "Install what is missing")
+    if info.source:
+        raise MissingWeightsError(
+            f"the weights '{info.name}' were published in another form, and are to be converted once",
+            f"Get {info.file} from {info.source}, then 'skyloom import {info.model} {info.file} "
+            f"-o {info.name}' and 'skyloom add {info.name}'",
+        )
     if info.kind == "weights" and info.url:
         from skyloom.downloads import fetch
 

@@ -60,6 +60,8 @@ class ModelInfo(Frozen):
         The bundle on disk.
     url, size
         Where published weights are downloaded from, and their bytes.
+    source, file
+        Where weights in another form are found, which are to be converted first.
     bands
         The bands it needs, where it needs particular ones.
     licence, citation
@@ -78,6 +80,8 @@ class ModelInfo(Frozen):
     path: str = ""
     url: str = ""
     size: int = 0
+    source: str = ""
+    file: str = ""
     bands: tuple[str, ...] | None = None
     licence: str = ""
     citation: str = ""
@@ -217,6 +221,9 @@ def needs_plugin(model: str, plugin: str) -> str:
 def everything() -> list[ModelInfo]:
     """List all there is, in no particular order, with clashes noted."""
     found = [*offered(), *_stored()]
+    own = {(info.task, info.name) for info in found if info.kind == "bundle"}
+    # Weights that were to be converted have been, where the user keeps a bundle of that name.
+    found = [info for info in found if not (info.source and (info.task, info.name) in own)]
     owners: dict[tuple[str, str], list[str]] = {}
     for info in found:
         owners.setdefault((info.task, info.name), []).append(info.plugin)
@@ -251,7 +258,7 @@ def offered() -> Iterator[ModelInfo]:
         tasks_of_model = {spec.task for _, spec in specs if spec.name == weights.model}
         problem = "" if tasks_of_model else f"there is no model '{weights.model}'"
         path = path_of(weights)
-        if path is None and not problem:
+        if path is None and not problem and weights.package_path:
             problem = f"its package '{weights.package_path.partition(':')[0]}' is not installed"
         yield ModelInfo(
             name=weights.name,
@@ -264,6 +271,8 @@ def offered() -> Iterator[ModelInfo]:
             path=str(path or ""),
             url=weights.url,
             size=weights.size,
+            source=weights.source,
+            file=weights.file,
             licence=weights.licence,
             citation=weights.citation,
             problem=problem,
@@ -311,11 +320,16 @@ def _stored() -> Iterator[ModelInfo]:
 
 
 def path_of(weights: WeightsSpec) -> Path | None:
-    """Return where the bundle of published weights lies or will lie; None where its package is missing."""
+    """Return where the bundle of published weights lies or will lie.
+
+    None where its package is missing, and for weights that are to be converted.
+    """
     if weights.url:
         from skyloom.downloads import download_path
 
         return download_path(weights)
+    if weights.source:
+        return None
     package, _, inner = weights.package_path.partition(":")
     from importlib.util import find_spec
 

@@ -95,7 +95,7 @@ class ModelSpec(Frozen):
 
 
 class WeightsSpec(Frozen):
-    """A trained bundle that a plugin publishes: in its own package, or to be downloaded.
+    """Trained weights: a bundle in the plugin or to be downloaded, or a file that is to be converted.
 
     Attributes
     ----------
@@ -108,6 +108,9 @@ class WeightsSpec(Frozen):
     package_path
         Instead of those three, for a bundle that ships with the plugin: ``"package:folder/in/it"``,
         of a top-level package.
+    source, file
+        Instead of those, for weights that were published in another form: the page where they are found,
+        and the name of the file there, which ``skyloom import`` makes a bundle of.
     licence, citation
         Terms of use and what to cite.
     """
@@ -119,12 +122,15 @@ class WeightsSpec(Frozen):
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     size: int = Field(default=0, ge=0)
     package_path: str = Field(default="", pattern=r"^([A-Za-z_]\w*:\w[\w.-]*(/\w[\w.-]*)*)?$")
+    source: Address = ""
+    file: str = Field(default="", pattern=r"^(\w[\w.-]*)?$")
     licence: str = Field(min_length=1)
     citation: str = ""
 
     def model_post_init(self, context: object) -> None:
         """Refuse weights that lie nowhere, or in two places."""
         del context
-        downloaded = (bool(self.url), bool(self.sha256), bool(self.size))
-        if any(downloaded) == bool(self.package_path) or len(set(downloaded)) > 1:
-            raise ValueError("give url, sha256 and size together, or package_path alone")
+        ways = (self.url, self.sha256, self.size), (self.package_path,), (self.source, self.file)
+        given = [way for way in ways if any(way)]
+        if len(given) != 1 or not all(given[0]):
+            raise ValueError("give url, sha256 and size together, or package_path alone, or source and file")

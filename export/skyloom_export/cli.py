@@ -27,7 +27,7 @@ Card = Annotated[
     Path | None, typer.Option(help="A TOML file with summary, notes, version, licence and citation.")
 ]
 Attach = Annotated[list[Path] | None, typer.Option(help="A file for people to read; may be repeated.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")]
+Force = Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")]
 
 
 def export(

@@ -71,8 +71,8 @@ def test_a_bundle_from_adding_to_verifying(capsys: Capture, install: Installer, 
     assert out.startswith("Added 'mine' (metric)")
     status, out, err = run(capsys, "add", str(affine_bundle), "--name", "mine")
     assert (status, out) == (2, "")
-    assert "--force" in err
-    assert run(capsys, "add", str(affine_bundle), "--name", "mine", "--force")[0] == 0
+    assert "--overwrite" in err
+    assert run(capsys, "add", str(affine_bundle), "--name", "mine", "--overwrite")[0] == 0
 
     _, out, _ = run(capsys, "info", "mine")
     assert "licence     CC0-1.0" in out

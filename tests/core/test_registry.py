@@ -13,11 +13,13 @@ import pytest
 
 import skyloom
 from skyloom.adding import remove
+from skyloom.cli import main
 from skyloom.errors import (
     BackendError,
     BundleError,
     InputError,
     InputTypeError,
+    MissingWeightsError,
     NameClashError,
     OutputError,
     PluginError,
@@ -299,7 +301,7 @@ def test_weights_that_hold_another_model(install: Installer, affine_bundle: Path
 
 def test_weights_lie_in_one_place() -> None:
     common: dict[str, Any] = {"name": "w", "model": "m", "summary": "s", "licence": "l"}
-    with pytest.raises(ValueError, match="give url, sha256 and size together, or package_path alone"):
+    with pytest.raises(ValueError, match="give url, sha256 and size together, or package_path alone, or"):
         skyloom.WeightsSpec(**common)
     with pytest.raises(ValueError, match="together"):
         skyloom.WeightsSpec(**common, url="https://example.org/a.zip")
@@ -307,6 +309,43 @@ def test_weights_lie_in_one_place() -> None:
         skyloom.WeightsSpec(
             **common, url="https://example.org/a.zip", sha256="0" * 64, size=1, package_path="p:a"
         )
+    with pytest.raises(ValueError, match="source and file"):
+        skyloom.WeightsSpec(**common, source="https://example.org/weights")
+
+
+FOREIGN = """
+    import skyloom
+
+    @skyloom.hookimpl
+    def skyloom_weights():
+        yield skyloom.WeightsSpec(
+            name="affine-1999", model="affine", summary="For tests", licence="CC0-1.0",
+            source="https://example.org/weights", file="affine.pth",
+        )
+"""
+
+
+@pytest.mark.usefixtures("affine")
+def test_weights_of_another_form_say_how_they_are_converted(
+    install: Installer, affine_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("foreign", FOREIGN)
+    info = find("affine-1999")
+    assert (info.kind, info.task, info.ready, info.problem) == ("weights", "metric", False, "")
+    with pytest.raises(MissingWeightsError) as caught:
+        skyloom.load("affine-1999")
+    assert caught.value.remedy == (
+        "Get affine.pth from https://example.org/weights, then 'skyloom import affine affine.pth "
+        "-o affine-1999' and 'skyloom add affine-1999'"
+    )
+    with pytest.raises(InputError) as needed:
+        skyloom.load("affine")
+    assert "affine-1999" not in str(needed.value)
+    assert main(["models"]) == 0
+    assert "to import" in capsys.readouterr().out
+    skyloom.add(affine_bundle, name="affine-1999")
+    assert find("affine-1999").kind == "bundle"
+    assert isinstance(skyloom.load("affine-1999"), skyloom.Metric)
 
 
 def test_the_zip_in_the_store_is_the_one_that_was_added(affine_bundle: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def add(
     path: Annotated[Path, typer.Argument(help="The folder or .zip file of a bundle.")],
     name: Annotated[str | None, typer.Option(help="What to call it, instead of its own name.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a bundle of that name.")] = False,
+    force: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle of that name.")] = False,
 ) -> None:
     """Keep a bundle in your store."""
     from skyloom.adding import add as add_bundle

@@ -97,6 +97,8 @@ def _state(model: ModelInfo) -> str:
         return f"unusable: {model.problem}"
     if model.ready:
         return "ready"
+    if model.source:
+        return "to import"
     return "to download" if model.url else "needs weights"
 
 
@@ -113,6 +115,8 @@ def _show_listing(found: ModelInfo) -> None:
             ("bands", ", ".join(found.bands or ())),
             ("path", found.path),
             ("url", found.url),
+            ("published at", found.source),
+            ("file", found.file),
             ("size", size_text(found.size) if found.size else ""),
             ("licence", found.licence),
             ("citation", found.citation),

@@ -45,7 +45,7 @@ def profile(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where an earlier run was interrupted.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the table that is there.")] = False,
+    force: Annotated[bool, typer.Option("--overwrite", help="Replace the table that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")] = False,
 ) -> None:
     """Read profiles off images, into a table.

@@ -30,7 +30,7 @@ def check_plot(path: Path, *, overwrite: bool) -> None:
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"the picture is '{path.name}'", f"Let its name end in {' or '.join(FORMATS)}")
     if exists(path) and not overwrite:
-        raise OutputError(f"'{path}' exists already", "Give another name, or --force")
+        raise OutputError(f"'{path}' exists already", "Give another name, or --overwrite")
     if importlib.util.find_spec("matplotlib") is None:
         raise MissingExtraError("matplotlib", "plot", "draw profiles")
 

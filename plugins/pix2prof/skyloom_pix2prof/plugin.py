@@ -43,12 +43,22 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
 
 @skyloom.hookimpl
 def skyloom_weights() -> Iterable[skyloom.WeightsSpec]:
-    """Offer the bundle that comes with this plugin."""
+    """Offer the bundle that comes with this plugin, and tell of the weights of the paper."""
+    citation = "Smith et al. 2021, MNRAS 503, 96, doi:10.1093/mnras/stab424"
     yield skyloom.WeightsSpec(
         name="pix2prof-sim-sdss",
         model="pix2prof",
         summary="Pix2Prof trained on simulated galaxies of SDSS in g, r and i, whose truth is known",
         package_path="skyloom_pix2prof:bundles/pix2prof-sim-sdss",
         licence="BSD-3-Clause",
-        citation="Smith et al. 2021, MNRAS 503, 96, doi:10.1093/mnras/stab424",
+        citation=citation,
+    )
+    yield skyloom.WeightsSpec(
+        name="pix2prof-2020",
+        model="pix2prof",
+        summary="Pix2Prof as published: galaxies of SDSS, profiles after Courteau (1996)",
+        source="https://doi.org/10.5281/zenodo.4072941",
+        file="pix2prof_2020-10-08.pth",
+        licence="as its authors state there",
+        citation=citation,
     )

@@ -290,10 +290,10 @@ def test_the_verb(verb: Path, folder: Path, tiny_bundle: Path, capsys: pytest.Ca
     assert main(arguments) == 2
     assert "exists already" in capsys.readouterr().err
     (folder / "galaxy 0040.fits").write_bytes(b"nonsense")
-    assert main([*arguments, "--force", "--json", "--bands", "r"]) == 1
+    assert main([*arguments, "--overwrite", "--json", "--bands", "r"]) == 1
     result = json.loads(capsys.readouterr().out)
     assert (result["profiles"], result["output"], len(result["failures"])) == (11, "out.ecsv", 1)
-    assert main([*arguments, "--force"]) == 1
+    assert main([*arguments, "--overwrite"]) == 1
     assert "no profile of" in capsys.readouterr().err
 
 
@@ -306,18 +306,18 @@ def test_the_verb_takes_any_captioner_and_names_bundles(
 ) -> None:
     asked = ["profile", str(folder), "-o", "out.parquet"]
     assert main([*asked, "-m", "annuli", "-O", "step=2"]) == 0
-    assert main([*asked, "--force"]) == 2
+    assert main([*asked, "--overwrite"]) == 2
     assert "the network looks at 101.4 arcsec a side" in capsys.readouterr().err  # the one that ships
     with monkeypatch.context() as without:
         others = [info for info in registry.models("sequence-captioner") if info.model != "pix2prof"]
         without.setattr(registry, "models", lambda task: others)
-        assert main([*asked, "--force"]) == 2
+        assert main([*asked, "--overwrite"]) == 2
         assert "there is no Pix2Prof bundle here yet" in capsys.readouterr().err
     assert main(["add", str(tiny_bundle), "--name", "mine"]) == 0
-    assert main([*asked, "--force"]) == 0
+    assert main([*asked, "--overwrite"]) == 0
     assert main(["add", str(tiny_bundle), "--name", "other"]) == 0
     capsys.readouterr()
-    assert main([*asked, "--force"]) == 2
+    assert main([*asked, "--overwrite"]) == 2
     assert "several Pix2Prof bundles, 'mine' and 'other'" in capsys.readouterr().err
 
 
