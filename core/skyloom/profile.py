@@ -37,7 +37,8 @@ class Profile:
     axis_name, axis_unit, value_name, value_unit
         Names and units (in the notation of astropy) of the axis and of the values.
     columns
-        Further quantities on the same axis, e.g. ``{"ellipticity": ...}``, without unit.
+        Further quantities on the same axis, e.g. ``{"ellipticity": ...}``, as numbers in the units that
+        `column_unit` gives.
     name, band
         Which galaxy in which band.
     stopped
@@ -108,6 +109,29 @@ class Profile:
         return profiles_to_table([self])
 
 
+def column_unit(name: str, value_unit: str) -> str:
+    """Return the unit of a further quantity of a profile whose values have a given unit; "" for none.
+
+    >>> column_unit("position_angle_error", "mag / arcsec2")
+    'deg'
+    """
+    quantity = name.removesuffix("_error")
+    if quantity == "position_angle":
+        return "deg"
+    if quantity == "intrinsic":
+        return value_unit
+    return "mag" if quantity.endswith("growth") and value_unit.startswith("mag") else ""
+
+
+def table_meta(profiles: Sequence[Profile]) -> dict[str, str]:
+    """Return what stands in the head of a table of profiles, which begins with the first of them."""
+    first = profiles[0]
+    meta = {"axis": first.axis_name, "value": first.value_name}
+    if any("position_angle" in profile.columns for profile in profiles):
+        meta["posangle"] = "from +y towards -x"
+    return meta if first.provenance is None else {**meta, **first.provenance.header()}
+
+
 def profiles_to_table(profiles: Sequence[Profile]) -> QTable:
     """Stack profiles into one long table, one row a step, that ECSV and FITS can hold.
 
@@ -153,14 +177,12 @@ def profiles_to_table(profiles: Sequence[Profile]) -> QTable:
         errors = joined([profile.uncertainty for profile in profiles])
         columns[f"{first.value_name}_error"] = errors * value_unit
     for name in dict.fromkeys(name for profile in profiles for name in profile.columns):
-        columns[name] = joined([profile.columns.get(name) for profile in profiles])
+        numbers = joined([profile.columns.get(name) for profile in profiles])
+        unit = column_unit(name, first.value_unit)
+        columns[name] = numbers * Unit(unit) if unit else numbers
     columns["stopped"] = repeated([profile.stopped for profile in profiles])
     columns["flags"] = repeated([",".join(profile.flags) for profile in profiles])
-    table = QTable(columns)
-    table.meta["axis"], table.meta["value"] = first.axis_name, first.value_name
-    if first.provenance is not None:
-        table.meta.update(first.provenance.header())
-    return table
+    return QTable(columns, meta=table_meta(profiles))
 
 
 def profiles_from_table(table: QTable) -> list[Profile]:
@@ -198,7 +220,7 @@ def profiles_from_table(table: QTable) -> list[Profile]:
                 axis_unit=checked_unit(part[axis_name].unit),
                 value_name=value_name,
                 value_unit=checked_unit(part[value_name].unit),
-                columns={name: np.asarray(part[name]) for name in table.colnames if name not in known},
+                columns={name: _numbers(part, name) for name in table.colnames if name not in known},
                 name=texts["name"][start],
                 band=texts["band"][start],
                 stopped=texts["stopped"][start],
@@ -206,6 +228,12 @@ def profiles_from_table(table: QTable) -> list[Profile]:
             )
         )
     return profiles
+
+
+def _numbers(table: QTable, name: str) -> NDArray[np.float64]:
+    """Return a further quantity without its unit."""
+    column = table[name]
+    return np.asarray(column if column.unit is None else column.value)
 
 
 def with_provenance(profiles: Sequence[Profile], provenance: Provenance) -> list[Profile]:

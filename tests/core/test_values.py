@@ -31,7 +31,7 @@ def profile(name: str = "NGC 1", steps: int = 4, **changes: object) -> Profile:
         "axis": np.arange(steps) * 0.2,
         "values": 20 + np.arange(steps) / 3,
         "uncertainty": np.full(steps, 0.01),
-        "columns": {"ellipticity": np.linspace(0, 0.4, steps)},
+        "columns": {"ellipticity": np.linspace(0, 0.4, steps), "position_angle": np.full(steps, 30.0)},
         "name": name,
         "band": "r",
         "stopped": "noise",
@@ -53,6 +53,7 @@ def test_profiles_survive_a_table_on_disk(tmp_path: Path, ending: str) -> None:
     table = profiles_to_table(written)
     assert table["radius"].unit == units.arcsec
     assert table["surface_brightness"].unit == units.Unit("mag / arcsec2")
+    assert table["position_angle"].unit == units.deg
     path = write_table(table, tmp_path / f"profiles{ending}")
     back = QTable.read(path)
     assert back.meta["SKYMODEL"] == "annuli"

@@ -33,6 +33,15 @@ def show_json(what: Any) -> None:
     typer.echo(json.dumps(what, indent=2, ensure_ascii=False))
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with a noun in its singular or plural.
+
+    >>> counted(1, "image"), counted(2, "image")
+    ('1 image', '2 images')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def records(found: Iterable[Frozen]) -> list[dict[str, Any]]:
     """Return records as JSON can hold them."""
     return [record.model_dump(mode="json") for record in found]

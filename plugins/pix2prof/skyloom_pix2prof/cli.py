@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skyloom.cli.output import progress, show_json
+from skyloom.cli.output import counted, progress, show_json
 from skyloom.errors import InputError, UnknownNameError, listed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from skyloom_pix2prof.tally import Tally
 
 TASK = "sequence-captioner"
 SHOWN = 20
+HINTS = {
+    "off-scale": "the flux cannot be right; look at the zero-point, and at what --zero-point says",
+    "empty": "the image is constant",
+    "masked": "most of what counts is masked",
+}
+"""What to say of profiles without a step, by their reason."""
 
 
 def profile(
@@ -82,13 +91,13 @@ def profile(
         batch_size=batch_size,
     )
     start = perf_counter()
-    with progress("captioning") as update:
+    with progress("captioning") as update, _said_when_interrupted():
         tally = profile_files(work, output, strict=strict, restart=restart, overwrite=force, progress=update)
     seconds = perf_counter() - start
     if plot is not None:
         plot_profiles(work, plot, overwrite=force)
     _report(tally, output, plot, seconds, as_json)
-    if tally.failures:
+    if tally.failures or tally.empty:
         raise typer.Exit(1)
 
 
@@ -98,18 +107,32 @@ def _report(tally: Tally, output: Path, plot: Path | None, seconds: float, as_js
         files = {"output": str(output), "plot": None if plot is None else str(plot)}
         show_json({**files, "seconds": round(seconds, 3), **tally.model_dump(mode="json")})
         return
-    typer.echo(f"{tally.profiles} profiles of {tally.images} images in {output}")
+    profiles, images = counted(tally.profiles, "profile"), counted(tally.images, "image")
+    typer.echo(f"{profiles} of {images} in {output}")
     for what, counts in (("stopped", tally.stopped), ("flags", tally.flags)):
         ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         if ordered:
             typer.echo(f"{what}: {', '.join(f'{name} {count}' for name, count in ordered)}")
     if plot is not None:
         typer.echo(f"The first of them are drawn in {plot}")
+    for reason, count in sorted(tally.empty.items()):
+        why = HINTS.get(reason, "its rows hold the flags")
+        typer.echo(f"skyloom: {counted(count, 'profile')} without a step, '{reason}': {why}", err=True)
     for failure in tally.failures[:SHOWN]:
         typer.echo(f"skyloom: no profile of '{failure.path}': {failure.reason}", err=True)
     more = len(tally.failures) - SHOWN
     if more > 0:
         typer.echo(f"skyloom: and {more} more, which --json lists", err=True)
+
+
+@contextmanager
+def _said_when_interrupted() -> Iterator[None]:
+    """Tell somebody who interrupts that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("skyloom: what is done is kept: the same command goes on from there", err=True)
+        raise
 
 
 def _only_bundle() -> str:

@@ -134,7 +134,9 @@ def profile_files(
     form = form_of(output)
     with complete(output, overwrite=overwrite) as part:
         identity = {**work.identity, "batch size": work.batch_size}
-        store = Unfinished(output, form, identity, restart=restart)
+        given = ", ".join(f"{what} {value}" for what, value in work.options.items())
+        meta = {"given": given} if given else {}
+        store = Unfinished(output, form, identity, meta=meta, restart=restart)
         try:
             tally = _run(work, store, strict=strict, progress=progress)
         except BaseException:

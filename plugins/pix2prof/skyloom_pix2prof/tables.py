@@ -19,6 +19,7 @@ import numpy as np
 from skyloom import Profile
 from skyloom.errors import InputError, MissingExtraError, listed
 from skyloom.frozen import Frozen
+from skyloom.profile import column_unit, table_meta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,18 +51,25 @@ class Schema(Frozen):
     meta: dict[str, str] = {}
 
     @classmethod
-    def of(cls, profiles: Sequence[Profile]) -> Schema:
+    def of(cls, profiles: Sequence[Profile], meta: Mapping[str, str] | None = None) -> Schema:
         """Return the columns that profiles need; the first of them settles the units."""
         first = profiles[0]
-        record = {} if first.provenance is None else first.provenance.header()
         return cls(
             axis=first.axis_name,
             axis_unit=first.axis_unit,
             value=first.value_name,
             value_unit=first.value_unit,
             columns=tuple(dict.fromkeys(name for profile in profiles for name in profile.columns)),
-            meta={"axis": first.axis_name, "value": first.value_name, **record},
+            meta={**table_meta(profiles), **(meta or {})},
         )
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The units of the columns that have one."""
+        every = {self.axis: self.axis_unit, self.value: self.value_unit}
+        every[f"{self.value}_error"] = self.value_unit
+        every |= {name: column_unit(name, self.value_unit) for name in self.columns}
+        return {name: unit for name, unit in every.items() if unit}
 
     def check(self, profile: Profile) -> None:
         """Refuse a profile in other units than those of the table."""
@@ -173,9 +181,8 @@ def _head(schema: Schema) -> str:
     from astropy.units import Unit
 
     numbers: dict[str, Any] = {name: np.empty(0) for name in schema.names()[2:-2]}
-    numbers[schema.axis] *= Unit(schema.axis_unit)
-    for name in (schema.value, f"{schema.value}_error"):
-        numbers[name] *= Unit(schema.value_unit)
+    for name, unit in schema.units.items():
+        numbers[name] *= Unit(unit)
     texts = {name: np.empty(0, dtype="U1") for name in ("name", "band", "stopped", "flags")}
     table = QTable({name: {**numbers, **texts}[name] for name in schema.names()}, meta=schema.meta)
     text = io.StringIO()
@@ -211,8 +218,7 @@ def _pyarrow() -> tuple[Any, Any]:
 
 def _fields(arrow: Any, schema: Schema) -> Any:
     """Return the columns as Parquet knows them; units are kept with each."""
-    units = {schema.axis: schema.axis_unit, schema.value: schema.value_unit}
-    units[f"{schema.value}_error"] = schema.value_unit
+    units = schema.units
     texts = {"name", "band", "stopped", "flags"}
     return arrow.schema(
         [

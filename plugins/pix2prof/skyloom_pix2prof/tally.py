@@ -26,7 +26,9 @@ class Tally(Frozen):
     Attributes
     ----------
     files, images, profiles
-        How many files were gone through, and what they gave.
+        How many files were gone through, and what they gave: profiles of at least one step.
+    empty
+        How many images gave a profile of no step in a band, and for which reason.
     failures
         What could not be read or captioned.
     stopped, flags
@@ -36,6 +38,7 @@ class Tally(Frozen):
     files: int = 0
     images: int = 0
     profiles: int = 0
+    empty: dict[str, int] = {}
     failures: tuple[Failure, ...] = ()
     stopped: dict[str, int] = {}
     flags: dict[str, int] = {}
@@ -45,6 +48,7 @@ class Tally(Frozen):
             files=self.files + other.files,
             images=self.images + other.images,
             profiles=self.profiles + other.profiles,
+            empty=dict(Counter(self.empty) + Counter(other.empty)),
             failures=self.failures + other.failures,
             stopped=dict(Counter(self.stopped) + Counter(other.stopped)),
             flags=dict(Counter(self.flags) + Counter(other.flags)),
@@ -56,7 +60,8 @@ class Tally(Frozen):
         profiles = list(profiles)
         return cls(
             images=images,
-            profiles=len(profiles),
+            profiles=sum(len(profile) > 0 for profile in profiles),
+            empty=dict(Counter(profile.stopped for profile in profiles if not len(profile))),
             stopped=dict(Counter(profile.stopped for profile in profiles)),
             flags=dict(Counter(flag for profile in profiles for flag in profile.flags)),
         )

@@ -57,6 +57,8 @@ class Unfinished:
         How it is kept.
     identity
         What the numbers depend on beside the files; JSON.
+    meta
+        What stands in the head of the table beside what the profiles say.
     restart
         Forget what an earlier run has done.
 
@@ -66,8 +68,17 @@ class Unfinished:
         Where an earlier run with another identity was interrupted.
     """
 
-    def __init__(self, output: Path, form: Form, identity: Mapping[str, Any], *, restart: bool) -> None:
+    def __init__(
+        self,
+        output: Path,
+        form: Form,
+        identity: Mapping[str, Any],
+        *,
+        meta: Mapping[str, str],
+        restart: bool,
+    ) -> None:
         self.folder = output.with_name(f".{output.name}.unfinished")
+        self._meta = meta
         self._form, self._run = form, Run(identity=dict(identity))
         self._open, self._number = ExitStack(), -1
         self._add: Add | None = None
@@ -112,7 +123,7 @@ class Unfinished:
         """Append profiles to a part; parts are written one after the other."""
         table = self._run.table
         if table is None:
-            table = Schema.of(profiles)
+            table = Schema.of(profiles, self._meta)
             self._run = Run(identity=self._run.identity, table=table)
             self._write(RUN, self._run)
         if self._add is None or number != self._number:

@@ -44,7 +44,7 @@ class Brightest(SequenceCaptioner):
             for band, pixels in zip(images.bands, image, strict=True):
                 length = int("".join(filter(str.isdigit, name))) % 4
                 values = np.sort(pixels.ravel())[::-1][:length].astype(float)
-                extra = {"rank": np.arange(length, dtype=float)}
+                extra = {"rank": np.arange(length, dtype=float), "growth": np.arange(length) / 8}
                 found.append(
                     Profile(
                         axis=0.4 * np.arange(length, dtype=float),
@@ -85,7 +85,8 @@ def test_the_table_holds_the_profiles(folder: Path, tmp_path: Path, ending: str)
     seen: list[tuple[int, int]] = []
     tally = profile_files(work(folder), output, progress=lambda *done: seen.append(done))
     expected = Brightest().caption(Images.open(folder))
-    assert (tally.files, tally.images, tally.profiles) == (FILES, FILES, 2 * FILES)
+    assert (tally.files, tally.images, tally.profiles) == (FILES, FILES, 16)
+    assert tally.empty == {"empty": 6}
     assert tally.stopped == {"noise": 16, "empty": 6}
     assert tally.flags == {"a,b": 4, 'c"d': 4}
     assert seen == [(done, FILES) for done in (0, 3, 6, 9, 11)]
@@ -107,6 +108,7 @@ def test_the_table_holds_the_profiles(folder: Path, tmp_path: Path, ending: str)
         stored = pq.ParquetFile(output)
         assert stored.num_row_groups == 4
         assert stored.schema_arrow.field("radius").metadata == {b"unit": b"arcsec"}
+        assert stored.schema_arrow.field("growth").metadata == {b"unit": b"mag"}
         columns = stored.read().to_pydict()
         assert list(columns) == table.colnames
         for name in table.colnames:
@@ -226,7 +228,7 @@ def test_one_file_of_many_images_and_one_file_a_band(folder: Path, tmp_path: Pat
     images = galaxies(10, ("g", "r"), (30, 30))
     np.save(tmp_path / "cube001.npy", images.data)
     tally = profile_files(work(tmp_path / "cube001.npy", captioner=Brightest()), tmp_path / "cube.ecsv")
-    assert (tally.files, tally.images, tally.profiles) == (1, 10, 20)
+    assert (tally.files, tally.images, tally.profiles) == (1, 10, 16)
     apart = tmp_path / "apart"
     apart.mkdir()
     for band in "gr":
@@ -295,6 +297,32 @@ def test_the_verb(verb: Path, folder: Path, tiny_bundle: Path, capsys: pytest.Ca
     assert (result["profiles"], result["output"], len(result["failures"])) == (11, "out.ecsv", 1)
     assert main([*arguments, "--overwrite"]) == 1
     assert "no profile of" in capsys.readouterr().err
+
+
+def test_the_verb_says_which_profiles_are_empty_and_what_was_given(
+    verb: Path, folder: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["profile", str(folder), "-o", "out.ecsv", "-m", str(tiny_bundle), "--zero-point", "0"]
+    assert main(arguments) == 1
+    said = capsys.readouterr()
+    assert "0 profiles of 11 images in out.ecsv" in said.out
+    assert "22 profiles without a step, 'off-scale': the flux cannot be right" in said.err
+    assert QTable.read("out.ecsv", format="ascii.ecsv").meta["given"] == "zero_point 0.0"
+
+
+def test_an_interrupt_says_that_nothing_is_lost(
+    verb: Path,
+    folder: Path,
+    tiny_bundle: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skyloom_pix2prof.profiling.profile_files", interrupted)
+    assert main(["profile", str(folder), "-o", "out.ecsv", "-m", str(tiny_bundle)]) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
 
 
 def test_the_verb_takes_any_captioner_and_names_bundles(
