@@ -43,9 +43,23 @@ def test_a_table_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         table.write(1, {"loss": 1.0})
 
 
-def test_nothing_is_shown_in_a_pipe() -> None:
+def test_a_log_gets_a_line_for_each_validation(capsys: pytest.CaptureFixture[str]) -> None:
+    from skyloom_train.loop import Status
+
     with shown(False) as show:
-        assert show is None
+        for step, figures in (
+            (1, {}),
+            (2, {"deviation": 0.5}),
+            (3, {"deviation": 0.5}),
+            (4, {"deviation": 0.4}),
+        ):
+            show(Status(step, step / 4, {"loss": 0.125}, figures, 12.0, 0.07))
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err.splitlines() == [
+        "step 2, 50%: loss 0.125  deviation 0.5  12/s  waiting 7%",
+        "step 4, 100%: loss 0.125  deviation 0.4  12/s  waiting 7%",
+    ]
 
 
 def test_a_terminal_sees_losses_figures_and_waiting(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,7 +68,6 @@ def test_a_terminal_sees_losses_figures_and_waiting(capsys: pytest.CaptureFixtur
     status = Status(10, 0.25, {"loss": 0.125}, {"deviation": 0.5}, 12.0, 0.07)
     assert described(status) == "loss 0.125  [bold]deviation[/] 0.5  12/s  waiting 7%"
     with shown(True) as show:
-        assert show is not None
         show(status)
     written = capsys.readouterr().err
     assert "step 10" in written

@@ -128,7 +128,7 @@ def settings_for(
 def run(
     spec: ModelSpec, trainable: Trainable, settings: Settings, folder: Path, *, resume: bool = False
 ) -> Outcome:
-    """Train, and show how it goes on a terminal."""
+    """Train, and show how it goes."""
     from skyloom_train.loop import train as train_in
     from skyloom_train.showing import shown
 
