@@ -23,7 +23,7 @@ from skyloom_pix2prof.sources import DataSettings
 from skyloom_train import Data, LoopSettings, Settings, Task, Trainable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch.optim import Optimizer
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 FLAT_EXTRA = 8
 """Steps that the plateau is longer than the halting rule needs."""
+
+BIN, ENOUGH = 0.5, 50
+"""Width in mag / arcsec2 of the bins for which errors are measured, and the steps that one needs."""
+ONE_SIGMA = 0.6827
 
 _AT_ONCE = 32
 _WIDE = 16
@@ -65,6 +69,7 @@ class ProfileTask(Task):
         self.modules = {"network": self.network}
         self._truth: tuple[Tensor, list[Profile]] | None = None
         self._metric: Metric | None = None
+        self._errors = settings.network.errors
 
     def optimisers(self) -> Mapping[str, Optimizer]:
         """Return Adam for the whole network."""
@@ -80,8 +85,8 @@ class ProfileTask(Task):
         return ProfileExamples(self.config, self.settings.data)
 
     def network_config(self) -> dict[str, Any]:
-        """Return the configuration of the network."""
-        return self.config.model_dump(mode="json")
+        """Return the configuration of the network, with the errors that the latest validation found."""
+        return self.config.model_copy(update={"errors": self._errors}).model_dump(mode="json")
 
     def loss(self, phase: str, batch: Mapping[str, Tensor], progress: float) -> Mapping[str, Tensor]:
         """Return the loss of the values and, for the transformer, that of the ends."""
@@ -121,6 +126,7 @@ class ProfileTask(Task):
         if self._metric is None:
             self._metric = cast("Metric", skyloom.load("profile-deviation"))
         score = self._metric.compare(truths, found)
+        self._errors = typical_errors(truths, found)
         errors = [abs(end - len(truth)) for end, truth in zip(ends, truths, strict=True)]
         return {
             "deviation": score.parts.get("brighter than 26.5", score.value),
@@ -211,6 +217,27 @@ class ProfileTask(Task):
         correction = torch.zeros_like(difference)
         correction[..., channel] = turns * half_turn
         return difference - correction
+
+
+def typical_errors(truths: Sequence[Profile], found: Sequence[Profile]) -> tuple[tuple[float, float], ...]:
+    """Return what 68% of the deviations stay below, by the surface brightness that was told.
+
+    The middles of bins of `BIN` mag / arcsec2 that have `ENOUGH` steps, with the error in each.
+    """
+    told, off = [], []
+    for truth, profile in zip(truths, found, strict=True):
+        both = min(len(truth), len(profile))
+        told.append(profile.values[:both])
+        off.append(np.abs(profile.values[:both] - truth.values[:both]))
+    levels, deviations = np.concatenate(told), np.concatenate(off)
+    bins = np.floor(levels / BIN)
+    errors = []
+    for number in np.unique(bins[np.isfinite(bins)]):
+        inside = deviations[bins == number]
+        if len(inside) >= ENOUGH:
+            error = float(np.quantile(inside, ONE_SIGMA))
+            errors.append((round(float(number + 0.5) * BIN, 3), float(f"{error:.3g}")))
+    return tuple(errors)
 
 
 def mean_error(found: Tensor, truth: Tensor) -> Tensor:

@@ -232,6 +232,21 @@ def test_uncertainty_is_the_scatter_over_symmetries() -> None:
     assert captioner().caption(images)[0].uncertainty is None
 
 
+@pytest.mark.parametrize(("error", "samples"), [(0.25, 1), (0.25, 8), (1e-9, 8)])
+def test_uncertainty_is_the_usual_error_unless_the_scatter_is_larger(error: float, samples: int) -> None:
+    images = galaxies(1, ("g",), (36, 36), pixel_scale=0.4)
+    usual = captioner(samples=samples)
+    usual.config = usual.config.model_copy(update={"errors": ((20.0, 0.0), (30.0, 10 * error))})
+    profile = usual.caption(images)[0]
+    expected = error * np.clip(profile.values - 20, 0, 10)
+    if samples > 1:
+        scatter = captioner(samples=samples).caption(images)[0].uncertainty
+        assert scatter is not None
+        expected = np.maximum(expected, scatter)
+    assert profile.uncertainty is not None
+    np.testing.assert_allclose(profile.uncertainty, expected, rtol=1e-6)
+
+
 def test_the_eight_symmetries_differ_and_begin_with_the_image() -> None:
     image = np.arange(9, dtype=np.float32).reshape(3, 3)
     found = symmetries(image, 8)

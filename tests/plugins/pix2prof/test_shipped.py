@@ -55,6 +55,14 @@ def test_it_is_as_good_as_its_card_says(bundle: Bundle) -> None:
     found = skyloom.load(NAME, SequenceCaptioner).caption(pairs.images)
     truths = [profile for row in pairs.profiles for profile in row]
     score = skyloom.load("profile-deviation", Metric).compare(truths, found)
+    errors = [
+        np.abs(told.values[:both] - truth.values[:both]) / told.uncertainty[:both]
+        for truth, told in zip(truths, found, strict=True)
+        if told.uncertainty is not None and (both := min(len(truth), len(told)))
+    ]
+    assert len(errors) == len(truths)
+    assert 0.55 < np.mean([np.mean(one < 1) for one in errors]) < 0.8
+    assert np.mean([np.mean(one < 2) for one in errors]) > 0.8
     assert score.parts["brighter than 26.5"] < 0.045
     for truth, told in zip(truths, found, strict=True):
         both = min(len(truth), len(told))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from skyloom import Profile
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.network import AttendingDecoder, Pix2Prof, RecurrentDecoder
 from skyloom_pix2prof.recipes import PRESETS, LearningSettings
@@ -22,6 +23,7 @@ from skyloom_pix2prof.training import (
     own_tokens,
     tell,
     trainable,
+    typical_errors,
     with_plateau,
 )
 from skyloom_train import train
@@ -239,6 +241,26 @@ def test_every_decoder_trains(decoder: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("installed")
+def test_typical_errors_are_the_width_of_the_deviations() -> None:
+    """Of Gaussian deviations, 68% are within one standard deviation."""
+    random = np.random.default_rng(1)
+    truths, found = [], []
+    for _ in range(400):
+        values = np.arange(20.01, 26, 0.05)
+        told = values + np.where(values < 23, 0.001, 0.004) * random.standard_normal(len(values))
+        truths.append(Profile(axis=np.arange(float(len(values))), values=values))
+        found.append(Profile(axis=np.arange(150.0), values=np.pad(told, (0, 150 - len(told)), mode="edge")))
+    errors = typical_errors(truths, found)
+    assert [level for level, _ in errors] == [20.25 + 0.5 * number for number in range(12)]
+    np.testing.assert_allclose([error for _, error in errors[:6]], 0.001, rtol=0.06)
+    np.testing.assert_allclose([error for _, error in errors[6:]], 0.004, rtol=0.06)
+    assert typical_errors(truths[:1], found[:1]) == ()  # of ten steps a bin, nothing can be said
+    config = Pix2ProfConfig.model_validate({"errors": errors})
+    assert config.errors == errors
+    with pytest.raises(ValueError, match="which do not increase"):
+        Pix2ProfConfig.model_validate({"errors": errors[::-1]})
+
+
 def test_a_training_learns_and_its_bundle_tells_profiles(tmp_path: Path) -> None:
     """From simulated galaxies to a bundle whose profiles are nearer to the truth than a mean profile."""
     import skyloom
@@ -273,6 +295,7 @@ def test_a_training_learns_and_its_bundle_tells_profiles(tmp_path: Path) -> None
     )
     scatter = np.median([np.median(np.abs(t.values[:48] - mean[: len(t.values)])) for t in truths])
     assert score.value < 0.8 * scatter
+    assert captioner.config.errors
 
 
 def test_the_default_preset_learns_shapes_from_a_folder(installed: None, tmp_path: Path) -> None:
