@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -213,6 +214,7 @@ def test_an_error_of_the_data_is_told_as_it_is(tmp_path: Path, workers: int) -> 
     with pytest.raises(InputError) as caught:
         run(tmp_path / "run", trouble="missing", at=2, workers=workers)
     assert str(caught.value) == "an image is missing. Put it back."
+    assert multiprocessing.active_children() == []  # a worker that lives on keeps Python from ending
 
 
 def test_without_data_no_folder_is_made(tmp_path: Path) -> None:

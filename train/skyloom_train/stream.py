@@ -65,10 +65,13 @@ def stream(batches: Numbered, numbers: range, *, workers: int, pinned: bool = Fa
     )
     with _one_thread_each():  # the workers are started here
         iterator = iter(loader)
-    for batch in cast("Iterator[Batch | SkyloomError]", iterator):
-        if isinstance(batch, SkyloomError):
-            raise batch
-        yield batch
+    try:
+        for batch in cast("Iterator[Batch | SkyloomError]", iterator):
+            if isinstance(batch, SkyloomError):
+                raise batch
+            yield batch
+    finally:
+        del iterator  # ends the workers, also where an error holds on to this frame
 
 
 def _begin(worker: int) -> None:

@@ -87,7 +87,9 @@ class PairFolder:
 
     A band may have a file of its own, ``NAME_BAND.fits`` and ``NAME_BAND.csv``. A table has a column for the
     radius in arcsec (``radius``, ``sma`` or ``r``), one for the surface brightness in mag / arcsec2
-    (``surface_brightness``, ``mu`` or ``sb``), and a column ``band`` where it holds several bands.
+    (``surface_brightness``, ``mu`` or ``sb``), and a column ``band`` where it holds several bands. Instead of
+    the folder, one table ``profiles.ecsv`` or ``.csv`` may hold all galaxies, which a column ``name`` tells
+    apart, such as ``skyloom profile`` writes it.
 
     Parameters
     ----------
@@ -115,17 +117,27 @@ class PairFolder:
         self.seed = check_seed(seed)
         self.splits = dict(SPLITS if splits is None else splits)
         self._options = options
+        self._table = next(
+            (path for ending in _TABLE_ENDINGS if (path := self.folder / f"{PROFILES}{ending}").is_file()),
+            None,
+        )
         for part in (IMAGES, PROFILES):
-            if not (self.folder / part).is_dir():
+            if not (self.folder / part).is_dir() and (part == IMAGES or self._table is None):
                 raise InputError(
                     f"'{self.folder}' has no folder '{part}'",
                     f"Put the data into '{IMAGES}' and '{PROFILES}'",
                 )
+        if self._table is not None and (self.folder / PROFILES).is_dir():
+            raise InputError(
+                f"'{self.folder}' has both a folder '{PROFILES}' and the table '{self._table.name}'",
+                "Remove one of them",
+            )
 
     @cached_property
     def galaxies(self) -> tuple[str, ...]:
         """The names of the galaxies that have an image and a profile in every band, sorted."""
-        images, tables = self._stems(IMAGES, _IMAGE_ENDINGS), self._stems(PROFILES, _TABLE_ENDINGS)
+        images = self._stems(IMAGES, _IMAGE_ENDINGS)
+        tables = self._stems(PROFILES, _TABLE_ENDINGS) if self._table is None else self._rows
         return tuple(sorted(name for name in images if name in tables))
 
     def names(self, split: str | None = None) -> tuple[str, ...]:
@@ -198,7 +210,24 @@ class PairFolder:
         files = {band: self._find(IMAGES, f"{name}_{band}", _IMAGE_ENDINGS) for band in self.bands}
         return {band: path for band, path in files.items() if path is not None}
 
+    @cached_property
+    def _rows(self) -> Mapping[str, QTable]:
+        """The rows of each galaxy, where one table holds them all."""
+        assert self._table is not None
+        table = _read_table(self._table)
+        if "name" not in table.colnames:
+            raise InputError(
+                f"'{self._table}' has no column 'name', its columns are {table.colnames}",
+                "Name the galaxy in each row",
+            )
+        names, inverse = np.unique(np.asarray(table["name"]).astype(str), return_inverse=True)
+        order = np.argsort(inverse, kind="stable")
+        parts = np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1)
+        return {str(name): table[rows] for name, rows in zip(names, parts, strict=True)}
+
     def _profile(self, name: str, band: str) -> Profile:
+        if self._table is not None:
+            return _profile_of(self._rows[name], self._table, name=name, band=band)
         own = self._find(PROFILES, f"{name}_{band}", _TABLE_ENDINGS)
         path = own or self._find(PROFILES, name, _TABLE_ENDINGS)
         if path is None:
@@ -221,11 +250,19 @@ def read_profile(path: str | os.PathLike[str], *, name: str, band: str) -> Profi
     band
         The band; rows of others are left out where the table has a column ``band``.
     """
+    return _profile_of(_read_table(path), path, name=name, band=band)
+
+
+def _read_table(path: str | os.PathLike[str]) -> QTable:
     kind = "ascii.ecsv" if Path(path).suffix == ".ecsv" else "ascii.csv"
     try:
-        table = QTable(Table.read(path, format=kind))
+        return QTable(Table.read(path, format=kind))
     except (OSError, ValueError) as error:
         raise ImageReadError(os.fspath(path), f"not a table: {error}", "Give an ECSV or CSV file") from error
+
+
+def _profile_of(table: QTable, path: str | os.PathLike[str], *, name: str, band: str) -> Profile:
+    """Return the profile of a galaxy in a band, from its rows."""
     if "band" in table.colnames:
         table = table[np.asarray(table["band"]).astype(str) == band]
     named = {}

@@ -164,6 +164,8 @@ class FolderSource:
 
     def __init__(self, config: Pix2ProfConfig, settings: DataSettings, *, validation: bool = False) -> None:
         part = "validation" if validation else "train"
+        if not settings.folder:
+            raise InputError("data.source is 'folder', and no folder is set", "Set data.folder")
         self._pairs = PairFolder(settings.folder, settings.bands, seed=settings.seed)
         most = settings.validation_galaxies if validation else settings.galaxies
         self._names = self._pairs.names(part)[:most]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from hypothesis import strategies as st
 
 from skyloom import Images
 from skyloom.errors import InputError, UnknownNameError
+from skyloom.profile import Profile, profiles_to_table
 from skyloom.sky.fields import FIELDS
 from skyloom.sky.mock import CONFIGS, MockSky
 from skyloom.sky.pairs import SPLITS, PairFolder, read_profile, split_of
 from skyloom.sky.storing import write_galaxies
+from skyloom.writing import write_table
 
 SMALL = CONFIGS["sdss"].model_copy(update={"size": 48})
 
@@ -264,3 +267,31 @@ def test_zarr_holds_the_same_images(tmp_path: Path) -> None:
     np.testing.assert_array_equal(group["data"][:], sky.batch(range(3)).images.data)
     np.testing.assert_array_equal(group["mask"][:], sky.batch(range(3)).masks)
     assert list(group.attrs["bands"]) == ["g", "r", "i"]
+
+
+def test_one_table_may_hold_the_profiles_of_all_galaxies(tmp_path: Path) -> None:
+    """Such as `skyloom profile` writes for a folder of images."""
+    folder = write_galaxies(MockSky(SMALL, seed=1), tmp_path / "mock", count=3)
+    apart = PairFolder(folder, ("g", "i"))
+    told = {name: apart.profiles(name) for name in apart.galaxies}
+    shutil.rmtree(folder / "profiles")
+    last, *others = reversed(told)
+    nothing = Profile(axis=np.empty(0), values=np.empty(0), name=last, band="i", stopped="masked")
+    every = [profile for name in others for profile in told[name]] + [told[last][0], nothing]
+    table = profiles_to_table(every)
+    write_table(table, folder / "profiles.ecsv")
+    together = PairFolder(folder, ("g", "i"))
+    assert together.galaxies == apart.galaxies
+    for name in others:
+        for one, other in zip(together.profiles(name), told[name], strict=True):
+            np.testing.assert_allclose(one.values, other.values)
+            np.testing.assert_allclose(one.columns["position_angle"], other.columns["position_angle"])
+    assert [len(profile) > 0 for profile in together.profiles(last)] == [True, False]
+    (folder / "profiles").mkdir()
+    with pytest.raises(InputError, match=r"both a folder 'profiles' and the table 'profiles\.ecsv'"):
+        PairFolder(folder, ("g", "i"))
+    (folder / "profiles").rmdir()
+    table.remove_column("name")
+    write_table(table, folder / "profiles.ecsv", overwrite=True)
+    with pytest.raises(InputError, match="no column 'name'"):
+        PairFolder(folder, ("g", "i")).names()
