@@ -13,7 +13,7 @@ from skyloom.errors import InputError, UnknownNameError, did_you_mean, listed
 from skyloom.frozen import Frozen
 from skyloom.profile import Profile
 from skyloom.random import generator
-from skyloom.sky.cut import signal_to_noise_cut
+from skyloom.sky.cut import WINDOW, signal_to_noise_cut
 from skyloom.sky.mock import CONFIGS, MockSky
 from skyloom.sky.pairs import PairFolder
 from skyloom_pix2prof.preparing import fill
@@ -39,6 +39,10 @@ COLUMNS = {
 """Where profiles keep what the network calls a channel."""
 
 type_f4 = NDArray[np.float32]
+
+
+_BENDS = 3
+"""Radii from which a scatter can be told."""
 
 
 class DataSettings(Frozen):
@@ -68,7 +72,8 @@ class DataSettings(Frozen):
     flips
         Whether to mirror half of them.
     cut
-        Whether profiles end where they are lost in the noise.
+        Whether profiles end where they are lost in the noise: in that of the simulation, or in the
+        uncertainty that a table states; else in their own scatter.
     galaxies
         Number of different galaxies, which then come again, differently shifted and turned; None for
         simulated ones without end, and for all pairs on disk.
@@ -234,7 +239,8 @@ class FolderSource:
         values = np.interp(radius, profile.axis, profile.values)
         kept = len(radius)
         if self._settings.cut:
-            kept = signal_to_noise_cut(10 ** (-0.4 * (values - values.min())))
+            noise = np.interp(radius, profile.axis, _noise(profile))
+            kept = signal_to_noise_cut(10 ** (-0.4 * values), noise=noise)
         resampled = Profile(
             axis=radius,
             values=values,
@@ -252,6 +258,23 @@ def source(config: Pix2ProfConfig, settings: DataSettings, *, validation: bool =
     """Return where galaxies come from: for training, or those kept apart for validation."""
     kind = MockSource if settings.source == "mock" else FolderSource
     return kind(config, settings, validation=validation)
+
+
+def _noise(profile: Profile) -> NDArray[np.float64]:
+    """Return the noise of each radius as a flux: what the table states, or how much neighbours scatter.
+
+    Second differences leave out the slope of a profile, which its scatter within a window would not.
+    """
+    flux: NDArray[np.float64] = 10 ** (-0.4 * profile.values)
+    if profile.uncertainty is not None and np.isfinite(profile.uncertainty).all():
+        stated: NDArray[np.float64] = np.log(10) / 2.5 * profile.uncertainty * flux
+        return stated
+    if len(flux) < _BENDS:
+        return np.zeros(len(flux))
+    bends = np.diff(flux, 2) ** 2 / 6  # their variance is 6 times that of a point
+    window = np.ones(min(WINDOW, len(bends)))
+    mean = np.convolve(bends, window, "same") / np.convolve(np.ones(len(bends)), window, "same")
+    return np.sqrt(np.pad(mean, 1, mode="edge"))
 
 
 def _has_shape(profile: Profile) -> bool:

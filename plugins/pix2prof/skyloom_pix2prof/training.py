@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 import skyloom
+from skyloom.errors import InputError
 from skyloom.profile import Profile
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.data import ProfileExamples, validation_set
@@ -138,6 +139,11 @@ class ProfileTask(Task):
         if self._truth is None:
             images, profiles = validation_set(self.config, self.settings.data)
             seen = [number for number, profile in enumerate(profiles) if len(profile)]
+            if not seen:
+                raise InputError(
+                    f"none of the {len(profiles)} profiles for validation has a value",
+                    "Add more pairs, or set data.cut=false to keep what is lost in the noise",
+                )
             self._truth = torch.from_numpy(images[seen]), [profiles[number] for number in seen]
         return self._truth
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.table import Table
+from numpy.typing import NDArray
 
 from skyloom import Images
 from skyloom.errors import InputError, UnknownNameError
-from skyloom.profile import Profile
+from skyloom.profile import Profile, profiles_to_table
 from skyloom.sky.cut import signal_to_noise_cut
 from skyloom.sky.mock import CONFIGS, MockSky
+from skyloom.writing import write_table
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.data import ProfileExamples, Turn, columns, validation_set
 from skyloom_pix2prof.preparing import crop, prepare
@@ -368,12 +370,37 @@ def test_fluxes_are_brought_to_the_zero_point_of_the_network(folder: Path) -> No
         source(CONFIG, settings).read(0)
 
 
-def test_measured_profiles_end_where_their_own_scatter_hides_them(folder: Path) -> None:
-    settings = DataSettings(source="folder", folder=str(folder), bands=("g", "r"))
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize("noise", [0.0, 1e-10])
+def test_measured_profiles_end_in_their_noise_and_not_on_their_slope(
+    folder: Path, noise: float, stated: bool
+) -> None:
+    """A steep disc, with noise of a known size, stated as uncertainty or not."""
+    settings = DataSettings(source="folder", folder=str(folder), bands=("g", "r"), turns=False)
     config = CONFIG.model_copy(update={"max_steps": 200})
-    profile = source(config, settings).read(0).profiles[0]
+    name = source(config, settings).read(0).profiles[0].name
+    axis: NDArray[np.float64] = np.arange(200.0) * config.step
+    clean = 10 ** (-0.4 * 18) * np.exp(-axis / 3.0)
+    flux = np.maximum(clean + noise * np.random.default_rng(3).standard_normal(200), 1e-12)
+    error = np.maximum(2.5 / np.log(10) * noise / flux, 1e-9)
+    profiles = [
+        Profile(
+            axis=axis,
+            values=-2.5 * np.log10(flux),
+            uncertainty=error if stated else None,
+            name=name,
+            band=band,
+        )
+        for band in "gr"
+    ]
+    for old in (folder / "profiles").glob(f"{name}*"):
+        old.unlink()
+    write_table(profiles_to_table(profiles), folder / "profiles" / f"{name}.ecsv")
+    found = source(config, settings).read(0).profiles[0]
     whole = source(config, settings.model_copy(update={"cut": False})).read(0).profiles[0]
-    assert len(profile) == signal_to_noise_cut(10 ** (-0.4 * whole.values)) < len(whole)
+    expected = signal_to_noise_cut(clean, noise=noise) if noise else 200
+    assert len(found) == pytest.approx(min(expected, len(whole)), abs=4)
+    assert len(found) > 60
 
 
 @pytest.mark.parametrize(

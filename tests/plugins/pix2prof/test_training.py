@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from skyloom import Profile
+from skyloom.errors import InputError
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.network import AttendingDecoder, Pix2Prof, RecurrentDecoder
 from skyloom_pix2prof.recipes import PRESETS, LearningSettings
@@ -345,3 +346,15 @@ def test_presets_are_valid() -> None:
 def test_teachers_are_probabilities() -> None:
     with pytest.raises(ValueError, match="which are not two probabilities"):
         LearningSettings(teacher=(0.4, 1.5))
+
+
+def test_a_validation_without_a_value_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = choose(trainable(), assignments=["network.width=2", "network.crop=32", "network.passes=1"])
+    task = ProfileTask(Pix2ProfSettings.model_validate(settings.model_dump()))
+    nothing = Profile(axis=np.empty(0), values=np.empty(0), stopped="masked")
+    monkeypatch.setattr(
+        "skyloom_pix2prof.training.validation_set",
+        lambda *_: (np.zeros((1, 1, 32, 32), np.float32), [nothing]),
+    )
+    with pytest.raises(InputError, match="none of the 1 profiles for validation has a value"):
+        task.validate(task.modules)
