@@ -20,6 +20,7 @@ _SHAPES = 8
 """Ellipses of a profile that stand for all, where pixels within it are asked for."""
 _ANGLES = 64
 _HALF = 0.5
+_FLATTEST = 0.02
 
 
 def judge_gaps(
@@ -59,7 +60,7 @@ def judge_gaps(
     y0, x0 = ((height - 1) / 2, (width - 1) / 2) if centre is None else centre
     axis = profile.axis / (pixel_scale or 1.0)
     none = np.zeros(len(profile))
-    ratio = 1 - profile.columns.get("ellipticity", none)
+    ratio = np.maximum(1 - profile.columns.get("ellipticity", none), _FLATTEST)
     turn = np.radians(profile.columns.get("position_angle", none))
     flags: tuple[str, ...] = ()
     y, x = np.nonzero(mask)

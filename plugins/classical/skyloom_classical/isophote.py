@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -11,17 +10,8 @@ import numpy as np
 from skyloom import Profile, SequenceCaptioner
 from skyloom.errors import InputError, MissingExtraError, listed
 from skyloom.expect import expect_images, expect_number
-from skyloom.inspecting import (
-    OFF_SCALE,
-    SATURATED,
-    SKY_LEFT,
-    brightness,
-    is_saturated,
-    judge_flux,
-    judge_gaps,
-    sky_left,
-)
 from skyloom_classical.background import Sky, fit_level, rough_level
+from skyloom_classical.doubts import doubts, with_gaps
 from skyloom_classical.ellipses import position_angle
 from skyloom_classical.fitting import Found, fit_ellipses
 from skyloom_classical.neighbours import fill_gaps, find_neighbours
@@ -128,7 +118,7 @@ class Isophote(SequenceCaptioner):
                 found = None if view.refused else shared or self._fit(view)
                 profile = self._read(view, found, images, name, number)
                 if found is not None:
-                    profile = _with_gaps(profile, gaps, view, found, images.pixel_scale)
+                    profile = with_gaps(profile, gaps, view.valid, found.ellipses, images.pixel_scale)
                 profiles.append(profile)
         return profiles
 
@@ -144,35 +134,12 @@ class Isophote(SequenceCaptioner):
             if others.any():
                 valid = valid & ~others
                 start = find_start(pixels, valid, sky, noise)
-        said, refused = self._doubts(pixels, valid, start, images, number)
+        said, refused = doubts(pixels, valid, start, images, number, subtracted=self.sky == "none")
         if not refused and significance(pixels, valid, start, sky=sky, noise=noise) < _SIGNIFICANT:
             said, refused = (NO_GALAXY,), NO_LIGHT
         signal = float((pixels[valid] - sky).sum() / (noise or 1.0))
         filled = fill_gaps(pixels, valid, x=start.x, y=start.y)
         return _View(filled, valid, start, -np.inf if refused else signal, (*flags, *said), refused)
-
-    def _doubts(
-        self,
-        pixels: NDArray[np.float64],
-        valid: NDArray[np.bool_],
-        start: Start,
-        images: Images,
-        number: int,
-    ) -> tuple[tuple[str, ...], str]:
-        """Return what is to be said of the flux of a band, and why there is no profile, if there is none."""
-        centre = (start.y, start.x)
-        bright = brightness(pixels, valid, centre=centre)
-        flags: tuple[str, ...] = ()
-        if images.pixel_scale is not None and images.zero_point is not None:
-            zero_point = images.zero_point[number]
-            flags, beyond = judge_flux(bright, pixel_scale=images.pixel_scale, zero_point=zero_point)
-            if beyond:
-                return flags, OFF_SCALE
-        if is_saturated(np.where(valid, pixels, bright.level), bright.level, centre=centre):
-            flags += (SATURATED,)
-        if self.sky == "none" and sky_left(pixels, bright.noise, valid):
-            flags += (SKY_LEFT,)
-        return flags, ""
 
     def _fit(self, view: _View) -> Found:
         seen = bool(view.valid[round(view.start.y), round(view.start.x)])
@@ -259,15 +226,6 @@ class _View(NamedTuple):
     signal_to_noise: float
     flags: tuple[str, ...]
     refused: str
-
-
-def _with_gaps(
-    profile: Profile, gaps: NDArray[np.bool_], view: _View, found: Found, pixel_scale: float | None
-) -> Profile:
-    """Return a profile with what is to be said of gaps (y, x) within its reach."""
-    centre = (found.ellipses.y, found.ellipses.x)
-    flags = judge_gaps(profile, gaps, pixel_scale=pixel_scale, unseen=~view.valid, centre=centre)
-    return replace(profile, flags=(*profile.flags, *flags)) if flags else profile
 
 
 def _extent(
