@@ -149,6 +149,10 @@ class SkippedFilesWarning(UserWarning):
     """Some files could not be read as images and were left out, as was asked for."""
 
 
+class ContradictionWarning(UserWarning):
+    """What was given contradicts what files say of themselves; what was given counts."""
+
+
 def listed(names: Iterable[str], *, last: str = "and", none: str = "none") -> str:
     """Write names as people do: ``'a', 'b' and 'c'``."""
     quoted = [f"'{name}'" for name in names]

@@ -11,6 +11,8 @@ from skyloom.errors import InputError, InputTypeError, listed
 Format = Literal["auto", "fits", "numpy", "raster", "zarr"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
+_SAME_ZERO_POINT = 0.1
+
 
 class Unreadable(Exception):  # noqa: N818 - it is turned into an ImageReadError where the path is known
     """A file is not what it should be; `reason` and `remedy` become those of `ImageReadError`."""
@@ -89,13 +91,17 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
-    """What the pixels of an image mean, settled; images that share it can share a batch."""
+    """What the pixels of an image mean, settled; images that share it can share a batch.
+
+    What was asked for counts, also where the unit that the file states contradicts it.
+    """
 
     bands: tuple[str, ...]
     pixel_scale: float | None
     zero_point: tuple[float, ...] | None
     unit: str
     note: str = field(default="", compare=False)
+    contradiction: str = field(default="", compare=False)
 
 
 @lru_cache(maxsize=1024)
@@ -128,6 +134,23 @@ def settle(request: Request, found: Found, depth: int) -> tuple[tuple[int, ...],
         zero_point=zero_point,
         unit=found.unit if request.unit is None else request.unit,
         note=found.note if request.unit is None else "",
+        contradiction=_contradiction(request, found),
+    )
+
+
+def _contradiction(request: Request, found: Found) -> str:
+    """Say where the zero-point that is asked for is not that of the unit that a file states."""
+    if request.zero_point is None or request.unit is not None or not found.unit:
+        return ""
+    from skyloom.reading.meaning import canonical_unit
+
+    _, implied, _ = canonical_unit(found.unit)
+    if implied is None or all(abs(given - implied) <= _SAME_ZERO_POINT for given in request.zero_point):
+        return ""
+    given = ", ".join(f"{magnitude:g}" for magnitude in request.zero_point)
+    return (
+        f"the zero-point was given as {given}, but files state the unit '{found.unit}', whose zero-point is "
+        f"{implied + 0.0:.4g}; {given} is used. Give none to use theirs, or unit= where it is wrong"
     )
 
 

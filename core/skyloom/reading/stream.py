@@ -19,7 +19,14 @@ from skyloom.checked import (
     checked_unit,
     checked_zero_point,
 )
-from skyloom.errors import ImageReadError, InputError, InputTypeError, SkippedFilesWarning, did_you_mean
+from skyloom.errors import (
+    ContradictionWarning,
+    ImageReadError,
+    InputError,
+    InputTypeError,
+    SkippedFilesWarning,
+    did_you_mean,
+)
 from skyloom.images import Images
 from skyloom.reading.blocks import RUN_BYTES, Block, Later, Part, Piece, read_here, read_run
 from skyloom.reading.request import Request
@@ -120,6 +127,7 @@ class ImageStream:
         self.done = 0
         self.failures: list[ImageReadError] = []
         self.notes: dict[str, int] = {}
+        self._said: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.total} files in batches of {self._batch_size}>"
@@ -147,6 +155,10 @@ class ImageStream:
         if block.meaning is not None and block.meaning.note and block.names:
             note = block.meaning.note
             self.notes[note] = self.notes.get(note, 0) + len(block.names)
+        contradiction = "" if block.meaning is None else block.meaning.contradiction
+        if contradiction and contradiction not in self._said:
+            self._said.add(contradiction)
+            warnings.warn(contradiction, ContradictionWarning, stacklevel=3)
 
     def _blocks(self) -> Iterator[Block]:
         stop = threading.Event()

@@ -11,12 +11,13 @@ from skyloom import Profile, SequenceCaptioner
 from skyloom.errors import InputError, MissingExtraError, listed
 from skyloom.expect import expect_images, expect_number
 from skyloom_classical.background import Sky, fit_level, rough_level
+from skyloom_classical.doubts import doubts, with_gaps
 from skyloom_classical.ellipses import position_angle
 from skyloom_classical.fitting import Found, fit_ellipses
 from skyloom_classical.neighbours import fill_gaps, find_neighbours
 from skyloom_classical.polishing import polish
 from skyloom_classical.sampling import Intensities, intensities, sample
-from skyloom_classical.start import find_start, pixel_noise
+from skyloom_classical.start import Start, find_start, pixel_noise, significance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,16 +31,16 @@ Neighbours = Literal["find", "mask"]
 
 MAG_ERROR = 2.5 / np.log(10)
 MASKED_CENTRE = "masked-centre"
-SATURATED = "saturated"
 NO_GALAXY = "no-galaxy"
 NO_CENTRE = "centre-not-seen"
 NO_SKY = "no-sky"
+NO_LIGHT = "noise"
 
 _LINEAR_STEP, _GEOMETRIC_STEP = 0.5, 0.1
 _SKY_BEGINS = 0.4
 _LARGEST_FIT = 0.5
 _FIRST_GEOMETRIC = 0.5
-_PLATEAU = 4
+_SIGNIFICANT = 5.0
 _LEAST_SEEN = 0.3
 SMALLEST = 12
 _MOST_STEPS = 20_000
@@ -53,8 +54,9 @@ class Isophote(SequenceCaptioner):
     read at every radius, outliers clipped. Where a fit fails a simpler one takes its place, and
     the flags of the profile say so: ``other-start-radius``, ``fixed-centre``, ``fixed-ellipse`` (that of
     the moments), ``circular-annuli`` (no shape could be found). Other flags are ``masked-centre``,
-    ``centre-not-seen`` (the profile begins where the mask ends), ``saturated``, ``photutils-warned`` and
-    ``no-sky``; a profile without a step has ``no-galaxy``.
+    ``centre-not-seen`` (the profile begins where the mask ends), ``masked``, ``half-masked``,
+    ``saturated``, ``sky-left``, ``flux-too-faint``, ``flux-too-bright``, ``photutils-warned`` and
+    ``no-sky``; a profile without a step has ``no-galaxy``, or ``stopped`` is ``"off-scale"``.
 
     The profile is in mag / arcsec2 where pixel scale and zero-point are known, else in the unit of the
     image for a pixel. Its columns are ``ellipticity``, ``position_angle`` (degrees from +y towards -x)
@@ -107,15 +109,23 @@ class Isophote(SequenceCaptioner):
         profiles = []
         for image, mask, name in zip(images.data, hidden, images.names, strict=True):
             views = [
-                self._look(pixels.astype(np.float64), ~gaps) for pixels, gaps in zip(image, mask, strict=True)
+                self._look(pixels.astype(np.float64), ~gaps, images, number)
+                for number, (pixels, gaps) in enumerate(zip(image, mask, strict=True))
             ]
             best = max(views, key=lambda view: view.signal_to_noise)
-            shared = self._fit(best) if self.geometry == "shared" else None
-            for number, view in enumerate(views):
-                profiles.append(self._read(view, shared or self._fit(view), images, name, number))
+            shared = self._fit(best) if self.geometry == "shared" and not best.refused else None
+            for number, (view, gaps) in enumerate(zip(views, mask, strict=True)):
+                found = None if view.refused else shared or self._fit(view)
+                profile = self._read(view, found, images, name, number)
+                if found is not None:
+                    profile = with_gaps(profile, gaps, view.valid, found.ellipses, images.pixel_scale)
+                profiles.append(profile)
         return profiles
 
-    def _look(self, pixels: NDArray[np.float64], valid: NDArray[np.bool_]) -> _View:
+    def _look(
+        self, pixels: NDArray[np.float64], valid: NDArray[np.bool_], images: Images, number: int
+    ) -> _View:
+        """Prepare one band of a galaxy, and judge what it shows."""
         sky, noise = rough_level(pixels, valid), pixel_noise(pixels, valid)
         start = find_start(pixels, valid, sky, noise)
         flags = (MASKED_CENTRE,) * (not valid[round(start.y), round(start.x)])
@@ -124,11 +134,12 @@ class Isophote(SequenceCaptioner):
             if others.any():
                 valid = valid & ~others
                 start = find_start(pixels, valid, sky, noise)
-        peak = pixels[valid].max()
-        if np.count_nonzero(pixels[valid] == peak) >= _PLATEAU and peak > sky + noise:
-            flags += (SATURATED,)
+        said, refused = doubts(pixels, valid, start, images, number, subtracted=self.sky == "none")
+        if not refused and significance(pixels, valid, start, sky=sky, noise=noise) < _SIGNIFICANT:
+            said, refused = (NO_GALAXY,), NO_LIGHT
         signal = float((pixels[valid] - sky).sum() / (noise or 1.0))
-        return _View(fill_gaps(pixels, valid, x=start.x, y=start.y), valid, start, signal, flags)
+        filled = fill_gaps(pixels, valid, x=start.x, y=start.y)
+        return _View(filled, valid, start, -np.inf if refused else signal, (*flags, *said), refused)
 
     def _fit(self, view: _View) -> Found:
         seen = bool(view.valid[round(view.start.y), round(view.start.x)])
@@ -138,8 +149,19 @@ class Isophote(SequenceCaptioner):
             return found
         return found._replace(ellipses=polish(view.pixels, view.valid, found.ellipses))
 
-    def _read(self, view: _View, found: Found, images: Images, name: str, number: int) -> Profile:
-        """Read the profile of one band along ellipses."""
+    def _read(self, view: _View, found: Found | None, images: Images, name: str, number: int) -> Profile:
+        """Read the profile of one band along ellipses; where none were found, it has no step."""
+        if found is None:
+            nothing = np.empty(0)
+            shape = {"ellipticity": nothing, "position_angle": nothing}
+            return Profile(
+                **_calibrated(nothing, nothing, nothing, nothing, shape, images, number),
+                name=name,
+                band=images.bands[number],
+                stopped=view.refused,
+                flags=view.flags,
+                provenance=self.provenance(),
+            )
         ellipses = found.ellipses
         largest = float(np.hypot(*view.pixels.shape) / 2)
         samples = sample(view.pixels, view.valid, ellipses, largest)
@@ -194,13 +216,16 @@ class _View(NamedTuple):
         Light over the noise of a pixel.
     flags
         What is to be said of it.
+    refused
+        Why it has no profile; empty where it has one.
     """
 
     pixels: NDArray[np.float64]
     valid: NDArray[np.bool_]
-    start: Any
+    start: Start
     signal_to_noise: float
     flags: tuple[str, ...]
+    refused: str
 
 
 def _extent(

@@ -20,6 +20,7 @@ _LEAST_SEARCH = 3.0
 _ABOVE_NOISE = 1.5
 _LEAST_PIXELS = 12
 _CENTROID_STEPS = 10
+_CIRCLES = (2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,33 @@ def find_start(pixels: NDArray[np.float64], valid: NDArray[np.bool_], sky: float
     x, y = _centroid(light, x, y)
     rows, columns = np.nonzero(here)
     return _moments(light[rows, columns], columns - np.float64(x), rows - np.float64(y), x, y)
+
+
+def significance(
+    pixels: NDArray[np.float64], valid: NDArray[np.bool_], start: Start, *, sky: float, noise: float
+) -> float:
+    """Return how many times its noise the light of a galaxy is, within the best of a few circles.
+
+    Parameters
+    ----------
+    pixels : float array (y, x)
+        The image.
+    valid : bool array (y, x)
+        Which pixels count.
+    start
+        Where it is.
+    sky, noise
+        Level of the empty sky, and standard deviation of the noise of a pixel.
+    """
+    height, width = pixels.shape
+    rows, columns = np.ogrid[:height, :width]
+    distance = np.hypot(rows - start.y, columns - start.x)
+    best = 0.0
+    for reach in _CIRCLES:
+        light = pixels[(distance <= reach) & valid] - sky
+        if len(light) and light.sum() > 0:
+            best = max(best, float(light.sum() / (noise * np.sqrt(len(light)))) if noise > 0 else np.inf)
+    return best
 
 
 def _peak(light: NDArray[np.float64]) -> tuple[float, float]:

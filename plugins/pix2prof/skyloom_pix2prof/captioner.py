@@ -13,10 +13,11 @@ from skyloom import Profile, SequenceCaptioner
 from skyloom.errors import BundleError, InputError
 from skyloom.expect import expect_count, expect_images
 from skyloom.frozen import first_fault
+from skyloom.inspecting import judge_gaps
 from skyloom.random import check_seed
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.framing import LEAST, frame, reach
-from skyloom_pix2prof.looking import Look, look_at_flux, look_at_mask
+from skyloom_pix2prof.looking import Look, look_at_light, look_at_mask, look_at_scene
 from skyloom_pix2prof.preparing import clip_level, fill, prepare, resample
 from skyloom_pix2prof.telling import Told, open_teller
 
@@ -92,10 +93,16 @@ class Pix2ProfCaptioner(SequenceCaptioner):
         told = iter(self.tell(np.stack(prepared)[:, None]) if prepared else [])
         provenance = self.provenance()
         profiles = []
-        for (name, band), look in zip(keys, looks, strict=True):
+        for plane, ((name, band), look) in enumerate(zip(keys, looks, strict=True)):
             versions = [] if look.refused else [next(told) for _ in range(self.samples)]
             profile = self._profile(versions, look, name=name, band=band, provenance=provenance)
-            profiles.append(_cut(profile, images) if FRAMED in look.flags else profile)
+            if FRAMED in look.flags:
+                profile = _cut(profile, images)
+            mask = _mask(images, divmod(plane, len(images.bands)))
+            if mask is not None:
+                gaps = judge_gaps(profile, mask, pixel_scale=images.pixel_scale)
+                profile = replace(profile, flags=tuple(dict.fromkeys((*profile.flags, *gaps))))
+            profiles.append(profile)
         return profiles
 
     def _ratio(self, images: Images) -> float:
@@ -122,23 +129,35 @@ class Pix2ProfCaptioner(SequenceCaptioner):
     def _prepare(self, images: Images, place: tuple[int, int], ratio: float) -> tuple[type_f4 | None, Look]:
         """Return what the network is to see of one band of one image (y, x), if anything."""
         assert images.zero_point is not None
+        assert images.pixel_scale is not None
         pixels: type_f4 = images.data[place]
-        flags: tuple[str, ...] = ()
-        if images.mask is not None and images.mask[place].any():
-            mask = images.mask[place]
+        zero_point = images.zero_point[place[1]]
+        flags: list[str] = []
+        mask = _mask(images, place)
+        if mask is not None:
             masked = look_at_mask(mask, int(np.ceil(self.config.crop * ratio)))
             if masked.refused:
                 return None, masked
-            pixels, flags = fill(pixels, mask), masked.flags
+            flags += masked.flags
+        light = look_at_light(
+            pixels, None if mask is None else ~mask, pixel_scale=images.pixel_scale, zero_point=zero_point
+        )
+        if light.refused:
+            return None, Look((*flags, *light.flags), light.refused)
+        if mask is not None:
+            pixels = fill(pixels, mask)
         if ratio != 1:
-            pixels, flags = resample(pixels, ratio), (*flags, "resampled")
-        pixels = pixels * np.float32(10 ** (0.4 * (self.config.zero_point - images.zero_point[place[1]])))
+            pixels = resample(pixels, ratio)
+            flags.append("resampled")
+        pixels = pixels * np.float32(10 ** (0.4 * (self.config.zero_point - zero_point)))
+        scene = look_at_scene(pixels, self.config)
+        if scene.refused:
+            return None, Look((*flags, *scene.flags), scene.refused)
         level = clip_level(pixels, self.config)
-        look = look_at_flux(pixels, self.config, float(level))
         if min(pixels.shape) < self.config.crop:
-            pixels, flags = frame(pixels, self.config.crop), (*flags, FRAMED)
-        look = Look((*flags, *look.flags), look.refused)
-        return (None if look.refused else prepare(pixels, self.config, level=level)), look
+            pixels = frame(pixels, self.config.crop)
+            flags.append(FRAMED)
+        return prepare(pixels, self.config, level=level), Look((*flags, *light.flags, *scene.flags))
 
     def _error(self, values: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """Return the usual error of what the network tells, if it was measured."""
@@ -171,6 +190,11 @@ class Pix2ProfCaptioner(SequenceCaptioner):
             flags=look.flags,
             **labels,
         )
+
+
+def _mask(images: Images, place: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """Return the mask (y, x) of a band of an image, if a pixel of it is masked."""
+    return None if images.mask is None or not images.mask[place].any() else images.mask[place]
 
 
 def _cut(profile: Profile, images: Images) -> Profile:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from skyloom.inspecting import OFF_SCALE, SATURATED, SKY_LEFT, brightness, is_saturated, judge_flux, sky_left
 from skyloom_pix2prof.preparing import crop
 
 if TYPE_CHECKING:
@@ -16,11 +17,6 @@ CORE = 5.0
 MOST_MASKED = 0.5
 SOME_MASKED = 0.01
 SOME_ZEROS = 0.05
-FAINTEST, BRIGHTEST = 1e-6, 1e3
-"""Contrast of an image, in units of what the network was trained on, that cannot be right."""
-MAGGY = 1e9
-"""Nanomaggies in a maggy: the commonest mistake in a flux scale."""
-SATURATED = 9
 SIGNIFICANT = 5.0
 MAD_TO_SIGMA = 1.4826
 
@@ -61,29 +57,39 @@ def look_at_mask(mask: type_b1, size: int) -> Look:
     return Look(tuple(flags))
 
 
-def look_at_flux(pixels: type_f4, config: Pix2ProfConfig, level: float) -> Look:
-    """Judge the flux of an image (y, x) that is scaled as in training.
+def look_at_light(pixels: type_f4, valid: type_b1 | None, *, pixel_scale: float, zero_point: float) -> Look:
+    """Judge an image (y, x) as it was given: its flux, its core, its sky.
 
     Parameters
     ----------
     pixels
         The image.
-    config
-        What the network was trained on.
-    level
-        Where its pixels are clipped.
+    valid
+        Which pixels count (y, x); all where it is None.
+    pixel_scale
+        Side of a pixel in arcsec.
+    zero_point
+        AB magnitude of one unit.
     """
+    bright = brightness(pixels, valid)
+    flags, refused = judge_flux(bright, pixel_scale=pixel_scale, zero_point=zero_point)
+    if refused:
+        return Look(flags, OFF_SCALE)
+    seen = pixels if valid is None else np.where(valid, pixels, np.float32(bright.level))
+    if is_saturated(seen, bright.level):
+        flags += (SATURATED,)
+    if sky_left(pixels, bright.noise, valid):
+        flags += (SKY_LEFT,)
+    return Look(flags)
+
+
+def look_at_scene(pixels: type_f4, config: Pix2ProfConfig) -> Look:
+    """Judge what is on an image (y, x) that is scaled as in training."""
     seen = crop(pixels, config.crop)
     low, middle, high = float(seen.min()), float(np.median(seen)), float(seen.max())
     if low == high:
         return Look(("constant",), "empty")
-    contrast = max(level - middle, high - middle, middle - low) / (config.ceiling - config.floor)
-    if not FAINTEST < contrast < BRIGHTEST:
-        return Look(_names_of(contrast), "off-scale")
     flags = []
-    inner = crop(seen, max(config.crop // 4, 1))
-    if (inner == high).sum() >= SATURATED:
-        flags.append("saturated")
     if (seen == 0).mean() > SOME_ZEROS:
         flags.append("zeros")
     noise = MAD_TO_SIGMA * float(np.median(np.abs(seen - middle)))
@@ -91,12 +97,3 @@ def look_at_flux(pixels: type_f4, config: Pix2ProfConfig, level: float) -> Look:
     if float(core.mean()) - middle <= SIGNIFICANT * noise / np.sqrt(core.size):
         flags.append("no-source")
     return Look(tuple(flags))
-
-
-def _names_of(contrast: float) -> tuple[str, ...]:
-    """Name what may be wrong with a flux scale."""
-    faint = contrast <= FAINTEST
-    repaired = contrast * MAGGY if faint else contrast / MAGGY
-    guess = ("maggies-as-nanomaggies",) if faint else ("nanomaggies-as-maggies",)
-    flag = "flux-too-faint" if faint else "flux-too-bright"
-    return (flag, *guess) if FAINTEST < repaired < BRIGHTEST else (flag,)

@@ -306,3 +306,31 @@ def test_a_missing_file_among_others_is_a_failure(folder: Path) -> None:
     assert [batch.index.tolist() for batch in images] == [[0, 2]]
     assert isinstance(images.failures[0], FileNotFoundError)
     assert Path(images.failures[0].path).name == "nope.fits"
+
+
+@pytest.mark.parametrize(
+    ("written", "given", "said"),
+    [
+        ("Jy", {"zero_point": 22.5}, "'Jy', whose zero-point is 8.9; 22.5 is used"),
+        ("mgy", {"zero_point": 22.5}, "'mgy', whose zero-point is 0; 22.5 is used"),
+        ("nanomaggy", {"zero_point": 27.0}, "whose zero-point is 22.5; 27 is used"),
+        ("Jy", {"zero_point": 22.5, "unit": "nmgy"}, None),
+        ("Jy", {"zero_point": 8.9}, None),
+        ("Jy", {}, None),
+        ("adu", {"zero_point": 22.5}, None),
+    ],
+)
+def test_a_zero_point_that_the_unit_contradicts_is_said(
+    tmp_path: Path, written: str, given: dict[str, Any], said: str | None
+) -> None:
+    header = fits.Header({"BUNIT": written})
+    for number in range(3):
+        fits.writeto(tmp_path / f"{number}.fits", np.ones((8, 8), np.float32), header)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        images = Images.open(tmp_path, **given)
+    assert images.zero_point is not None
+    assert images.zero_point[0] == pytest.approx(given.get("zero_point", 8.9), abs=0.01)
+    messages = [str(one.message) for one in caught]
+    assert len(messages) == (said is not None)
+    assert said is None or said in messages[0]

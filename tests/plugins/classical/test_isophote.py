@@ -113,11 +113,57 @@ def test_a_galaxy_lost_in_noise_is_flagged_not_dropped() -> None:
 def test_an_empty_image_gives_a_profile_that_says_so() -> None:
     profile = read(np.zeros((40, 40)))
     assert len(profile) == 0
-    assert (profile.stopped, profile.flags) == ("noise", ("circular-annuli", "no-galaxy"))
+    assert (profile.stopped, profile.flags) == ("noise", ("no-galaxy",))
+
+
+def test_what_shows_no_galaxy_gives_no_step() -> None:
+    assert read(np.full((64, 64), 3.7)).flags == ("no-galaxy",)
+    for seed in range(10):
+        profile = read(np.random.default_rng(seed).normal(0, 0.3, (128, 128)))
+        assert (len(profile), profile.flags) == (0, ("no-galaxy",))
+
+
+@pytest.mark.parametrize(("factor", "flag"), [(1e-9, "flux-too-faint"), (1e9, "flux-too-bright")])
+def test_a_flux_that_no_galaxy_has_is_refused(factor: float, flag: str) -> None:
+    profile = read(disc(noise=0.1) * factor)
+    assert (len(profile), profile.stopped) == (0, "off-scale")
+    assert profile.flags[0] == flag
+
+
+def test_a_flux_that_hardly_a_galaxy_has_is_flagged() -> None:
+    for factor, flags in ((1e-4, ("flux-too-faint",)), (1, ()), (1e4, ("flux-too-bright",))):
+        profile = read(disc(noise=0.02) * factor)
+        assert (profile.flags, len(profile) > 0) == (flags, True)
+
+
+def test_a_sky_that_was_left_is_flagged() -> None:
+    light = disc(256, noise=0.1, centre=(127, 128))
+    assert read(light).flags == ()
+    assert read(light + 0.4).flags == ("sky-left",)
+    assert read(light + 0.4, sky="estimate").flags == ()
+
+
+def test_gaps_within_the_profile_are_flagged() -> None:
+    light, mask = disc(noise=0.1), np.zeros((128, 128), bool)
+    mask[70, 70] = True
+    assert read(light, mask).flags == ("masked",)
+    mask[:] = False
+    mask[1, 1] = True
+    assert read(light, mask).flags == ()
+    y, x = np.mgrid[:128, :128]
+    mask = (np.abs(np.hypot(x - 64, y - 63) - 10) < 3) & (x < 66)
+    assert read(light, mask).flags == ("masked", "half-masked")
 
 
 def test_a_saturated_galaxy_is_flagged() -> None:
     assert "saturated" in read(np.minimum(disc(), 20)).flags
+
+
+def test_neither_scatter_nor_a_brighter_star_hides_saturation() -> None:
+    light = disc(noise=0.01)
+    light = np.where(light > 25, 25 + 0.02 * np.random.default_rng(0).standard_normal(light.shape), light)
+    light[10:13, 10:13] = 1000
+    assert "saturated" in read(light).flags
 
 
 def test_a_masked_centre_is_flagged() -> None:

@@ -186,9 +186,19 @@ def test_images_without_a_galaxy_are_flagged() -> None:
     assert flagged(changed(data=np.zeros((1, 1, 40, 40), np.float32))) == ("empty", ("constant",), 0)
 
 
+def test_a_sky_that_was_left_is_flagged() -> None:
+    wide = disc(1, size=64)
+    for sky in (0.1, -0.1):
+        assert flagged(replace(wide, data=wide.data + np.float32(sky)))[1] == ("sky-left",)
+    assert flagged(wide)[1] == ()
+
+
 def test_saturated_and_blank_images_are_flagged() -> None:
     data = disc(1).data
     assert "saturated" in flagged(changed(data=np.minimum(data, np.float32(0.5))))[1]
+    star = np.minimum(data, np.float32(0.5))
+    star[..., 3:5, 3:5] = 3
+    assert "saturated" in flagged(changed(data=star))[1]
     blank = data.copy()
     blank[..., :12] = 0
     assert "zeros" in flagged(changed(data=blank))[1]
@@ -205,10 +215,13 @@ def test_masked_pixels_are_filled_and_flagged() -> None:
     np.testing.assert_allclose(filled.values[:shared], only(images).values[:shared], atol=0.1)
     assert not np.allclose(only(replace(images, data=star)).values[:3], only(images).values[:3], atol=0.1)
     mask[..., 19:21, 19:21] = True
-    assert only(replace(images, mask=mask.copy())).flags == ("masked-centre", "masked")
-    few = np.zeros_like(mask)
-    few[..., 0, 0] = few[..., 6, 6] = True
-    assert only(replace(images, mask=few)).flags == ()
+    assert only(replace(images, mask=mask.copy())).flags == ("masked-centre", "masked", "half-masked")
+    reach = len(only(images)) * tiny.CONFIG.step / 0.4
+    assert 12 < reach < 26  # pixels
+    for place, flags in ((0, ()), (12, ("masked",))):
+        one = np.zeros_like(mask)
+        one[..., place, place] = True
+        assert only(replace(images, mask=one)).flags == flags
     mask[..., :, :30] = True
     assert flagged(replace(images, mask=mask)) == ("masked", ("masked",), 0)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import skyloom
-from skyloom import Metric, SequenceCaptioner, registry
+from skyloom import Images, Metric, SequenceCaptioner, registry
 from skyloom.bundle import Bundle
 from skyloom.bundle.verify import verify
 from skyloom.sky.mock import MockSky
@@ -46,6 +48,53 @@ def test_it_says_how_it_was_made(bundle: Bundle) -> None:
     for inner in ("README.md", "manifest.json", *(name for name in manifest.files if "about/" in name)):
         text = (bundle.path / inner).read_text(encoding="utf-8")
         assert not re.search(r"/(tmp|home|root|work)/", text), inner
+
+
+@pytest.fixture(scope="module")
+def one() -> Images:
+    return MockSky("sdss", SEED).batch([0]).images.select("r")
+
+
+def said_of(image: Images, **changes: Any) -> tuple[str, ...]:
+    (profile,) = skyloom.load(NAME, SequenceCaptioner).caption(replace(image, **{"mask": None, **changes}))
+    assert bool(len(profile)) == (profile.stopped != "off-scale")
+    return profile.flags
+
+
+@pytest.mark.parametrize("factor", [1e-7, 1e-6, 3.631e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e3, 1e4, 1e6])
+def test_a_flux_in_another_unit_is_flagged_but_not_taken_for_maggies(
+    one: Images, installed: None, factor: float
+) -> None:
+    expected = ("flux-too-faint",) if factor < 1 else ("flux-too-bright",)
+    assert said_of(one, data=one.data * np.float32(factor)) == expected
+
+
+def test_usual_images_are_not_flagged(one: Images, installed: None) -> None:
+    for factor in (0.3, 1, 10):
+        assert said_of(one, data=one.data * np.float32(factor)) == ()
+
+
+def test_a_scattered_plateau_beside_a_brighter_star_is_saturated(one: Images, installed: None) -> None:
+    data = one.data.copy()
+    middle = data[..., 118:138, 118:138]
+    top = np.sort(middle.ravel())[-40]
+    hot = middle >= top
+    middle[hot] = top * (1 + 1e-3 * np.random.default_rng(0).standard_normal(np.count_nonzero(hot)))
+    data[..., 20:24, 20:24] = 10 * top
+    assert said_of(one, data=data) == ("saturated",)
+
+
+def test_a_sky_that_was_left_is_flagged(one: Images, installed: None) -> None:
+    assert said_of(one, data=one.data + np.float32(0.1)) == ("sky-left",)
+
+
+def test_one_masked_pixel_within_the_profile_is_said(one: Images, installed: None) -> None:
+    mask = np.zeros(one.shape, bool)
+    mask[..., 128, 148] = True
+    assert said_of(one, mask=mask) == ("masked",)
+    y, x = np.mgrid[:256, :256] - 127.5
+    ring = (np.hypot(y, x) > 12) & (np.hypot(y, x) < 16) & (x < 4)
+    assert said_of(one, mask=np.broadcast_to(ring, one.shape).copy()) == ("masked", "half-masked")
 
 
 def test_it_is_as_good_as_its_card_says(bundle: Bundle) -> None:
