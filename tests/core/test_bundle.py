@@ -48,7 +48,8 @@ def test_what_is_written_is_verified_and_read_back(affine_bundle: Path) -> None:
 def test_a_graph_that_is_not_its_network_is_not_written(tmp_path: Path) -> None:
     target = tmp_path / "wrong"
     with pytest.raises(
-        BundleError, match=r"graph 'affine'.*output 'y' differs by 0.5 on 'cpu', .* times the tolerance"
+        BundleError,
+        match=r"graph 'affine'.*output 'y' differs by 0.5 at batch 5 on 'cpu', .* times the tolerance",
     ):
         write_bundle(
             target,
