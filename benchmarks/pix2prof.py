@@ -66,12 +66,12 @@ def network(stem: Stem, quick: bool) -> Pix2Prof:
 
 @cache
 def bundle(stem: Stem, quick: bool) -> Bundle:
-    """Return its bundle, with an int8 encoder however good that is: the rows say how good."""
+    """Return its bundle, with an encoder in int8 and bf16 however good they are: the rows say how good."""
     exportable = declare(network(stem, quick), licence="BSD-3-Clause")
     graphs = tuple(
         replace(
             graph,
-            variants=tuple(replace(one, allowed=100.0) for one in graph.variants if one.precision == "int8"),
+            variants=tuple(replace(one, allowed=100.0) for one in graph.variants),
         )
         for graph in exportable.graphs
     )

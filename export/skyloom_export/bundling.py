@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skyloom.bundle import Graph, Manifest, Tensor, Tolerance, write_bundle
+from skyloom.bundle.verify import golden_key
 from skyloom.errors import SpecError
 from skyloom.files import check_output
 from skyloom.runtime import open_session
 from skyloom_export.errors import DeclarationError
 from skyloom_export.lint import lint
 from skyloom_export.passes import PASSES, rewrite
-from skyloom_export.precision import VariantReport, make_variant
+from skyloom_export.precision import VariantReport, make_variant, run_bf16
 from skyloom_export.tracing import parse, serialise, trace
-from skyloom_export.verifying import Check, check_graph, inputs_at, run_network
+from skyloom_export.verifying import Case, Check, check_graph, run_cases
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -27,9 +29,10 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from skyloom_export.declaration import Arrays, Exportable, GraphDeclaration
+    from skyloom_export.declaration import Arrays, Exportable, GraphDeclaration, Run
 
 HEADROOM = 4.0  # other backends round a variant differently; its science is judged on its own
+GOLDEN_BYTES = 2_000_000  # of the golden arrays in a bundle, unpacked; those of the first sizes always stay
 _MEASURED = ("errors", "scientific")
 
 
@@ -47,8 +50,8 @@ class Made:
         The variants that passed, by name.
     reports
         What was measured of every variant, also of those that did not pass.
-    golden
-        Arrays of the bundle.
+    cases
+        What the network itself made of inputs of each size.
     """
 
     entry: Graph
@@ -56,7 +59,7 @@ class Made:
     checks: list[Check]
     variants: dict[str, tuple[Graph, bytes]]
     reports: list[VariantReport]
-    golden: Arrays
+    cases: list[Case]
 
 
 @dataclass(frozen=True)
@@ -136,9 +139,12 @@ def export_bundle(
     except ValueError as error:
         raise SpecError(f"the manifest of '{name}' is not valid: {error}") from error
     stamped = {inner: stamp(graph, manifest) for inner, graph in data.items()}
-    golden = {key: array for graph in made.values() for key, array in graph.golden.items()}
     written = write_bundle(
-        path, manifest, contents={**exportable.contents, **stamped}, golden=golden, overwrite=overwrite
+        path,
+        manifest,
+        contents={**exportable.contents, **stamped},
+        golden=_golden({name: graph.cases for name, graph in made.items()}),
+        overwrite=overwrite,
     )
     return ExportReport(
         path=written,
@@ -146,6 +152,24 @@ def export_bundle(
         variants=[report for graph in made.values() for report in graph.reports],
         passes={name: graph.entry.passes for name, graph in made.items()},
     )
+
+
+def _golden(made: Mapping[str, list[Case]]) -> Arrays:
+    """Name the arrays of the first size of each graph, and those of further sizes while they stay small."""
+    kept = {name: cases[:1] for name, cases in made.items()}
+    room = GOLDEN_BYTES - sum(case.nbytes for cases in kept.values() for case in cases)
+    for name, cases in made.items():
+        for case in cases[1:]:
+            if case.nbytes <= room:
+                kept[name].append(case)
+                room -= case.nbytes
+    return {
+        golden_key(name, number, kind, key): array
+        for name, cases in kept.items()
+        for number, case in enumerate(cases, 1)
+        for kind, arrays in (("inputs", case.inputs), ("outputs", case.expected))
+        for key, array in arrays.items()
+    }
 
 
 def make_graph(declaration: GraphDeclaration, *, skip: Collection[str] = ()) -> Made:
@@ -160,13 +184,8 @@ def make_graph(declaration: GraphDeclaration, *, skip: Collection[str] = ()) -> 
         passes += rewrite(traced, skip={*skip, *kept_out}, extra=declaration.extra_passes)
     lint(traced, declaration.axes, declaration.name)
     data = serialise(traced)
-    checks = check_graph(declaration, data)
-    kept = inputs_at(declaration, declaration.grid[0])
-    expected = run_network(declaration, kept)
-    golden = {
-        **{f"{declaration.name}/inputs/{name}": array for name, array in kept.items()},
-        **{f"{declaration.name}/outputs/{name}": array for name, array in expected.items()},
-    }
+    cases = run_cases(declaration)
+    checks = check_graph(declaration, data, cases)
     entry = Graph(
         path=f"graphs/{declaration.name}/1/model.onnx",
         inputs=inputs,
@@ -178,32 +197,54 @@ def make_graph(declaration: GraphDeclaration, *, skip: Collection[str] = ()) -> 
     variants: dict[str, tuple[Graph, bytes]] = {}
     reports = []
     for variant in declaration.variants:
-        stored, report = make_variant(declaration, variant, portable)
+        if variant.precision == "bf16":  # a hint at run time: the graph is the one that is run otherwise
+            _, report = make_variant(declaration, variant, data)
+            entry = entry.model_copy(update={"scientific": _found_in_bf16(report, data, cases)})
+        else:
+            stored, report = make_variant(declaration, variant, portable)
+            if stored is not None:
+                name = f"{declaration.name}-{variant.precision}"
+                variants[name] = (_variant(entry, name, stored, report, cases), stored)
         reports.append(report)
-        if variant.precision == "bf16":
-            if report.passed:  # a hint at run time: it has no graph, and is recorded with its base
-                found = {"allowed_bf16": report.allowed, "measured_bf16": report.measured}
-                entry = entry.model_copy(update={"scientific": found})
-        elif stored is not None:
-            name = f"{declaration.name}-{variant.precision}"
-            variants[name] = (_variant(entry, name, stored, report, kept, expected), stored)
-    return Made(entry, data, checks, variants, reports, golden)
+    return Made(entry, data, checks, variants, reports, cases)
 
 
-def _variant(
-    base: Graph, name: str, stored: bytes, report: VariantReport, inputs: Arrays, expected: Arrays
-) -> Graph:
-    """Return the record of a variant; its tolerance covers what it was seen to differ by."""
-    computed = open_session(stored, backend="cpu", threads=1).run(inputs)
-    error = max(
-        float(np.abs(computed[output].astype(np.float64) - array.astype(np.float64)).max(initial=0.0))
-        for output, array in expected.items()
-    )
+def _found_in_bf16(report: VariantReport, graph: bytes, cases: list[Case]) -> dict[str, float]:
+    """Return what is recorded of a graph that was measured in bf16, good enough or not."""
+    if not math.isfinite(report.measured):
+        return {}
+    found = {"allowed_bf16": report.allowed, "measured_bf16": report.measured}
+    seen = _seen(run_bf16(graph), cases) if report.passed else {}
+    return found | {f"tolerance_bf16/{output}": atol for output, atol in seen.items()}
+
+
+def _seen(run: Run, cases: list[Case]) -> dict[str, float]:
+    """Return what each output may be off: a multiple of what it is.
+
+    Whole numbers, such as where a sequence ends, may be one off: other backends round differently.
+    """
+    seen: dict[str, float] = {}
+    for case in cases:
+        computed = run(case.inputs)
+        for output, array in case.expected.items():
+            off = np.abs(computed[output].astype(np.float64) - array.astype(np.float64)).max(initial=0.0)
+            least = 0.0 if array.dtype.kind == "f" else 1.0
+            seen[output] = max(seen.get(output, least), HEADROOM * float(off))
+    return seen
+
+
+def _variant(base: Graph, name: str, stored: bytes, report: VariantReport, cases: list[Case]) -> Graph:
+    """Return the record of a variant; its tolerances cover what it was seen to differ by."""
+    seen = _seen(open_session(stored, backend="cpu", threads=1).run, cases)
+    largest = max(seen.values())
     return Graph.model_validate(
         {
             **base.model_dump(),
             "path": f"graphs/{name}/1/model.onnx",
-            "tolerance": Tolerance(atol=HEADROOM * error, rtol=0.0),
+            "tolerance": Tolerance(atol=largest, rtol=0.0),
+            "tolerances": {
+                output: Tolerance(atol=atol, rtol=0.0) for output, atol in seen.items() if atol < largest
+            },
             "precision": report.precision,
             "base": report.graph,
             "scientific": {"allowed": report.allowed, "measured": report.measured},

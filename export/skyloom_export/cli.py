@@ -181,6 +181,8 @@ def _write(
 
 def _report(report: ExportReport) -> None:
     """Say how near the graphs are to their network."""
+    from skyloom.bundle.verify import lengths
+
     for graph, passes in report.passes.items():
         worst = max(
             (check for check in report.checks if check.graph == graph), key=lambda check: check.excess
@@ -190,6 +192,12 @@ def _report(report: ExportReport) -> None:
             f"{graph}: differs from the network by {worst.error:.2g} ({worst.excess:.2g} of the tolerance) "
             f"over {sizes} sizes; rewritten: {', '.join(passes) or 'nothing'}"
         )
+        for check in report.checks:
+            if check.graph == graph:
+                typer.echo(
+                    f"  {check.output} at {lengths(check.sizes)}: {check.error:.2g}, "
+                    f"{check.excess:.2g} of the tolerance"
+                )
     for variant in report.variants:
         what = f"measured {variant.measured:.3g}, allowed {variant.allowed:.3g}"
         verdict = "kept" if variant.passed else f"left out{f': {variant.note}' if variant.note else ''}"

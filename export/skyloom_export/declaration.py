@@ -36,12 +36,16 @@ class PrecisionVariant:
         Called with a function that runs the variant; returns how wrong its science is.
     keep
         Kinds of operators that stay in fp32, e.g. ``("Gemm",)``.
+    only
+        The kinds of operators that do not, e.g. ``("Conv",)``; all others where nothing is given. Not for
+        bf16, in which OpenVINO decides.
     """
 
     precision: Literal["int8", "fp16", "bf16"]
     allowed: float
     measure: Callable[[Run], float]
     keep: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 def standard_normal(
@@ -71,7 +75,8 @@ class GraphDeclaration:
         first is the batch axis, and has a name.
     grid
         Lengths of the named axes at which the graph is compared with the network; other lengths
-        than those of the example. The first gives the golden arrays of the bundle.
+        than those of the example. The first should be the size at work: its arrays are always the golden
+        ones of the bundle, those of the others while they are small.
     units
         Units of inputs and outputs, in the notation of astropy.
     tolerance

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import importlib.util
 import logging
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
-from skyloom.errors import MissingExtraError
+from skyloom.errors import BackendError, BundleError
 from skyloom.frozen import Frozen
 from skyloom.runtime import open_session
 from skyloom_export.passes.graph import rename
@@ -23,6 +22,7 @@ from skyloom_export.tracing import parse, serialise, strip
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    import onnx
     from numpy.typing import NDArray
 
     from skyloom_export.declaration import GraphDeclaration, PrecisionVariant, Run
@@ -84,13 +84,16 @@ def make_variant(
         if importlib.util.find_spec("openvino") is None:
             note = "OpenVINO is not installed"
         else:
-            measured = variant.measure(run_bf16(graph))
+            try:
+                measured = variant.measure(run_bf16(graph))
+            except (BackendError, BundleError) as error:
+                note = str(error)
     else:
         if variant.precision == "int8":
             assert declaration.calibration is not None
-            made = to_int8(graph, declaration.calibration(), keep=variant.keep)
+            made = to_int8(graph, declaration.calibration(), keep=variant.keep, only=variant.only)
         else:
-            made = to_fp16(graph, keep=variant.keep)
+            made = to_fp16(graph, keep=variant.keep, only=variant.only)
         measured = variant.measure(open_session(made, backend="cpu", threads=1).run)
     report = VariantReport(
         graph=declaration.name,
@@ -114,7 +117,11 @@ class _Inputs:
 
 
 def to_int8(
-    graph: bytes, inputs: Iterable[Mapping[str, NDArray[np.generic]]], *, keep: Iterable[str] = ()
+    graph: bytes,
+    inputs: Iterable[Mapping[str, NDArray[np.generic]]],
+    *,
+    keep: Iterable[str] = (),
+    only: Iterable[str] = (),
 ) -> bytes:
     """Quantise a graph: unsigned activations, signed weights with a scale for each channel.
 
@@ -126,7 +133,7 @@ def to_int8(
     class Reader(_Inputs, quantization.CalibrationDataReader):  # type: ignore[misc,name-defined,unused-ignore]
         """The inputs, as onnxruntime wants them."""
 
-    kinds = [kind for kind in QUANTISED if kind not in set(keep)]
+    kinds = [kind for kind in QUANTISED if kind in (set(only) or set(QUANTISED)) - set(keep)]
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
         source.write_bytes(graph)
@@ -160,35 +167,38 @@ def _delicate(graph: bytes) -> list[str]:
     return found
 
 
-def to_fp16(graph: bytes, *, keep: Iterable[str] = ()) -> bytes:
+def to_fp16(graph: bytes, *, keep: Iterable[str] = (), only: Iterable[str] = ()) -> bytes:
     """Convert a graph to half precision; inputs and outputs stay as they are."""
     import onnx
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
+    kinds = {node.op_type for node in ir.traversal.RecursiveGraphIterator(parse(graph).graph)}
+    others = kinds - set(only) if only else set()
     with _quiet():
         made = convert_float_to_float16(
             onnx.load_from_string(graph),
             keep_io_types=True,
-            op_block_list=[*DEFAULT_OP_BLOCK_LIST, *keep],
+            op_block_list=[*DEFAULT_OP_BLOCK_LIST, *keep, *sorted(others)],
         )
+    _remove_repeated(made.graph)
     return _clean(made.SerializeToString())
 
 
+def _remove_repeated(graph: onnx.GraphProto) -> None:
+    """Remove the nodes that the converter repeats where an operator stays in fp32 and takes a value twice."""
+    seen: set[str] = set()
+    once = []
+    for node in graph.node:
+        if node.output[0] not in seen:
+            once.append(node)
+        seen.update(node.output)
+    del graph.node[:]
+    graph.node.extend(once)
+
+
 def run_bf16(graph: bytes) -> Run:
-    """Return a function that runs a graph in OpenVINO with the hint to use bf16."""
-    try:
-        openvino: Any = importlib.import_module("openvino")
-    except ImportError:
-        raise MissingExtraError("openvino", "openvino", "measure a graph in bf16") from None
-    core = openvino.Core()
-    hints = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": 1}
-    compiled = core.compile_model(core.read_model(model=graph, weights=b""), "CPU", hints)
-
-    def run(inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
-        result = compiled(dict(inputs))
-        return {output.get_any_name(): np.array(result[output]) for output in compiled.outputs}
-
-    return run
+    """Return a function that runs a graph in bf16, just as it will be run."""
+    return open_session(graph, backend="openvino", precision="bf16", threads=1).run
 
 
 def _clean(graph: bytes) -> bytes:

@@ -48,7 +48,8 @@ def test_what_is_written_is_verified_and_read_back(affine_bundle: Path) -> None:
 def test_a_graph_that_is_not_its_network_is_not_written(tmp_path: Path) -> None:
     target = tmp_path / "wrong"
     with pytest.raises(
-        BundleError, match=r"graph 'affine'.*output 'y' differs by 0.5 on 'cpu', .* times the tolerance"
+        BundleError,
+        match=r"graph 'affine'.*output 'y' differs by 0.5 at batch 5 on 'cpu', .* times the tolerance",
     ):
         write_bundle(
             target,
@@ -335,6 +336,59 @@ def test_a_zipped_bundle_opens_like_a_folder(affine_bundle: Path, tmp_path: Path
     assert home in bundle.path.parents
     assert Bundle.open(archive).path == bundle.path
     verify(archive)
+
+
+@pytest.mark.parametrize("how", ["altered", "shortened", "removed", "added", "manifest", "no manifest"])
+def test_what_was_damaged_after_unpacking_is_unpacked_anew(
+    affine_bundle: Path, tmp_path: Path, home: Path, how: str
+) -> None:
+    archive = zipped(affine_bundle, tmp_path / "b.zip")
+    (folder,) = [Bundle.open(archive).path]
+    damage(folder, how)
+    verify(archive, backend="cpu")
+    copy = tmp_path / "copy.zip"
+    shutil.copy(archive, copy)
+    damage(folder, how)
+    verify(copy, backend="cpu")
+    assert sorted(path.name for path in (home / "unpacked").iterdir()) == [folder.name]
+
+
+def damage(folder: Path, how: str) -> None:
+    graph, manifest = folder / GRAPH_PATH, folder / "manifest.json"
+    if how == "altered":
+        graph.write_bytes(graph.read_bytes()[:-1] + b"?")
+    elif how == "shortened":
+        graph.write_bytes(graph.read_bytes()[:-1])
+    elif how == "removed":
+        graph.unlink()
+    elif how == "added":
+        (folder / "virus.py").write_text("")
+    elif how == "manifest":
+        manifest.write_text(manifest.read_text().replace("CC0-1.0", "CC0-2.0"))
+    else:
+        manifest.unlink()
+
+
+def test_what_is_damaged_while_it_is_open_is_unpacked_anew(affine_bundle: Path, tmp_path: Path) -> None:
+    archive = zipped(affine_bundle, tmp_path / "b.zip")
+    bundle = Bundle.open(archive)
+    whole = bundle.read(GRAPH_PATH)
+    damage(bundle.path, "altered")
+    assert bundle.read(GRAPH_PATH) == whole
+    damage(bundle.path, "altered")
+    archive.write_bytes(b"another")  # what is there now is not what was opened
+    with pytest.raises(BundleError, match="was altered"):
+        bundle.read(GRAPH_PATH)
+    archive.unlink()
+    with pytest.raises(BundleError, match="was altered"):
+        bundle.read(GRAPH_PATH)
+
+
+def test_an_archive_that_is_itself_damaged_is_refused(affine_bundle: Path, tmp_path: Path) -> None:
+    damage(affine_bundle, "altered")
+    archive = zipped(affine_bundle, tmp_path / "b.zip")
+    with pytest.raises(BundleError, match=r"was altered: .* Get the bundle again from its author"):
+        verify(archive, backend="cpu")
 
 
 def repacked(bundle: Path, target: Path, add: dict[str | zipfile.ZipInfo, bytes]) -> Path:

@@ -354,8 +354,8 @@ def test_verifying_says_a_verdict_per_output(capsys: Capture, tmp_path: Path) ->
     path = write_bundle(tmp_path / "b", affine_manifest(), contents=contents, golden=affine_golden())
     status, out, _ = run(capsys, "verify", str(path), "--backend", "cpu")
     assert status == 0
-    assert [line.split()[:6] for line in out.splitlines() if "affine" in line] == [
-        ["affine", "fp32", "y", "cpu", "0", "0"]
+    assert [line.split()[:8] for line in out.splitlines() if "affine" in line] == [
+        ["affine", "fp32", "y", "batch", "5", "cpu", "0", "0"]
     ]
 
     manifest = json.loads((path / "manifest.json").read_text())

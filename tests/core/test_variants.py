@@ -10,6 +10,7 @@ import pytest
 
 from skyloom.bundle import Bundle, Graph, Manifest, Tolerance, write_bundle
 from skyloom.bundle.verify import verify
+from skyloom.cli import main
 from skyloom.errors import BundleError
 from tests.conftest import GRAPH_PATH, affine_golden, affine_manifest, double_plus_one
 
@@ -36,6 +37,39 @@ def with_variant(path: Path, off: float = 0.05) -> Path:
     manifest = affine_manifest(graphs={**affine_manifest().graphs, "affine-int8": variant()})
     contents = {GRAPH_PATH: double_plus_one(), VARIANT_PATH: nearly_double_plus_one(off)}
     return write_bundle(path, manifest, contents=contents, golden=affine_golden())
+
+
+def with_sizes(path: Path, **wrong: float) -> Path:
+    """Write a bundle with golden arrays for batches of 5, 9 and 1, the last two by the keys `wrong` off."""
+    golden = affine_golden()
+    for number, batch in ((2, 9), (3, 1)):
+        x = np.linspace(-1, 1, 3 * batch, dtype=np.float32).reshape(batch, 3)
+        golden[f"affine/{number}/inputs/x"] = x
+        golden[f"affine/{number}/outputs/y"] = 2 * x + np.float32(1 + wrong.get(f"at{batch}", 0.0))
+    return write_bundle(path, affine_manifest(), contents={GRAPH_PATH: double_plus_one()}, golden=golden)
+
+
+def test_every_size_has_a_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    verdicts = verify(with_sizes(tmp_path / "b"))
+    assert [verdict.sizes for verdict in verdicts] == [{"batch": 5}, {"batch": 9}, {"batch": 1}]
+    assert main(["verify", str(tmp_path / "b")]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"batch {length}" in shown for length in (5, 9, 1))
+
+
+def test_a_difference_at_any_size_is_found_and_the_size_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"'y' differs by 0\.5 at batch 1 on 'cpu'"):
+        with_sizes(tmp_path / "b", at1=0.5)
+
+
+def test_the_largest_error_of_any_size_is_noted(tmp_path: Path) -> None:
+    bundle = Bundle.open(with_sizes(tmp_path / "b", at9=1e-5))
+    assert bundle.manifest.graphs["affine"].errors["y"] == pytest.approx(1e-5, rel=0.05)
+
+
+def test_an_output_may_have_a_tolerance_of_its_own() -> None:
+    graph = variant(tolerances={"count": Tolerance(atol=2.0)})
+    assert (graph.tolerance_of("count").atol, graph.tolerance_of("y").atol) == (2.0, 0.1)
 
 
 def test_a_variant_is_compared_with_the_golden_arrays_of_its_base(tmp_path: Path) -> None:

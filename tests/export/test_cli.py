@@ -86,6 +86,7 @@ def test_the_verb_writes_a_bundle(
     )
     shown = capsys.readouterr().out
     assert "line: differs from the network by" in shown
+    assert "\n  y at batch 4: " in shown
     assert f"Wrote {tmp_path / 'bundle'}" in shown
 
 

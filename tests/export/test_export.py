@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,16 @@ import torch
 from torch import nn
 
 from skyloom.bundle import Bundle, Tolerance
-from skyloom.bundle.verify import verify
-from skyloom.errors import BundleError
-from skyloom_export import bundling, verifying
+from skyloom.bundle.verify import golden_of, verify
+from skyloom.errors import BundleError, InputError
+from skyloom_export import bundling, precision, verifying
 from skyloom_export.bundling import export_bundle, make_graph, manifest_hash
 from skyloom_export.declaration import Exportable, GraphDeclaration, PrecisionVariant, Run
 from skyloom_export.errors import DeclarationError, ToleranceError, TraceError
 from skyloom_export.passes import rewrite
-from skyloom_export.precision import to_int8
+from skyloom_export.precision import VariantReport, to_fp16, to_int8
 from skyloom_export.tracing import parse, serialise, trace
-from skyloom_export.verifying import check_graph
+from skyloom_export.verifying import Case, check_graph
 
 from .conftest import encoder, run
 
@@ -139,7 +140,12 @@ def test_a_bundle_holds_variants_and_says_what_was_measured(
     base = manifest.graphs["encoder"]
     assert base.inputs[0].axes == ("batch", 2, "rows", "columns")
     assert base.inputs[0].unit == "nJy"
-    assert base.scientific.keys() == {"allowed_bf16", "measured_bf16"}
+    assert base.scientific.keys() == {"allowed_bf16", "measured_bf16", "tolerance_bf16/code"}
+    assert manifest.precisions("encoder") == ("fp32", "int8", "fp16", "bf16")
+    session = bundle.session("encoder", precision="bf16")
+    for golden in golden_of(bundle, "encoder", bundle.golden()):
+        off = np.abs(session.run(golden.inputs)["code"] - golden.outputs["code"]).max()
+        assert 0 < off <= base.scientific["tolerance_bf16/code"] / 2
     assert manifest.graphs["encoder-int8"].scientific["measured"] == report.variants[0].measured
     assert {verdict.graph for verdict in verify(tmp_path / "tiny")} == set(manifest.graphs)
 
@@ -162,6 +168,105 @@ def test_a_bundle_holds_variants_and_says_what_was_measured(
         "skyloom.model": "tiny-model",
         "skyloom.manifest": manifest_hash(manifest),
     }
+
+
+def test_bf16_that_is_not_good_enough_is_noted_and_refused(
+    traced: Traced, untraced: None, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    declaration = encoder(module=traced("encoder")[0].module, variants=(science(1e-9, "bf16"),))
+    export_bundle(Exportable(graphs=(declaration,)), tmp_path / "tiny", **NAMES)
+    bundle = Bundle.open(tmp_path / "tiny")
+    assert bundle.manifest.graphs["encoder"].scientific.keys() == {"allowed_bf16", "measured_bf16"}
+    with pytest.raises(InputError, match=r"in bf16: its error is .* then, allowed are 1e-09"):
+        bundle.session("encoder", precision="bf16")
+    assert "allowed were 1e-09: it is not run so." in bundle.read("README.md").decode()
+
+
+def test_bf16_is_measured_on_the_graph_that_is_run(
+    traced: Traced, untraced: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, bytes] = {}
+
+    def note(declaration: GraphDeclaration, variant: PrecisionVariant, graph: bytes) -> Any:
+        given[variant.precision] = graph
+        return None, VariantReport(graph="encoder", precision=variant.precision, allowed=1.0, measured=np.inf)
+
+    def mark(model: Any, *, skip: object = (), extra: tuple[str, ...] = ()) -> tuple[str, ...]:
+        if extra:
+            model.metadata_props["rewritten"] = "for one backend"
+        return extra
+
+    monkeypatch.setattr(bundling, "make_variant", note)
+    monkeypatch.setattr(bundling, "rewrite", mark)
+    variants = (science(1.0, "bf16"), science(1.0, "fp16"))
+    declaration = replace(traced("encoder")[0], variants=variants, extra_passes=("winograd",))
+    made = make_graph(declaration)
+    assert given["bf16"] == made.data != given["fp16"]
+    assert made.entry.scientific == {}  # nothing was measured
+
+
+def test_what_openvino_cannot_run_is_not_measured(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+
+    def fail(*_: object, **__: object) -> None:
+        raise BundleError("it is a loop")
+
+    monkeypatch.setattr(precision, "open_session", fail)
+    _, report = precision.make_variant(traced("encoder")[0], science(1.0, "bf16"), b"")
+    assert (report.passed, report.note) == (False, "it is a loop.")
+
+
+def test_a_bundle_holds_every_size_that_is_small_and_always_the_first(
+    traced: Traced, untraced: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declaration = encoder(module=traced("encoder")[0].module)
+    report = export_bundle(Exportable(graphs=(declaration,)), tmp_path / "all", **NAMES)
+    verdicts = verify(tmp_path / "all")
+    assert [verdict.sizes for verdict in verdicts] == [dict(sizes) for sizes in declaration.grid]
+    assert [check.sizes for check in report.checks] == [verdict.sizes for verdict in verdicts]
+    monkeypatch.setattr(bundling, "GOLDEN_BYTES", 100)
+    export_bundle(Exportable(graphs=(declaration,)), tmp_path / "first", **NAMES)
+    assert [verdict.sizes for verdict in verify(tmp_path / "first")] == [dict(declaration.grid[0])]
+
+
+def test_a_whole_number_of_a_variant_may_be_one_off() -> None:
+    case = Case({}, {}, {"value": np.zeros(3, np.float32), "count": np.arange(3), "ended": np.zeros(3, bool)})
+    seen = bundling._seen(
+        lambda inputs: {**case.expected, "value": np.full(3, 0.5, np.float32)}, [case, case]
+    )
+    assert seen == {"value": 2.0, "count": 1.0, "ended": 1.0}
+    seen = bundling._seen(lambda inputs: {**case.expected, "count": np.arange(3) + 2}, [case])
+    assert seen == {"value": 0.0, "count": 8.0, "ended": 1.0}
+
+
+@pytest.mark.parametrize("make", [to_fp16, lambda graph, **how: to_int8(graph, calibration(), **how)])
+def test_a_variant_may_be_of_some_kinds_of_operators_only(make: Callable[..., bytes], traced: Traced) -> None:
+    model = parse(traced("encoder")[1])
+    rewrite(model)
+
+    def weights(**how: Any) -> dict[str, int]:
+        made = onnx.load_from_string(make(serialise(model), **how)).graph
+        return {kind: sum(node.op_type == kind for node in made.node) for kind in ("Cast", "QuantizeLinear")}
+
+    assert weights(only=("Gemm",)) != weights(only=("Conv",)) != weights()
+
+
+def test_a_value_that_is_taken_twice_is_converted_once() -> None:
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Relu", ["x"], ["y"], name="first"),
+            onnx.helper.make_node("Mul", ["y", "y"], ["z"], name="square"),
+        ],
+        "square",
+        [value("x", onnx.TensorProto.FLOAT, ["batch", 3])],
+        [value("z", onnx.TensorProto.FLOAT, ["batch", 3])],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    x = np.asarray([[1.0, -2.0, 3.0]], np.float32)
+    made = to_fp16(model.SerializeToString(), only=("Relu",))
+    np.testing.assert_array_equal(run(made, {"x": x})["z"], np.maximum(x, 0) ** 2)
 
 
 def test_int8_leaves_alone_what_it_would_ruin(traced: Traced) -> None:
@@ -191,7 +296,7 @@ def test_golden_arrays_find_a_graph_that_was_exchanged(
 ) -> None:
     declaration = encoder(module=traced("encoder")[0].module)
     made = make_graph(declaration)
-    assert {key.split("/")[1] for key in made.golden} == {"inputs", "outputs"}
+    assert [case.sizes for case in made.cases] == [dict(sizes) for sizes in declaration.grid]
     export_bundle(Exportable(graphs=(declaration,)), tmp_path / "tiny", **NAMES)
     path = tmp_path / "tiny" / "graphs" / "encoder" / "1" / "model.onnx"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from skyloom.errors import InputError, UnknownNameError, did_you_mean, listed
-from skyloom.runtime.names import AUTO, OPENVINO, check_backend, check_pair, check_precision, check_threads
+from skyloom.runtime.names import AUTO, check_backend, check_pair, check_precision, check_threads
 
 if TYPE_CHECKING:
     from skyloom.bundle.manifest import Manifest
@@ -64,12 +64,20 @@ def _fastest(bundle: Bundle, graph: str, backend: str, precision: str, threads: 
 
 def _in_precision(manifest: Manifest, graph: str, precision: str) -> str:
     """Return the graph that computes in a precision, or say in which ones there is one."""
-    if precision in {"fp32", "bf16"}:
-        return graph
-    variants = manifest.variants(graph)
-    if precision not in variants:
+    there = manifest.precisions(graph)
+    if precision not in there:
         raise InputError(
-            f"the bundle '{manifest.name}' has no '{graph}' in {precision}",
-            f"There is {listed(variants)}, and 'bf16' on '{OPENVINO}'",
+            f"the bundle '{manifest.name}' has no '{graph}' in {precision}{_why(manifest, graph, precision)}",
+            f"Ask for {listed(there, last='or')}, or export it with a variant in {precision}",
         )
-    return variants[precision]
+    return graph if precision == "bf16" else manifest.variants(graph)[precision]
+
+
+def _why(manifest: Manifest, graph: str, precision: str) -> str:
+    """Say why OpenVINO may not run a graph in bf16, which needs no graph of its own."""
+    if precision != "bf16":
+        return ""
+    found = manifest.graphs[graph].scientific
+    if "measured_bf16" not in found:
+        return ": what that does to its results was not measured"
+    return f": its error is {found['measured_bf16']:.3g} then, allowed are {found.get('allowed_bf16', 0):.3g}"

@@ -87,9 +87,13 @@ class Graph(Frozen):
     passes
         The rewrites that were applied to make it fast, in their order.
     scientific
-        What the science tolerates of a variant (``allowed``) and what was found (``measured``).
+        What the science tolerates of a variant (``allowed``) and what was found (``measured``); of a
+        graph in fp32 the same when OpenVINO runs it in bf16 (``allowed_bf16``, ``measured_bf16``), and
+        what each output may be off by then (``tolerance_bf16/<output>``).
     opset
         Version of the standard operators it is written in; 0 where nobody noted it.
+    tolerances
+        What was asked of single outputs, where that is not `tolerance`.
     """
 
     path: InnerPath
@@ -102,6 +106,7 @@ class Graph(Frozen):
     passes: tuple[str, ...] = ()
     scientific: dict[str, float] = {}
     opset: int = Field(default=0, ge=0)
+    tolerances: dict[str, Tolerance] = {}
 
     @property
     def batched(self) -> bool:
@@ -109,6 +114,16 @@ class Graph(Frozen):
         tensors = (*self.inputs, *self.outputs)
         complete = bool(self.inputs) and bool(self.outputs)
         return complete and all(tensor.axes[:1] == (BATCH,) for tensor in tensors)
+
+    def tolerance_of(self, output: str) -> Tolerance:
+        """Return what was asked of one output."""
+        return self.tolerances.get(output, self.tolerance)
+
+    @property
+    def bf16(self) -> bool:
+        """Whether the science was measured in bf16, and is good enough."""
+        measured, allowed = (self.scientific.get(f"{key}_bf16") for key in ("measured", "allowed"))
+        return measured is not None and allowed is not None and measured <= allowed
 
 
 class Manifest(Frozen):
@@ -178,6 +193,10 @@ class Manifest(Frozen):
         """Return the names of the graphs that may stand for a graph, by their precision."""
         own: dict[str, str] = {self.graphs[name].precision: name}
         return own | {graph.precision: other for other, graph in self.graphs.items() if graph.base == name}
+
+    def precisions(self, name: str) -> tuple[str, ...]:
+        """Return what a graph may run in: what it has variants for, and bf16 where that was measured."""
+        return (*self.variants(name), *(("bf16",) if self.graphs[name].bf16 else ()))
 
 
 def _check_variant(name: str, graph: Graph, graphs: dict[str, Graph]) -> None:

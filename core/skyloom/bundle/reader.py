@@ -6,13 +6,14 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from skyloom.bundle.manifest import GOLDEN, MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from skyloom.errors import BackendError, BundleError, InputTypeError, MissingExtraError
 from skyloom.files import exists
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
 
     import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from skyloom.bundle.choice import Choice
     from skyloom.runtime import Session
+
+T = TypeVar("T")
 
 _AGAIN = "Get the bundle again from its author"
 
@@ -39,6 +42,8 @@ class Bundle:
         What it says of itself.
     digest
         SHA-256 of the manifest, and so, as that holds the digest of every file, of all.
+    archive
+        The ``.zip`` file that the folder was unpacked from; what was damaged since is unpacked anew, once.
     precision, threads
         What its sessions run in, and with, where nothing else is asked for.
     """
@@ -48,6 +53,7 @@ class Bundle:
     digest: str = ""
     precision: str = "fp32"
     threads: int | None = None
+    archive: Path | None = None
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Bundle:
@@ -58,9 +64,20 @@ class Bundle:
             raise BundleError(f"there is no bundle '{path}'", "Give the folder or .zip file of a bundle")
         folder = Path(path)
         if folder.is_file() and folder.suffix.lower() == ".zip":
-            from skyloom.bundle.zipped import unpacked
+            from skyloom.bundle.zipped import unpacked, unpacked_anew
 
-            folder = unpacked(folder)
+            inside = unpacked(folder)
+            try:
+                return cls._open(inside, str(path), folder)
+            except BundleError:
+                if not unpacked_anew(folder, inside):
+                    raise
+            return cls._open(inside, str(path), folder)
+        return cls._open(folder, str(path), None)
+
+    @classmethod
+    def _open(cls, folder: Path, path: str, archive: Path | None) -> Bundle:
+        """Open the bundle in a folder; `path` is what the user calls it."""
         manifest_path = folder / MANIFEST
         if not manifest_path.is_file():
             raise BundleError(
@@ -70,7 +87,8 @@ class Bundle:
             raise BundleError(f"'{MANIFEST}' in the bundle '{path}' is a symbolic link", _AGAIN)
         with manifest_path.open("rb") as file:
             text = file.read(MAX_MANIFEST_BYTES + 1)
-        bundle = cls(folder, parse_manifest(text, str(path)), hashlib.sha256(text).hexdigest())
+        digest = hashlib.sha256(text).hexdigest()
+        bundle = cls(folder, parse_manifest(text, path), digest, archive=archive)
         for inner in bundle.manifest.files:
             bundle._locate(inner)
         return bundle
@@ -82,6 +100,20 @@ class Bundle:
 
     def read(self, inner: str) -> bytes:
         """Return the contents of a file, which are what the manifest promises."""
+        return self._mended(lambda: self._read(inner))
+
+    def _mended(self, look: Callable[[], T]) -> T:
+        """Look at the files, and once more after unpacking them anew where they came from an archive."""
+        try:
+            return look()
+        except BundleError:
+            from skyloom.bundle.zipped import unpacked_anew
+
+            if self.archive is None or not unpacked_anew(self.archive, self.path):
+                raise
+        return look()
+
+    def _read(self, inner: str) -> bytes:
         size = self.manifest.files[inner].size if inner in self.manifest.files else 0
         with self._locate(inner).open("rb") as file:
             data = file.read(size + 1)  # no more than promised, whatever became of it meanwhile
@@ -171,8 +203,11 @@ class Bundle:
 
     def check_files(self) -> None:
         """Check every file against its digest, and that there is no other file."""
+        self._mended(self._check_files)
+
+    def _check_files(self) -> None:
         for inner in self.manifest.files:
-            self.read(inner)
+            self._read(inner)
         known = {MANIFEST, *self.manifest.files}
         for path in sorted(self.path.rglob("*")):
             inner = path.relative_to(self.path).as_posix()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from skyloom.bundle.manifest import Tolerance
 from skyloom.bundle.verify import Golden, Measured, compare, golden_of
 from skyloom.errors import SkyloomError
 from skyloom.files import complete
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from skyloom.bundle.manifest import Tolerance
     from skyloom.bundle.reader import Bundle
+    from skyloom.bundle.verify import ToleranceOf
     from skyloom.runtime.session import Session
 
 _LONG_ENOUGH = 0.5  # seconds of running after which the fastest run counts
@@ -37,9 +38,9 @@ class Trial(Frozen):
     backend, precision, threads
         The way.
     seconds
-        The fastest run on the golden inputs.
+        The fastest run on the largest golden inputs.
     excess
-        Largest difference from the golden outputs, in units of the tolerance.
+        Largest difference from the golden outputs of any size, in units of the tolerance.
     note
         Why it did not run.
     """
@@ -138,7 +139,15 @@ def tuned(bundle: Bundle) -> Tuning | None:
         found = Tuning.model_validate_json(_path(bundle).read_bytes())
     except (OSError, ValidationError):
         return None
-    return found if (found.digest, found.machine) == (bundle.digest, fingerprint()) else None
+    if (found.digest, found.machine) != (bundle.digest, fingerprint()):
+        return None
+    graphs = bundle.manifest.graphs  # an older version tried bf16 where its results were not measured
+    known = [
+        trial
+        for trial in found.trials
+        if trial.graph in graphs and trial.precision in bundle.manifest.precisions(trial.graph)
+    ]
+    return found.model_copy(update={"trials": tuple(known)})
 
 
 def powers_of_two(most: int) -> list[int]:
@@ -158,11 +167,12 @@ def _ways(bundle: Bundle, threads: Sequence[int]) -> Iterator[Trial]:
     for backend in BACKENDS:
         numbers = list(threads) if backend in {CPU, OPENVINO} else [None]
         for precision in ("fp32", "fp16", "bf16", "int8"):
-            hinted = (backend, precision) == (OPENVINO, "bf16")
+            if precision == "bf16" and backend != OPENVINO:
+                continue
             owners = [
                 name
                 for name, graph in graphs.items()
-                if graph.base is None and (hinted or precision in bundle.manifest.variants(name))
+                if graph.base is None and precision in bundle.manifest.precisions(name)
             ]
             if owners and ability(backend, precision).works:
                 for name in owners:
@@ -170,31 +180,45 @@ def _ways(bundle: Bundle, threads: Sequence[int]) -> Iterator[Trial]:
                         yield Trial(graph=name, backend=backend, precision=precision, threads=number)
 
 
-def _try(bundle: Bundle, way: Trial, golden: Golden) -> Trial:
+def _try(bundle: Bundle, way: Trial, every: Sequence[Golden]) -> Trial:
     try:
         with bundle.session(
             way.graph, backend=way.backend, precision=way.precision, threads=way.threads
         ) as session:
             excess = min(
-                max(verdict.excess for verdict in compare(session, way.graph, golden, tolerance))
-                for tolerance in _tolerances(bundle, way)
+                max(
+                    verdict.excess
+                    for golden in every
+                    for verdict in compare(session, way.graph, golden, tolerance_of)
+                )
+                for tolerance_of in _tolerances(bundle, way)
             )
-            seconds = _fastest(session, golden)
+            seconds = _fastest(session, max(every, key=_numbers))
     except SkyloomError as error:
         return way.model_copy(update={"note": str(error)})
     return way.model_copy(update={"seconds": seconds, "excess": excess})
 
 
-def _tolerances(bundle: Bundle, way: Trial) -> list[Tolerance]:
-    """Return the tolerances of which one must be kept.
+def _numbers(golden: Golden) -> int:
+    return sum(array.size for array in golden.inputs.values())
 
-    There is no graph in bf16, and so no tolerance for it: what was found to be good enough for a
-    variant of the same graph in a lower precision is good enough for it, too.
+
+def _tolerances(bundle: Bundle, way: Trial) -> list[ToleranceOf]:
+    """Return the tolerances of the outputs, of which one set must be kept.
+
+    There is no graph in bf16, and so no tolerance of its own: it may differ by a multiple of what it
+    differed by when its science was measured, as variants may, or by as much as a variant.
     """
     graphs, variants = bundle.manifest.graphs, bundle.manifest.variants(way.graph)
     if way.precision in variants:
-        return [graphs[variants[way.precision]].tolerance]
-    return [graphs[name].tolerance for name in variants.values()]
+        return [graphs[variants[way.precision]].tolerance_of]
+    own, base = graphs[way.graph].scientific, graphs[way.graph]
+
+    def in_bf16(output: str) -> Tolerance:
+        seen = own.get(f"tolerance_bf16/{output}")
+        return base.tolerance_of(output) if seen is None else Tolerance(atol=seen, rtol=0.0)
+
+    return [in_bf16, *(graphs[name].tolerance_of for name in variants.values() if name != way.graph)]
 
 
 def _fastest(session: Session, golden: Golden) -> float:

@@ -13,13 +13,16 @@ from skyloom.errors import BundleError
 from skyloom.frozen import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from os import PathLike
 
     from numpy.typing import NDArray
 
     from skyloom.bundle.manifest import Tolerance
     from skyloom.runtime.session import Session
+
+    ToleranceOf = Callable[[str], Tolerance]
+    """What may be off, by name of the output."""
 
 
 def _finite(value: float) -> float | None:
@@ -36,6 +39,8 @@ class Verdict(Frozen):
     ----------
     graph, output
         Which output.
+    sizes
+        Lengths of the named axes of the inputs.
     precision, backend
         What the graph computes in, and what ran it.
     error
@@ -46,6 +51,7 @@ class Verdict(Frozen):
 
     graph: str
     output: str
+    sizes: dict[str, int] = {}
     precision: str
     backend: str
     error: Measured
@@ -73,7 +79,7 @@ def verify(path: str | PathLike[str], *, backend: str = "auto") -> list[Verdict]
         worst = max(failed, key=lambda verdict: verdict.excess)
         raise BundleError(
             f"graph '{worst.graph}' of the bundle '{bundle.name}' is not its network: output "
-            f"'{worst.output}' differs by {worst.error:.3g} on '{worst.backend}', "
+            f"'{worst.output}' differs by {worst.error:.3g} at {lengths(worst.sizes)} on '{worst.backend}', "
             f"{worst.excess:.3g} times the tolerance",
             "Try another backend, or export the bundle again",
         )
@@ -95,28 +101,56 @@ def judge(bundle: Bundle, *, backend: str = "auto") -> list[Verdict]:
     arrays = bundle.golden()
     verdicts: list[Verdict] = []
     for name, graph in bundle.manifest.graphs.items():
-        golden = golden_of(bundle, name, arrays)
         with bundle.session(name, backend=backend) as session:
-            verdicts += compare(session, name, golden, graph.tolerance)
+            for golden in golden_of(bundle, name, arrays):
+                verdicts += compare(session, name, golden, graph.tolerance_of)
     return verdicts
 
 
+def lengths(sizes: Mapping[str, int]) -> str:
+    """Write the lengths of axes as people read them."""
+    return ", ".join(f"{axis} {length}" for axis, length in sizes.items()) or "a fixed size"
+
+
 class Golden(NamedTuple):
-    """What the original network makes of what, by name."""
+    """What the original network makes of what, by name, and the lengths of the named axes."""
 
     inputs: dict[str, NDArray[Any]]
     outputs: dict[str, NDArray[Any]]
+    sizes: dict[str, int]
 
 
-def golden_of(bundle: Bundle, name: str, arrays: Mapping[str, NDArray[Any]]) -> Golden:
-    """Return the golden arrays of a graph, which for a variant are those of its base."""
+def golden_key(graph: str, number: int, kind: str, name: str) -> str:
+    """Return what an array is called: of one size after the other, of which the first needs no number."""
+    return "/".join([graph, *([] if number == 1 else [str(number)]), kind, name])
+
+
+def golden_of(bundle: Bundle, name: str, arrays: Mapping[str, NDArray[Any]]) -> list[Golden]:
+    """Return the golden arrays of a graph, size by size; for a variant, those of its base."""
+    found = [_golden(bundle, name, arrays, 1)]
+    owner = bundle.manifest.graphs[name].base or name
+    while any(key.startswith(f"{owner}/{len(found) + 1}/") for key in arrays):
+        found.append(_golden(bundle, name, arrays, len(found) + 1))
+    return found
+
+
+def _golden(bundle: Bundle, name: str, arrays: Mapping[str, NDArray[Any]], number: int) -> Golden:
+    """Return the golden arrays of one size."""
     graph = bundle.manifest.graphs[name]
 
     def kept(kind: str) -> dict[str, NDArray[Any]]:
-        prefix = f"{graph.base or name}/{kind}/"
+        prefix = golden_key(graph.base or name, number, kind, "")
         return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
 
-    golden = Golden(kept("inputs"), kept("outputs"))
+    inputs = kept("inputs")
+    sizes = {
+        axis: length
+        for tensor in graph.inputs
+        if tensor.name in inputs
+        for axis, length in zip(tensor.axes, inputs[tensor.name].shape, strict=False)
+        if isinstance(axis, str)
+    }
+    golden = Golden(inputs, kept("outputs"), sizes)
     asked = ({tensor.name for tensor in graph.inputs}, {tensor.name for tensor in graph.outputs})
     if asked != (set(golden.inputs), set(golden.outputs)) or not golden.outputs:
         raise BundleError(
@@ -127,16 +161,17 @@ def golden_of(bundle: Bundle, name: str, arrays: Mapping[str, NDArray[Any]]) -> 
     return golden
 
 
-def compare(session: Session, name: str, golden: Golden, tolerance: Tolerance) -> list[Verdict]:
+def compare(session: Session, name: str, golden: Golden, tolerance_of: ToleranceOf) -> list[Verdict]:
     """Run a graph on its golden inputs and return a verdict on each output."""
     computed = session.run(golden.inputs)
     verdicts: list[Verdict] = []
     for output, expected in golden.outputs.items():
-        error, excess = _difference(computed[output], expected, tolerance)
+        error, excess = _difference(computed[output], expected, tolerance_of(output))
         verdicts.append(
             Verdict(
                 graph=name,
                 output=output,
+                sizes=golden.sizes,
                 precision=session.precision,
                 backend=session.backend,
                 error=error,

@@ -44,7 +44,8 @@ def write_bundle(
         are not among them.
     golden
         What the original network makes of what: ``<graph>/inputs/<name>`` and
-        ``<graph>/outputs/<name>``, for each graph in fp32; they serve for its variants, too.
+        ``<graph>/outputs/<name>``, for each graph in fp32; they serve for its variants, too. Those of
+        further sizes are called ``<graph>/2/inputs/<name>``, and so on.
     overwrite
         Replace the bundle that is there.
 
@@ -72,7 +73,8 @@ def write_bundle(
         graphs = dict(full.graphs)
         for verdict in verify(part, backend="cpu"):
             graph = graphs[verdict.graph]
-            errors = graph.errors | {verdict.output: verdict.error}
+            worst = max(verdict.error, graph.errors.get(verdict.output, 0.0))
+            errors = graph.errors | {verdict.output: worst}
             graphs[verdict.graph] = graph.model_copy(update={"errors": errors})
         full = full.model_copy(update={"graphs": graphs})
         if README not in files:

@@ -39,9 +39,9 @@ MAX_RATIO = 200  # weights hardly compress, JSON tenfold; a bomb a thousandfold
 
 def unpacked(archive: Path) -> Path:
     """Return the folder that holds the contents of a zipped bundle; unpack it where that was not done."""
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = unpacked_folder() / digest[:32]
+    folder = _place(archive)
+    if folder.is_dir() and not _same_manifest(archive, folder):
+        unpack(archive, folder, overwrite=True)
     if not folder.is_dir():
         make_folder(folder.parent)
         try:
@@ -52,13 +52,40 @@ def unpacked(archive: Path) -> Path:
     return folder
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zipped bundle into `folder`, which must not exist; nothing is left when it is refused."""
+def unpacked_anew(archive: Path, folder: Path) -> bool:
+    """Replace what was unpacked and has been damaged since; say whether the archive is there to do so."""
+    try:
+        if _place(archive) != folder:
+            return False
+    except OSError:
+        return False
+    unpack(archive, folder, overwrite=True)
+    return True
+
+
+def _place(archive: Path) -> Path:
+    """Return where an archive is unpacked."""
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return unpacked_folder() / digest[:32]
+
+
+def _same_manifest(archive: Path, folder: Path) -> bool:
+    """Say whether the manifest, by which all else is checked, is still that of the archive."""
+    try:
+        with zipfile.ZipFile(archive) as opened, opened.open(MANIFEST) as file:
+            return (folder / MANIFEST).read_bytes() == file.read(MAX_MANIFEST_BYTES + 1)
+    except ZIP_TROUBLE:
+        return False
+
+
+def unpack(archive: Path, folder: Path, *, overwrite: bool = False) -> None:
+    """Unpack a zipped bundle into `folder`; nothing of it is left when it is refused."""
     try:
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened, archive)
             manifest = _manifest(opened, members, archive)
-            with complete(folder) as part:
+            with complete(folder, overwrite=overwrite) as part:
                 part.mkdir()
                 for inner, member in members.items():
                     target = part / inner

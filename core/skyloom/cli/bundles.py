@@ -49,7 +49,7 @@ def verify(
     variant in a lower precision with the network of its base. Exits with 1 when one of them misses
     its tolerance.
     """
-    from skyloom.bundle.verify import judge
+    from skyloom.bundle.verify import judge, lengths
 
     verdicts = judge(open_bundle(bundle), backend=backend)
     failed = sum(not verdict.passed for verdict in verdicts)
@@ -61,6 +61,7 @@ def verify(
             verdict.graph,
             verdict.precision,
             verdict.output,
+            lengths(verdict.sizes),
             verdict.backend,
             f"{verdict.error:.3g}",
             f"{verdict.excess:.3g}",
@@ -68,7 +69,7 @@ def verify(
         )
         for verdict in verdicts
     ]
-    head = ("graph", "precision", "output", "ran on", "error", "of tolerance", "verdict")
+    head = ("graph", "precision", "output", "at", "ran on", "error", "of tolerance", "verdict")
     show_table(head, rows, empty="It holds no graph.")
     typer.echo(
         f"{failed} of {len(verdicts)} outputs miss their tolerance."

@@ -9,15 +9,13 @@ transformer becomes one, ``captioner``.
 from __future__ import annotations
 
 import functools
-import math
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
-from torch import Tensor, nn
-from torch._higher_order_ops import while_loop
+from torch import nn
 
 from skyloom.bundle import Tolerance
 from skyloom.errors import CheckpointError
@@ -25,145 +23,24 @@ from skyloom.frozen import first_fault
 from skyloom_export import Exportable, GraphDeclaration, PrecisionVariant
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.ellipses import EllipseDecoder
+from skyloom_pix2prof.judging import ALLOWED, ALLOWED_AT_ONCE, damage, misread, typical_images
 from skyloom_pix2prof.network import Pix2Prof, RecurrentDecoder
-from skyloom_pix2prof.preparing import prepare, resample
+from skyloom_pix2prof.stopping import Answering, Unrolling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from os import PathLike
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from skyloom_export.declaration import Arrays, Run
+    from skyloom_export.declaration import Arrays
 
 ENCODER, DECODER, CAPTIONER = "encoder", "decoder", "captioner"
 PARITY = 1e-4
 """What a graph may be off, of the largest number in an encoding."""
-ALLOWED = 0.05
-"""What a variant may add to the error of a profile, in mag / arcsec2; the method's own is 0.34."""
-COMPARED_STEPS = 250
 PACE = 0.4
 """Scatter of the logarithm of the lengths of fading sequences."""
-
-Carry = tuple[Tensor, ...]
-
-
-class Unrolling(nn.Module):
-    """The decoder with its stopping rule, for some steps more.
-
-    Everything about a sequence that is needed to go on with it is an input and an output.
-    """
-
-    offset: Tensor
-    scale: Tensor
-
-    def __init__(self, network: Pix2Prof) -> None:
-        super().__init__()
-        assert isinstance(network.decoder, RecurrentDecoder)
-        self.config, self.decoder = network.config, network.decoder
-        self.register_buffer("offset", network.offset)
-        self.register_buffer("scale", network.scale)
-
-    def forward(
-        self,
-        token: Tensor,
-        state: Tensor,
-        recent: Tensor,
-        count: Tensor,
-        ticks: Tensor,
-        code: Tensor | None = None,
-    ) -> tuple[Tensor, ...]:
-        """Go on for as many steps as there are ticks, or until the last sequence halts.
-
-        Parameters
-        ----------
-        token : (b, channels)
-            What the decoder said last; 0 at the start.
-        state : (b, layers, hidden)
-            Its state; the encoding in each layer at the start.
-        recent : (b, window)
-            The last surface brightnesses, the newest last.
-        count : (b,)
-            How many values there are.
-        ticks : (steps,)
-            Only their number counts.
-        code : (b, hidden)
-            The encoding, where it is fed in again at each step.
-
-        Returns
-        -------
-        values : (b, steps, channels)
-            New values in physical units; of a sequence that has halted, only the first count - (count
-            before) belong to it.
-        token, state, recent, count
-            To go on with.
-        halted : bool (b,)
-            Whether the sequence is complete.
-        """
-        values = torch.zeros_like(token)[:, None].expand(-1, ticks.shape[0], -1).clone()
-        carry: Carry = (
-            torch.zeros((), dtype=torch.int64),
-            count < 0,
-            values,
-            token,
-            recent,
-            count,
-            *(layer.clone() for layer in state.unbind(1)),
-        )
-        step = functools.partial(self.step, code)
-        if torch.compiler.is_exporting():
-            carry = while_loop(self.going, step, carry)  # type: ignore[no-untyped-call]
-        else:
-            while self.going(*carry):
-                carry = step(*carry)
-        _, halted, values, token, recent, count, *states = carry
-        return values, token, torch.stack(states, 1), recent, count, halted
-
-    def going(self, tick: Tensor, halted: Tensor, values: Tensor, *_: Tensor) -> Tensor:
-        """Whether there is a step left, and a sequence that needs it."""
-        return (tick < values.shape[1]) & ~halted.all()
-
-    def step(
-        self,
-        code: Tensor | None,
-        tick: Tensor,
-        halted: Tensor,
-        values: Tensor,
-        token: Tensor,
-        recent: Tensor,
-        count: Tensor,
-        *states: Tensor,
-    ) -> Carry:
-        """Append a value to each sequence that has not halted, and see which halt with it."""
-        token, states = self.decoder.step(code, token, states)
-        value = self.offset + self.scale * token
-        here = torch.arange(values.shape[1], device=values.device) == tick
-        values = torch.where(here[None, :, None], value[:, None], values)
-        config = self.config
-        older = recent[:, :-1]  # the published rule leaves out the newest of the window
-        variance = (older - older.mean(1, keepdim=True)).square().mean(1)
-        flat = (count > config.halting_window) & (variance <= config.halting_tolerance**2)
-        count = count + (~halted).to(torch.int64)
-        halted = halted | flat | (count >= config.max_steps)
-        recent = torch.cat([recent[:, 1:], value[:, :1]], 1)
-        return tick + 1, halted, values, token, recent, count, *states
-
-
-class Answering(nn.Module):
-    """A network that tells all at once, with its stopping rule: a sequence ends before the first stop."""
-
-    def __init__(self, network: Pix2Prof) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map images to values (b, steps, channels), and to their count and whether they halted (b,)."""
-        steps = self.network.config.reach
-        values, stops = self.network.attend(image, steps)
-        numbers = torch.arange(steps, device=stops.device)
-        count = torch.where(stops > 0, numbers, steps).amin(1)
-        return values, count, count < steps
 
 
 def graphs(config: Mapping[str, Any], weights: str | PathLike[str]) -> Exportable:
@@ -194,7 +71,7 @@ def declare(network: Pix2Prof, *, variants: bool = True, **manifest: Any) -> Exp
     network
         The network, with its weights.
     variants
-        Whether to make cheaper forms of the encoder, too.
+        Whether to make cheaper forms, too; of a recurrent network, of the encoder alone.
     **manifest
         Fields of the manifest.
     """
@@ -206,7 +83,7 @@ def declare(network: Pix2Prof, *, variants: bool = True, **manifest: Any) -> Exp
         "settings": config.model_dump(mode="json"),
     }
     if not config.recurrent:
-        made: tuple[GraphDeclaration, ...] = (_captioner(network),)
+        made: tuple[GraphDeclaration, ...] = (_captioner(network, variants=variants),)
     else:
         made = (_encoder(network, variants=variants), _decoder(network))
     return Exportable(graphs=made, manifest={**described, **manifest})
@@ -214,11 +91,12 @@ def declare(network: Pix2Prof, *, variants: bool = True, **manifest: Any) -> Exp
 
 def _images(config: Pix2ProfConfig) -> dict[str, Any]:
     """Return what graphs that take images have in common."""
-    near, far = max(config.crop // 2, 8), max(config.crop // 2 + 7, 9)
+    near, far = _near(config), max(config.crop // 2 + 7, 9)
     return {
         "inputs": {"image": torch.zeros(2, 1, 40, 48)},
         "axes": {"image": ("batch", 1, "rows", "columns")},
         "grid": (
+            {"batch": 1, "rows": config.crop, "columns": config.crop},  # at work
             {"batch": 2, "rows": near, "columns": near},
             {"batch": 1, "rows": far, "columns": near},
             {"batch": 3, "rows": 33, "columns": 32},
@@ -226,12 +104,16 @@ def _images(config: Pix2ProfConfig) -> dict[str, Any]:
     }
 
 
+def _near(config: Pix2ProfConfig) -> int:
+    return max(config.crop // 2, 8)
+
+
 def _encoder(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
     cheaper = (
-        PrecisionVariant(precision="int8", allowed=ALLOWED, measure=_damage(network)),
-        PrecisionVariant(precision="bf16", allowed=ALLOWED, measure=_damage(network)),
+        PrecisionVariant(precision="int8", allowed=ALLOWED, measure=damage(network)),
+        PrecisionVariant(precision="bf16", allowed=ALLOWED, measure=damage(network)),
     )
-    near = _images(network.config)["grid"][0]["rows"]
+    near = _near(network.config)
     with torch.no_grad():  # an element of an encoding may be near 0, where others are large
         noise = torch.randn(4, 1, near, near, generator=torch.Generator().manual_seed(0))
         largest = float(network.encode(noise).abs().max())
@@ -242,7 +124,7 @@ def _encoder(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
         **_images(network.config),
         tolerance=Tolerance(atol=PARITY * largest, rtol=PARITY),
         variants=cheaper if variants else (),
-        calibration=lambda: ({"image": image[None]} for image in typical_images(network.config, 16)),
+        calibration=_calibration(network.config),
         extra_passes=("winograd",),
     )
 
@@ -272,7 +154,20 @@ def _decoder(network: Pix2Prof) -> GraphDeclaration:
     )
 
 
-def _captioner(network: Pix2Prof) -> GraphDeclaration:
+def _captioner(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
+    wrong = misread(network)
+    # Light spans more than half precision holds, and places on the image need more digits than 8 bits or
+    # half precision have: what finds the ellipses and reads them stays as it is.
+    cheaper = (
+        PrecisionVariant(precision="int8", allowed=ALLOWED_AT_ONCE, measure=wrong, only=("Conv",)),
+        PrecisionVariant(
+            precision="fp16",
+            allowed=ALLOWED_AT_ONCE,
+            measure=wrong,
+            only=("Conv", "Relu", "MaxPool", "MatMul", "Gemm"),
+        ),
+        PrecisionVariant(precision="bf16", allowed=ALLOWED_AT_ONCE, measure=wrong),
+    )
     return GraphDeclaration(
         name=CAPTIONER,
         module=Answering(network),
@@ -281,7 +176,13 @@ def _captioner(network: Pix2Prof) -> GraphDeclaration:
         units={"values": "mag / arcsec2" if len(network.config.channels) == 1 else ""},
         tolerance=Tolerance(atol=1e-4, rtol=1e-4),
         sample=functools.partial(_galaxies, network.config),
+        variants=cheaper if variants else (),
+        calibration=_calibration(network.config),
     )
+
+
+def _calibration(config: Pix2ProfConfig) -> Callable[[], Iterator[dict[str, NDArray[np.float32]]]]:
+    return lambda: ({"image": image[None]} for image in typical_images(config, 16))
 
 
 def _galaxies(
@@ -309,43 +210,6 @@ def _midway(
     count = np.zeros(batch, np.int64)
     count[0] = min(config.halting_window + 1, config.max_steps)
     return {**made, "recent": recent, "count": count}
-
-
-def typical_images(config: Pix2ProfConfig, count: int, *, seed: int = 20) -> NDArray[np.float32]:
-    """Return prepared images (image, 1, crop, crop) of mock galaxies."""
-    from skyloom.sky.mock import CONFIGS, MockSky
-
-    preset = CONFIGS["sdss"]
-    ratio = config.pixel_scale / preset.survey.pixel_scale
-    size = math.ceil(config.crop * ratio) + 2
-    sky = MockSky(preset.model_copy(update={"size": size}), seed)
-    flux = np.float32(10 ** (0.4 * (config.zero_point - preset.survey.zero_point)))
-    pixels = np.concatenate([sky.image(index)[0][:1] for index in range(count)])
-    return prepare(resample(pixels, ratio) * flux, config)[:, None]
-
-
-def _damage(network: Pix2Prof) -> Any:
-    """Return a function that says how far the profiles by a form of the encoder are off, in mag / arcsec2."""
-
-    def measure(run: Run) -> float:
-        decoder = network.decoder
-        assert isinstance(decoder, RecurrentDecoder)
-        images = typical_images(network.config, 8, seed=21)
-        steps = min(COMPARED_STEPS, network.config.max_steps)
-        told = []
-        with torch.no_grad():
-            exact = network.encode(torch.from_numpy(images))
-            cheap = np.concatenate([run({"image": image[None]})["code"] for image in images])
-            for code in (exact, torch.from_numpy(cheap.astype(np.float32))):
-                token, states = decoder.start(code)
-                values = []
-                for _ in range(steps):
-                    token, states = decoder.step(code, token, states)
-                    values.append(network.values(token)[:, 0])
-                told.append(torch.stack(values))
-        return float((told[0] - told[1]).square().mean().sqrt())
-
-    return measure
 
 
 def write_tiny_bundle(path: str | PathLike[str], **changes: Any) -> Path:

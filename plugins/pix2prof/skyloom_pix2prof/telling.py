@@ -60,7 +60,7 @@ def open_teller(bundle: Bundle, config: Pix2ProfConfig, *, backend: str) -> Tell
         return AtOnce(bundle.session(CAPTIONER, backend=backend), config)
     encoder = bundle.session(ENCODER, backend=backend)
     # A precision that only the encoder has, such as int8, is no reason to refuse.
-    known = {"auto", "bf16", *bundle.manifest.variants(DECODER)}
+    known = {"auto", *bundle.manifest.precisions(DECODER)}
     precision = bundle.precision if bundle.precision in known else "fp32"
     return StepByStep(encoder, bundle.session(DECODER, backend=backend, precision=precision), config)
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from skyloom.bundle import Bundle
 from skyloom.bundle.choice import choose
 from skyloom.bundle.tuning import Trial, Tuning, powers_of_two, tune, tuned
+from skyloom.bundle.verify import Golden, Verdict, compare
 from skyloom.cli import main
 from skyloom.errors import BackendError, BundleError, InputError
 from skyloom.runtime.machine import fingerprint
-from tests.core.test_variants import with_variant
+from skyloom.runtime.session import Session
+from tests.core.test_variants import with_sizes, with_variant
+
+if TYPE_CHECKING:
+    from skyloom.bundle.verify import ToleranceOf
 
 
 @pytest.fixture
@@ -127,12 +134,90 @@ def test_the_fastest_that_no_longer_runs_gives_way(
         bundle.session("affine", backend="tensorrt", precision="auto")
 
 
-def test_bf16_may_be_as_far_off_as_a_verified_variant(bundle: Bundle) -> None:
+def test_bf16_may_be_as_far_off_as_when_it_was_measured_or_as_a_verified_variant(bundle: Bundle) -> None:
     from skyloom.bundle.tuning import _tolerances
 
-    assert [one.atol for one in _tolerances(bundle, trial("cpu", "fp32", 1))] == [1e-5]
-    assert [one.atol for one in _tolerances(bundle, trial("cpu", "int8", 1))] == [0.1]
-    assert [one.atol for one in _tolerances(bundle, trial("openvino", "bf16", 1))] == [1e-5, 0.1]
+    def allowed(bundle: Bundle, *way: str) -> list[float]:
+        return [of("y").atol for of in _tolerances(bundle, trial(way[0], way[1], 1))]
+
+    assert allowed(bundle, "cpu", "fp32") == [1e-5]
+    assert allowed(bundle, "cpu", "int8") == [0.1]
+    assert allowed(bundle, "openvino", "bf16") == [1e-5, 0.1]
+    measured = in_bf16(bundle, **{"tolerance_bf16/y": 0.03})
+    assert allowed(measured, "openvino", "bf16") == [0.03, 0.1]
+
+
+def in_bf16(bundle: Bundle, **found: float) -> Bundle:
+    """Say of the graph in fp32 what was found of it in bf16."""
+    graphs = bundle.manifest.graphs
+    noted = graphs["affine"].model_copy(update={"scientific": found})
+    manifest = bundle.manifest.model_copy(update={"graphs": {**graphs, "affine": noted}})
+    return replace(bundle, manifest=manifest)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        ({}, "what that does to its results was not measured"),
+        ({"measured_bf16": 0.3, "allowed_bf16": 0.02}, r"its error is 0\.3 then, allowed are 0\.02"),
+    ],
+)
+def test_bf16_that_was_not_measured_or_not_good_enough_is_refused(
+    bundle: Bundle, found: dict[str, float], reason: str
+) -> None:
+    bundle = in_bf16(bundle, **found)
+    with pytest.raises(
+        InputError, match=rf"has no 'affine' in bf16: {reason}\. Ask for 'fp32' or 'int8', or export"
+    ):
+        bundle.session("affine", backend="openvino", precision="bf16")
+    assert bundle.manifest.precisions("affine") == ("fp32", "int8")
+
+
+def test_bf16_that_was_measured_runs(bundle: Bundle) -> None:
+    pytest.importorskip("openvino")
+    bundle = in_bf16(bundle, measured_bf16=0.01, allowed_bf16=0.02)
+    assert bundle.manifest.precisions("affine") == ("fp32", "int8", "bf16")
+    session = bundle.session("affine", precision="bf16")
+    assert (session.backend, session.precision) == ("openvino", "bf16")
+
+
+def test_tuning_tries_bf16_only_where_it_was_measured(bundle: Bundle, home: Path) -> None:
+    pytest.importorskip("openvino")
+    assert "bf16" not in {one.precision for one in tune(bundle, threads=[1]).trials}
+    measured = in_bf16(bundle, measured_bf16=0.01, allowed_bf16=0.02)
+    assert "bf16" in {one.precision for one in tune(measured, threads=[1]).trials}
+
+
+def test_an_older_record_cannot_bring_in_what_was_not_measured(bundle: Bundle, home: Path) -> None:
+    record(bundle, home, trial("openvino", "bf16", 0.001), trial("cpu", "fp32", 0.05, threads=2))
+    found = choose(bundle, "affine", backend="auto", precision="auto", threads=None)
+    assert found == ("affine", "cpu", "fp32", 2, True)
+    measured = in_bf16(bundle, measured_bf16=0.01, allowed_bf16=0.02)
+    found = choose(measured, "affine", backend="auto", precision="auto", threads=None)
+    assert found == ("affine", "openvino", "bf16", 1, True)
+
+
+def test_the_largest_golden_size_is_timed_and_every_size_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = Bundle.open(with_sizes(tmp_path / "sizes"))
+    timed: list[int] = []
+    compared: list[int] = []
+
+    def fastest(session: object, golden: Golden) -> float:
+        timed.append(golden.sizes["batch"])
+        return 0.1
+
+    def note(session: Session, name: str, golden: Golden, tolerance_of: ToleranceOf) -> list[Verdict]:
+        compared.append(golden.sizes["batch"])
+        return compare(session, name, golden, tolerance_of)
+
+    monkeypatch.setattr("skyloom.bundle.tuning._fastest", fastest)
+    monkeypatch.setattr("skyloom.bundle.tuning.compare", note)
+    (one, *_) = tune(bundle, threads=[1]).trials
+    assert one.passed
+    assert set(timed) == {9}
+    assert compared[:3] == [5, 9, 1]
 
 
 def test_a_way_that_fails_is_noted(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +239,7 @@ def test_threads_are_tried_in_powers_of_two(most: int, expected: list[int]) -> N
 
 def test_a_precision_that_the_bundle_lacks_lists_those_it_has(bundle: Bundle) -> None:
     with pytest.raises(
-        InputError, match=r"has no 'affine' in fp16\. There is 'fp32' and 'int8', and 'bf16' on 'openvino'"
+        InputError, match=r"has no 'affine' in fp16\. Ask for 'fp32' or 'int8', or export it with a variant"
     ):
         bundle.session("affine", precision="fp16")
     assert bundle.session("affine", precision="int8").precision == "int8"

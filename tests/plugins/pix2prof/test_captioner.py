@@ -281,11 +281,12 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         Pix2ProfCaptioner(replace(good, manifest=manifest))
 
 
-def test_a_precision_of_the_encoder_alone_leaves_the_decoder_in_fp32() -> None:
+@pytest.mark.parametrize("wanted", ["int8", "bf16"])
+def test_a_precision_of_the_encoder_alone_leaves_the_decoder_in_fp32(wanted: str) -> None:
     asked: list[tuple[str, Any]] = []
 
     class Recording:
-        precision = "int8"
+        precision = wanted
         manifest = tiny.bundle().manifest
 
         def session(self, graph: str, **how: Any) -> str:
@@ -295,6 +296,11 @@ def test_a_precision_of_the_encoder_alone_leaves_the_decoder_in_fp32() -> None:
     bundle: Any = Recording()
     telling.open_teller(bundle, tiny.CONFIG, backend="cpu")
     assert asked == [("encoder", None), ("decoder", "fp32")]
+
+
+def test_an_encoder_that_was_not_measured_in_bf16_is_not_run_in_it() -> None:
+    with pytest.raises(InputError, match="no 'encoder' in bf16: what that does to its results was not"):
+        Pix2ProfCaptioner(replace(tiny.bundle(), precision="bf16"), backend="openvino")
 
 
 def test_a_transformer_tells_all_at_once() -> None:

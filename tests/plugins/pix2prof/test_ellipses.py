@@ -13,8 +13,10 @@ from skyloom_export.bundling import make_graph
 from skyloom_pix2prof import ellipses
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.ellipses import EllipseDecoder, EllipsePass, bend_of
-from skyloom_pix2prof.graphs import Answering, declare, fading, typical_images
+from skyloom_pix2prof.graphs import declare, fading
+from skyloom_pix2prof.judging import typical_images
 from skyloom_pix2prof.network import Pix2Prof
+from skyloom_pix2prof.stopping import Answering
 from skyloom_pix2prof.telling import with_angles
 
 SMALL = {
@@ -212,6 +214,14 @@ def test_what_it_tells_is_one_graph() -> None:
         values, count, _ = Answering(net)(images)
     assert len(set(count.tolist())) > 1
     made = make_graph(declaration)
+    assert [report.precision for report in made.reports] == ["int8", "fp16", "bf16"]
+    for report in made.reports:  # each is there, or says why not
+        kept = f"captioner-{report.precision}" in made.variants
+        if report.precision == "bf16":
+            kept = "tolerance_bf16/count" in made.entry.scientific
+        assert kept == report.passed
+        assert kept or report.note or report.measured > report.allowed
+    assert "captioner-fp16" in made.variants
     assert {check.output for check in made.checks} == set(declaration.outputs)
     assert all(check.excess <= 1 for check in made.checks)
     found = open_session(made.data, backend="cpu", threads=1).run({"image": images.numpy()})

@@ -14,8 +14,10 @@ from skyloom.errors import CheckpointError
 from skyloom.runtime import open_session
 from skyloom_export.bundling import make_graph
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.graphs import Answering, Unrolling, declare, fading, graphs, typical_images
+from skyloom_pix2prof.graphs import declare, fading, graphs
+from skyloom_pix2prof.judging import ALLOWED, ALLOWED_AT_ONCE, misread, typical_images
 from skyloom_pix2prof.network import Pix2Prof
+from skyloom_pix2prof.stopping import Answering, Unrolling
 
 from . import tiny
 
@@ -67,7 +69,7 @@ def test_a_graph_that_reinjects_is_its_network() -> None:
 
 def test_a_transformer_is_one_graph_that_stops_by_itself() -> None:
     net = fading(config(decoder="transformer", heads=2, rectified=False))
-    (declaration,) = declare(net).graphs
+    (declaration,) = declare(net, variants=False).graphs
     assert (declaration.name, declaration.outputs) == ("captioner", ("values", "count", "halted"))
     images = torch.from_numpy(typical_images(net.config, 3))
     assert not isinstance(net.decoder, str)
@@ -124,6 +126,54 @@ def test_a_form_of_the_encoder_is_judged_by_the_profiles_it_leads_to() -> None:
     assert calibration is not None
     shapes = {inputs["image"].shape for inputs in calibration()}
     assert shapes == {(1, 1, 32, 32)}
+    working = {"batch": 1, "rows": 32, "columns": 32}
+    assert declare(net).graphs[0].grid[0] == working
+
+
+def test_a_form_of_the_encoder_that_changes_when_sequences_end_is_judged_by_that() -> None:
+    net = tiny.network()
+    judge = declare(net).graphs[0].variants[0].measure
+    with torch.no_grad():
+        slow = net.encode(torch.from_numpy(typical_images(net.config, 1))).numpy()
+
+    def exact(inputs: Any) -> dict[str, Any]:
+        with torch.no_grad():
+            return {"code": net.encode(torch.from_numpy(inputs["image"])).numpy()}
+
+    def lengthened(inputs: Any) -> dict[str, Any]:
+        code = exact(inputs)["code"]
+        code[:, 0] = slow[:, 0] + 2.0  # the first unit sets the pace of all others
+        return {"code": code}
+
+    assert judge(exact) < 1e-4
+    assert judge(lengthened) > ALLOWED
+
+
+def test_a_form_of_the_captioner_is_judged_by_brightness_and_length() -> None:
+    net = fading(config(decoder="transformer", heads=2, rectified=False))
+    answering = Answering(net)
+    judge = misread(net)
+
+    def told(*, fainter: float = 0.0, longer: int = 0, every: int = 1) -> float:
+        number = 0
+
+        def run(inputs: Any) -> dict[str, Any]:
+            nonlocal number
+            number += 1
+            hit = number % every == 0
+            with torch.no_grad():
+                values, count, halted = (one.numpy() for one in answering(torch.from_numpy(inputs["image"])))
+            return {"values": values + fainter * hit, "count": count - longer * hit, "halted": halted}
+
+        return judge(run)
+
+    assert told() == 0.0
+    assert told(fainter=0.004) == pytest.approx(0.004, rel=0.05)
+    assert told(fainter=0.02) > ALLOWED_AT_ONCE
+    assert told(longer=5) == 0.0
+    assert told(longer=6) > ALLOWED_AT_ONCE
+    assert told(fainter=1.0, every=32) < ALLOWED_AT_ONCE < told(fainter=1.0, every=16)  # not by the median
+    assert told(fainter=np.nan) == np.inf
 
 
 def test_mock_galaxies_come_in_the_scale_and_unit_of_the_network() -> None:

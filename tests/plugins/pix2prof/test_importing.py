@@ -14,9 +14,9 @@ from torch import Tensor
 
 from skyloom.errors import CheckpointError
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.graphs import Unrolling
 from skyloom_pix2prof.importing import published
 from skyloom_pix2prof.network import Encoder, Pix2Prof
+from skyloom_pix2prof.stopping import Unrolling
 
 
 def parts(**changes: Any) -> dict[str, Any]:
