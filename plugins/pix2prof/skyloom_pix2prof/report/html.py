@@ -12,6 +12,8 @@ from skyloom_pix2prof.report.drawing import to_svg
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+UNIT = "[mag arcsec⁻²]"
+
 _PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>
@@ -38,7 +40,16 @@ th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(-
 th:first-child, td:first-child { text-align: left; }
 .texts th, .texts td { text-align: left; }
 .texts td:last-child { white-space: normal; }
-th { font-weight: 600; }
+th { font-weight: 600; white-space: normal; vertical-align: bottom; }
+h2 { break-after: avoid; }
+figure, tr { break-inside: avoid; }
+thead { display: table-header-group; }
+@media print {
+  body { font-size: 11px; max-width: none; padding: 0; }
+  .wide { overflow: visible; }
+  .wide svg { min-width: 0; max-height: 24cm; }
+  th, td { padding: .2rem .35rem; white-space: normal; }
+}
 </style>
 </head>
 <body>
