@@ -43,7 +43,7 @@ def picture(images: Images, *, radius: float = np.inf) -> type_u1:
     data = images.data[0] * 10 ** (0.4 * (zero_points.max() - zero_points))[:, None, None]
     lengths = data.shape[1:]
     half = int(min(max(np.ceil(min(radius, 1e6)), _SMALLEST_VIEW), *(length // 2 for length in lengths)))
-    rows, columns = (slice(length // 2 - half, max(length // 2 + half, 1)) for length in lengths)
+    rows, columns = (slice(length // 2 - half, length // 2 + max(half, 1)) for length in lengths)
     return in_colour(data[:, rows, columns], np.full(len(data), _BARELY_SEEN * _noise(data)))
 
 
