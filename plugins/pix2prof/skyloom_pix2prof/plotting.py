@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ FORMATS = (".png", ".pdf", ".svg")
 STRETCH = 0.02
 _MARGIN, _SMALLEST_VIEW = 1.35, 24
 _DASHES = (0, (4, 3))
+_LINE = 48
 
 
 def check_plot(path: Path, *, overwrite: bool) -> None:
@@ -163,14 +165,15 @@ def _draw_profiles(axes: Any, profiles: Sequence[Profile]) -> None:
         if profile.uncertainty is not None:
             low, high = profile.values - profile.uncertainty, profile.values + profile.uncertainty
             axes.fill_between(profile.axis, low, high, color=colour, alpha=0.25, lw=0)
+    if not any(len(profile) for profile in profiles):
+        axes.set(xticks=[], yticks=[])
+        lines = "\n".join("\n".join(wrap(line, _LINE)) for line in _silent(profiles))
+        text = axes.text(0.5, 0.5, lines, ha="center", va="center", fontsize=8, transform=axes.transAxes)
+        text.set_in_layout(False)
+        return
     axis = "semi-major axis" if first.axis_name == "radius" else first.axis_name
     axes.set_xlabel(_label(axis, first.axis_unit), fontsize=8)
     axes.set_ylabel(_label(first.value_name, first.value_unit), fontsize=8)
-    if not any(len(profile) for profile in profiles):
-        axes.set(xticks=[], yticks=[])
-        text = "\n".join(f"{one.band}: no profile: {why_none(one)}".removeprefix(": ") for one in profiles)
-        axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=9, transform=axes.transAxes)
-        return
     if "mag" in first.value_unit:
         axes.invert_yaxis()
     elif any((profile.values > 0).any() for profile in profiles):
@@ -178,6 +181,14 @@ def _draw_profiles(axes: Any, profiles: Sequence[Profile]) -> None:
     axes.tick_params(labelsize=7, direction="in", top=True, right=True)
     flags = sorted({flag for profile in profiles for flag in profile.flags})
     axes.legend(fontsize=7, frameon=False, title=", ".join(flags) or None, title_fontsize=7)
+
+
+def _silent(profiles: Sequence[Profile]) -> list[str]:
+    """Say why profiles have no step, the bands with the same reason together."""
+    reasons: dict[str, list[str]] = {}
+    for profile in profiles:
+        reasons.setdefault(why_none(profile), []).append(profile.band)
+    return [f"{', '.join(by_wavelength(bands))}: no profile: {why}" for why, bands in reasons.items()]
 
 
 def why_none(profile: Profile) -> str:

@@ -150,7 +150,7 @@ def test_the_page_is_whole_escaped_and_alone(models: None) -> None:
     assert page.count("<svg") == 6
     assert "0.050" in reader.text
     assert "0.700" in reader.text
-    assert f"{3 * COUNT} (100.0%)" in reader.text
+    assert f"100.0% ({3 * COUNT})" in reader.text
     assert "currentColor" in page
     assert "prefers-color-scheme: dark" in page
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from skyloom_pix2prof.report.html import UNIT, section, table
+from skyloom_pix2prof.report.html import MEDIAN, UNIT, section, table
 from skyloom_pix2prof.report.measuring import OFF, deviation, grouped
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def by_radius(measured: Measured) -> str:
     headings = ["semi-major axis"]
     for result in measured.results:
         label = escape(result.label)
-        headings += [f"{label}: median |Δμ| {UNIT}", f"{label}: off by more than {OFF:g}"]
+        headings += [f"{label}: {MEDIAN} {UNIT}", f"{label}: off by more than {OFF:g}"]
     note = (
         "The median over profiles of the median |Δμ| that each has at these radii, however faint; and the "
         f"share of profiles for which that is more than {OFF:g}, of those that reach there like the truth. "
@@ -83,7 +83,7 @@ def by_property(measured: Measured) -> str:
     headings = []
     for result in measured.results:
         label = escape(result.label)
-        headings += [f"{label}: median |Δμ| {UNIT}", f"{label}: failures"]
+        headings += [f"{label}: {MEDIAN} {UNIT}", f"{label}: failures"]
     for what, values in measured.properties.items():
         rows = []
         for low, high, members in grouped(values):

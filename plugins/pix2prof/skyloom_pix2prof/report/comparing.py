@@ -13,7 +13,7 @@ from skyloom_pix2prof.bands import by_wavelength
 from skyloom_pix2prof.plotting import why_none
 from skyloom_pix2prof.profiling import caption
 from skyloom_pix2prof.report.gallery import HOW_TO_READ, Chart, Panel, draw_panels, reach_of
-from skyloom_pix2prof.report.html import UNIT, document, figure, section, table
+from skyloom_pix2prof.report.html import LARGEST, MEDIAN, UNIT, document, figure, section, table
 from skyloom_pix2prof.report.measuring import labels_of, open_captioner
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _summary(compared: Compared) -> str:
     headings = (
         "model",
         "profiles",
-        f"median |Δμ| from {escape(compared.labels[-1])} {UNIT}",
+        f"{MEDIAN} from {escape(compared.labels[-1])} {UNIT}",
         f"that of the worst profile {UNIT}",
         "images refused",
     )
@@ -236,8 +236,8 @@ def _listing(compared: Compared) -> str:
         "galaxy",
         "band",
         "model",
-        f"median |Δμ| {UNIT}",
-        f"largest |Δμ| {UNIT}",
+        f"{MEDIAN} {UNIT}",
+        f"{LARGEST} {UNIT}",
         "ends at",
         "what the model says",
     )

@@ -145,7 +145,7 @@ def regressions(measured: Measured) -> Any:
         panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
         for axis, what in zip(panels, kinds, strict=True):
             for number, one in found[what]:
-                axis.scatter(one.x, one.y, s=9, alpha=0.45, color=colour(number), linewidths=0)
+                axis.scatter(one.x, one.y, s=14, alpha=0.45, color=colour(number), linewidths=0)
                 ends = np.array([one.x.min(), one.x.max()])
                 line = one.intercept + one.slope * ends
                 axis.plot(ends, line, color=colour(number), linewidth=1.5, label=one.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -45,6 +46,7 @@ _MARGIN = 1.35
 _LEAST_OFF, _MOST_OFF = 0.1, 1.0
 _SHARE_OF_OFF = 0.98
 _ABSURD = 2.0
+_LINE = 44
 
 
 def picks(measured: Measured, seed: int, count: int = SHOWN) -> list[type_key]:
@@ -102,12 +104,12 @@ class Chart(NamedTuple):
         return found
 
     def why_none(self, labels: Sequence[str]) -> str:
-        """Say why there is no profile of any model, one a line."""
+        """Say why there is no profile of any model, in lines that fit into a chart."""
         lines = []
         for number, (label, profile) in enumerate(zip(labels, self.profiles, strict=True)):
             refused = self.refused[number] if number < len(self.refused) else ""
             reason = refused if profile is None else why_none(profile)
-            lines.append(f"{label}: {reason or 'for an unknown reason'}")
+            lines += wrap(f"{label}: {reason or 'for an unknown reason'}", _LINE)
         return "\n".join(lines)
 
 
@@ -185,7 +187,7 @@ def draw_panels(panels: Sequence[Panel], labels: Sequence[str], *, reach: float 
         grid = figure.add_gridspec(rows, in_a_row, hspace=0.3, wspace=0.06, **edges)
         for place, panel in enumerate(panels):
             widths = [1, 1.4] if across == 1 else [1, 1.35 * across]
-            space = 0.3 if across == 1 else 0.2
+            space = 0.42 if across == 1 else 0.22
             left, right = grid[divmod(place, in_a_row)].subgridspec(1, 2, width_ratios=widths, wspace=space)
             _draw_picture(figure.add_subplot(left, anchor="N"), panel)
             cells = right.subgridspec(lines, across, hspace=0.4, wspace=0.24)
@@ -194,7 +196,7 @@ def draw_panels(panels: Sequence[Panel], labels: Sequence[str], *, reach: float 
                 top = figure.add_subplot(pair[0])
                 below = figure.add_subplot(pair[1], sharex=top)
                 _draw_chart(top, below, chart, reach, labels)
-                if number % across == 0:
+                if number % across == 0 and chart.shown:
                     top.set_ylabel(MU, fontsize=8)
                     below.set_ylabel(OFF_BY, fontsize=7)
                 if place + in_a_row >= len(panels) and number + across >= len(panel.charts):
@@ -253,7 +255,6 @@ def _draw_chart(top: Any, below: Any, chart: Chart, reach: float, labels: Sequen
             ha="center",
             va="center",
             fontsize=7,
-            wrap=True,
             transform=top.transAxes,
             parse_math=False,
         )

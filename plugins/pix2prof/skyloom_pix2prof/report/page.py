@@ -11,7 +11,7 @@ import numpy as np
 from skyloom_pix2prof.report import figures
 from skyloom_pix2prof.report.breakdown import by_property, by_radius
 from skyloom_pix2prof.report.gallery import HOW_TO_READ, draw_gallery, picks
-from skyloom_pix2prof.report.html import UNIT, bullets, document, figure, section, table
+from skyloom_pix2prof.report.html import LARGEST, MEDIAN, UNIT, bullets, document, figure, section, table
 from skyloom_pix2prof.report.measuring import OFF, failures, worst_steps
 
 if TYPE_CHECKING:
@@ -101,12 +101,12 @@ def make_page(
 
 def _summary(measured: Measured) -> str:
     limit = measured.results[0].details.limit
-    bright = f"μ &lt; {limit:g}"
+    bright = f"<span>μ &lt; {limit:g}</span>"
     headings = (
         "model",
-        f"median |Δμ|, all radii {UNIT}",
-        f"median |Δμ|, {bright} {UNIT}",
-        f"largest |Δμ|, {bright} {UNIT}",
+        f"{MEDIAN}, all radii {UNIT}",
+        f"{MEDIAN}, {bright} {UNIT}",
+        f"{LARGEST}, {bright} {UNIT}",
         "failures",
         "length error [arcsec]",
         "galaxies / s",
@@ -133,7 +133,7 @@ def _summary_row(result: Result, measured: Measured) -> list[str]:
         _typical(found.medians),
         _typical(found.brighter),
         _typical(np.array(list(worst_steps(result).values()))),
-        f"{failed} of {len(measured.truth)} ({100 * failed / len(measured.truth):.1f}%)",
+        f"{100 * failed / len(measured.truth):.1f}% ({failed})",
         f"{np.median(np.abs(found.length_errors)):.1f}",
         f"{measured.test_set.count / result.seconds:.3g}" if result.seconds > 0 else "–",
     ]
