@@ -14,9 +14,12 @@ from skyloom import Images, Profile, SequenceCaptioner
 from skyloom.cli.main import main
 from skyloom.errors import InputError
 from skyloom.writing import write_images
+from skyloom_pix2prof.report import cli
+from skyloom_pix2prof.report.compact import draw_compact
 from skyloom_pix2prof.report.comparing import compare as compared
 from skyloom_pix2prof.report.comparing import comparison_page, difference
-from skyloom_pix2prof.report.gallery import Panel, draw_panels
+from skyloom_pix2prof.report.drawing import to_png
+from skyloom_pix2prof.report.gallery import Chart, Panel, draw_panels, reach_of
 
 AXIS = np.arange(0.0, 10.0, 0.5)
 
@@ -80,8 +83,10 @@ def test_the_page_shows_every_galaxy_and_what_each_model_says(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.html"
-    assert run(folder, page) == 0
-    assert "3 models on 2 galaxies" in capsys.readouterr().out
+    assert run(folder, page) == 1
+    said = capsys.readouterr()
+    assert "3 models on 2 galaxies" in said.out
+    assert "no profile of 'b' by far: it looks odd" in said.err
     text = unescape(page.read_text(encoding="utf-8"))
     assert "<td>near</td><td>2 of 2</td><td>0.100</td><td>0.100</td><td>0</td>" in text
     assert "<td>far</td><td>1 of 2</td><td>0.300</td><td>0.300</td><td>1</td>" in text
@@ -131,12 +136,97 @@ def test_names_are_not_taken_for_mathematics(folder: Path) -> None:
 def test_where_the_last_model_says_nothing_there_is_no_residual(folder: Path) -> None:
     (image, _) = Images.stream(folder, batch_size=1)
     found = compared(["near", "yardstick"], [image], progress=lambda done: None)
-    panel = Panel("", image, [found.galaxies[0].profiles[0]["r"], None])
-    assert panel.reference is None
-    draw_panels([panel], ["near", "yardstick"])
-    empty = Panel("", image, [None, None], truth=Straight().caption(image)[0].first(0))
-    assert empty.reference is empty.truth
-    draw_panels([empty], ["near", "yardstick"])
+    chart = Chart([found.galaxies[0].profiles[0]["r"], None])
+    assert chart.reference is None
+    assert chart.residuals == []
+    draw_panels([Panel("", image, [chart])], ["near", "yardstick"])
+
+
+def test_a_panel_without_profiles_says_why_and_shows_the_whole_image(folder: Path) -> None:
+    (image, _) = Images.stream(folder, batch_size=1)
+    empty = replace(Straight().caption(image)[0].first(0), stopped="off-scale", flags=("zeros",))
+    panel = Panel("", image, [Chart([empty, None], refused=["", "it looks odd"])])
+    assert panel.outline is None
+    drawn = draw_panels([panel], ["near", "far"])
+    texts = [text.get_text() for axes in drawn.axes for text in axes.texts]
+    assert "no profile\nnear: off-scale, zeros\nfar: it looks odd" in texts
+    assert drawn.axes[0].images[0].get_array().shape == (60, 60, 3)
+    truth = Straight().caption(image)[0]
+    known = draw_panels([Panel("", image, [Chart([empty, empty], truth=truth)])], ["near", "far"])
+    assert any("near: off-scale" in text.get_text() for axes in known.axes for text in axes.texts)
+
+
+def test_each_galaxy_is_shown_once_with_all_its_bands(tmp_path: Path) -> None:
+    y, x = np.mgrid[-30:30, -30:30]
+    light = np.exp(-np.hypot(x, y) / 6).astype(np.float32)
+    images = Images.from_array(np.stack([light, light])[None], "rg", pixel_scale=0.4, zero_point=22.5)
+    found = compared(["near", "yardstick"], [images, images], progress=lambda done: None)
+    page = comparison_page(found)
+    assert page.count("data:image/png;base64,") == 2
+    assert page.count("<svg") == 1
+    assert page.index("<td>g</td>") < page.index("<td>r</td>")
+
+
+def test_residuals_are_model_minus_reference_and_marked_where_they_leave_the_axis(folder: Path) -> None:
+    (image, _) = Images.stream(folder, batch_size=1)
+    straight = Straight().caption(image)[0]
+    far = replace(straight, values=straight.values + np.where(AXIS > 8, 3.0, 0.1))
+    chart = Chart([far, straight])
+    ((number, radius, values),) = chart.residuals
+    assert number == 0
+    np.testing.assert_array_equal(radius, AXIS)
+    np.testing.assert_allclose(values, far.values - straight.values)
+    panels = [Panel("", image, [chart]), Panel("", image, [Chart([straight, straight])])]
+    assert reach_of(panels) == 1.0
+    drawn = draw_panels(panels, ["far", "yardstick"])
+    below = [axes for axes in drawn.axes if "Δμ" in axes.get_ylabel()]
+    assert {axes.get_ylim() for axes in below} == {(-1.0, 1.0)}
+    assert [line.get_marker() for line in below[0].lines].count("^") == 1
+    assert [line.get_marker() for line in below[1].lines].count("^") == 0
+
+
+def test_the_compact_figure_has_every_galaxy_and_band(folder: Path, tmp_path: Path) -> None:
+    (image, other) = Images.stream(folder, batch_size=1)
+    found = compared(["far", "yardstick"], [image, other], progress=lambda done: None)
+    figure = draw_compact(found)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [title for title in titles if title] == ["a", "b"]
+    charts = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    assert [len(axes.lines) for axes in charts] == [2, 1]  # one refuses b
+    residual = figure.axes[1].lines[0]
+    np.testing.assert_allclose(residual.get_ydata(), 0.3)
+    to_png(figure, tmp_path / "figure.png")
+
+
+def test_an_image_of_one_pixel_is_not_lost(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = Images.from_array(np.ones((1, 1, 1, 1)), "r", pixel_scale=0.4, zero_point=22.5)
+    write_images(one, folder / "c.fits")
+    page = tmp_path / "page.html"
+    assert main(["compare", str(folder), "-o", str(page), "-m", "near", "-m", "yardstick"]) == 0
+    assert "2 models on 3 galaxies" in capsys.readouterr().out
+    assert "<td>c</td>" in page.read_text(encoding="utf-8")
+
+
+def test_what_has_no_profile_is_listed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(Straight):
+        def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
+            return [replace(one.first(0), stopped="off-scale") for one in super().caption(images)]
+
+    known = {"silent": Silent(), "far": Straight(refused="b")}
+    monkeypatch.setattr(skyloom, "load", lambda name: known[name])
+    page = tmp_path / "page.html"
+    assert main(["compare", str(folder), "-o", str(page), "-m", "silent", "-m", "far"]) == 1
+    error = capsys.readouterr().err
+    assert "no profile of 'a' by silent: off-scale, in r" in error
+    assert "no profile of 'b' by silent: off-scale, in r" in error
+    assert "no profile of 'b' by far: it looks odd" in error
+    monkeypatch.setattr(cli, "SHOWN", 1)
+    assert main(["compare", str(folder), "-o", str(page), "-m", "silent", "-m", "far", "--overwrite"]) == 1
+    assert "and 2 more, which the page lists" in capsys.readouterr().err
 
 
 def test_what_is_wrong_is_said_first(

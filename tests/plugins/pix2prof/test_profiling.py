@@ -21,6 +21,7 @@ from skyloom.reading.request import Request
 from skyloom.reading.sources import resolve
 from skyloom.testing.examples import galaxies
 from skyloom_pix2prof import plotting
+from skyloom_pix2prof.bands import band_colours, by_wavelength
 from skyloom_pix2prof.profiling import Work, ahead, profile_files
 from skyloom_pix2prof.tables import Schema, form_of
 
@@ -390,3 +391,42 @@ def test_a_picture_of_few_galaxies_without_calibration(tmp_path: Path) -> None:
     assert charts[0].get_legend().get_title().get_text() == "zeros"
     assert not charts[0].yaxis_inverted()
     figure.savefig(tmp_path / "figure.png")
+
+
+def test_a_picture_says_why_there_is_no_profile() -> None:
+    (image,) = galaxies(1, ("g",), (30, 30))
+    nothing = Profile(axis=np.empty(0), values=np.empty(0), band="g", stopped="off-scale", flags=("zeros",))
+    figure = plotting.draw([(image, [nothing])])
+    (picture, chart) = figure.axes
+    assert [text.get_text() for text in chart.texts] == ["g: no profile: off-scale, zeros"]
+    assert not len(chart.get_xticks())
+    assert picture.get_xlim() == (-0.5, 29.5)
+
+
+def test_a_picture_shows_what_the_network_looks_at_and_where_profiles_end() -> None:
+    (image,) = galaxies(1, ("r", "g"), (90, 90), pixel_scale=0.5)
+    shape = {"ellipticity": np.full(9, 0.5), "position_angle": np.zeros(9)}
+    profiles = [
+        Profile(axis=np.arange(9.0), values=np.arange(9.0), band=band, columns=shape) for band in ("r", "g")
+    ]
+    figure = plotting.draw([(image, profiles)], field=30.0)
+    (picture, chart) = figure.axes
+    assert picture.get_xlim() == (15, 75)
+    assert picture.get_ylim() == (15, 75)
+    (one, other) = picture.patches
+    assert (one.width, one.height, one.angle) == (32, 16, 90)
+    assert one.get_edgecolor() != other.get_edgecolor()
+    assert [text.get_text()[0] for text in chart.get_legend().get_texts()] == ["g", "r"]
+    assert chart.get_xlabel() == "semi-major axis [arcsec]"
+    without = plotting.draw([(image, profiles)]).axes[0]
+    assert without.get_xlim() == (45 - 24, 45 + 24)  # never less than 48 pixels
+
+
+def test_bands_have_an_order_and_a_colour_of_their_own() -> None:
+    assert by_wavelength(["z", "x", "r", "g"]) == ["g", "r", "z", "x"]
+    assert by_wavelength(["f160w", "F775W", "f435w"]) == ["f435w", "F775W", "f160w"]
+    assert by_wavelength(["sdss-r", "sdss-g"]) == ["sdss-g", "sdss-r"]
+    colours = band_colours(["i", "r", "x", "w"])
+    assert len(set(colours.values())) == 4
+    assert colours["r"] == band_colours(["r"])["r"] == band_colours(["des_r"])["des_r"]
+    assert len(band_colours(str(number) for number in range(40))) == 40

@@ -17,14 +17,18 @@ from skyloom import Images, Profile, SequenceCaptioner
 from skyloom.errors import InputError, OutputError
 from skyloom.sky.mock import MockSky
 from skyloom.sky.pairs import PairFolder, split_of
+from skyloom_pix2prof.report.breakdown import ring, ring_edges
+from skyloom_pix2prof.report.cards import card_of
 from skyloom_pix2prof.report.cli import report
 from skyloom_pix2prof.report.drawing import to_svg
 from skyloom_pix2prof.report.figures import violins
 from skyloom_pix2prof.report.further import read_table
-from skyloom_pix2prof.report.gallery import draw_gallery, picks, picture
-from skyloom_pix2prof.report.measuring import failures, grouped, measure
+from skyloom_pix2prof.report.gallery import draw_gallery, picks
+from skyloom_pix2prof.report.measuring import failures, grouped, measure, worst_steps
 from skyloom_pix2prof.report.page import make_page
+from skyloom_pix2prof.report.pictures import picture
 from skyloom_pix2prof.report.testset import SIMULATED_SEED, TestSet, open_test_set
+from skyloom_pix2prof.report.trends import probability, trend
 
 COUNT, SEED = 3, 5
 
@@ -146,7 +150,7 @@ def test_the_page_is_whole_escaped_and_alone(models: None) -> None:
     assert page.count("<svg") == 6
     assert "0.050" in reader.text
     assert "0.700" in reader.text
-    assert f"{3 * COUNT} (100.0%)" in reader.text
+    assert f"100.0% ({3 * COUNT})" in reader.text
     assert "currentColor" in page
     assert "prefers-color-scheme: dark" in page
 
@@ -164,6 +168,66 @@ def test_pictures_show_the_middle_with_the_first_row_at_the_bottom() -> None:
     alone = picture(Images.from_array(pixels[:, :1], "g"))
     assert (alone == alone[..., :1]).all()
     assert picture(Images.from_array(np.ones((1, 8, 8)), "g")).shape == (8, 8, 3)
+    assert picture(Images.from_array(np.ones((1, 1, 1)), "g")).shape == (1, 1, 3)
+    assert picture(Images.from_array(np.ones((1, 1, 9)), "g")).shape == (1, 1, 3)
+
+
+def test_pictures_have_one_flux_scale_for_all_bands() -> None:
+    """A source of equal AB flux is grey, whatever the order of bands, their zero-points and their noise."""
+    flux = np.zeros((3, 40, 40), np.float32)
+    flux[:, 20, 20] = 100
+    noise = np.random.default_rng(2).normal(0, [[[0.1]], [[0.2]], [[0.8]]], flux.shape)
+    zero_points = np.array([22.5, 25.0, 20.0])
+    units = 10 ** (0.4 * (zero_points - 22.5))[:, None, None]
+    images = Images.from_array(((flux + noise) * units)[None], "gri", zero_point=[*zero_points])
+    seen = picture(images)[39 - 20, 20].astype(int)
+    assert np.ptp(seen) <= 6
+    np.testing.assert_array_equal(picture(images), picture(images.select("rig")))
+
+
+def test_rings_have_the_deviations_at_their_radii(models: None) -> None:
+    (good,) = measure(["good"], sky(), progress=quiet).results
+    pair = good.details.pairs[0]
+    inner = ring(good, 0, 1)
+    assert (inner.profiles, inner.off) == (3 * COUNT, 0)
+    assert inner.median == pytest.approx(0.05)
+    pair.deviation[(pair.radius >= 1) & (pair.radius < 2)] = 0.9
+    assert ring(good, 0, 1).off == 0
+    assert ring(good, 1, 2).off == 1
+    assert ring(good, 1000, np.inf).profiles == 0
+    assert worst_steps(good)[pair.name, pair.band] == pytest.approx(0.9)
+    assert ring_edges([60.0, 3.0]) == [0, 1, 2, 5, 10, 20, np.inf]
+    assert ring_edges([0.9]) == [0, 0.02, 0.05, 0.1, 0.2, 0.5, np.inf]
+
+
+def test_the_bands_of_a_galaxy_are_one_point_of_a_trend(models: None) -> None:
+    (good,) = measure(["good"], sky(), progress=quiet).results
+    found = trend(good, "ellipticity")
+    assert found is not None
+    assert len(found.x) == COUNT
+    assert found.y == pytest.approx([0.05] * COUNT)
+    assert found.slope == pytest.approx(0, abs=1e-9)
+    good.details.medians[:3] = 0.1, 0.2, 0.9
+    again = trend(good, "ellipticity")
+    assert again is not None
+    assert again.y[0] == pytest.approx(0.2)
+    assert "±" in again.text
+    assert [probability(value) for value in (1e-9, 0.034, 0.98, 0.999, 1.0)] == [
+        "p < 0.001",
+        "p = 0.034",
+        "p = 0.98",
+        "p > 0.99",
+        "p > 0.99",
+    ]
+
+
+def test_the_card_is_in_words(installed: None) -> None:
+    card = card_of("pix2prof-sim-sdss")
+    assert card["images seen"].endswith("images: galaxies times bands")
+    assert card["time of the training"].endswith(" minutes")
+    assert card["best step chosen by"] == "median |Δμ| where the galaxy is bright"
+    assert not {"step", "examples"} & set(card)
+    assert not any(":" in name for name in card)
 
 
 def test_figures_are_the_same_each_time(models: None) -> None:

@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from skyloom_pix2prof.report.measuring import Measured
 
-SEED = 3_000_000
-"""None of the seeds that training, validation and reports begin with."""
+SEED = 4_000_000
+"""None of the seeds that training, validation, reports and the ablation begin with."""
 
 BUNDLE = "pix2prof-sim-sdss"
 

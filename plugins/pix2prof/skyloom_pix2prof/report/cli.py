@@ -10,6 +10,9 @@ import typer
 MODELS = "pix2prof-sim-sdss", "isophote"
 """What is compared where nothing else is asked for."""
 
+SHOWN = 20
+"""Galaxies without a profile that are named on the terminal."""
+
 
 def report(
     models: Annotated[list[str], typer.Argument(help="Captioners or bundles, side by side in the report.")],
@@ -66,7 +69,10 @@ def compare(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page that is there.")] = False,
 ) -> None:
-    """Write a page with what captioners read off the same images, whose true profiles nobody knows."""
+    """Write a page with what captioners read off the same images, whose true profiles nobody knows.
+
+    The status is 1 when some images could not be read, or a model read no profile off them.
+    """
     from skyloom.cli.output import progress
     from skyloom.files import complete
     from skyloom.reading import ImageStream
@@ -94,10 +100,16 @@ def compare(
             raise stream.failures[0]
         part.write_text(comparing.comparison_page(compared), encoding="utf-8")
     failures = [*unreadable, *stream.failures]
-    for failure in failures:
-        typer.echo(f"skyloom: not read: '{failure.path}': {failure.reason}", err=True)
-    typer.echo(f"{len(compared.labels)} models on {len(compared.galaxies)} galaxies: {output}")
-    if failures:
+    missing = list(compared.missing)
+    lines = [f"not read: '{failure.path}': {failure.reason}" for failure in failures]
+    lines += [f"no profile of '{one.name}' by {one.label}: {one.reason}" for one in missing[:SHOWN]]
+    if len(missing) > SHOWN:
+        lines.append(f"and {len(missing) - SHOWN} more, which the page lists")
+    for line in lines:
+        typer.echo(f"skyloom: {line}", err=True)
+    count = len(compared.galaxies)
+    typer.echo(f"{len(compared.labels)} models on {count} galax{'y' if count == 1 else 'ies'}: {output}")
+    if lines:
         raise typer.Exit(1)
 
 

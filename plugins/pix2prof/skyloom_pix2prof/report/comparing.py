@@ -9,21 +9,28 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skyloom.errors import InputError
+from skyloom_pix2prof.bands import by_wavelength
+from skyloom_pix2prof.plotting import why_none
 from skyloom_pix2prof.profiling import caption
-from skyloom_pix2prof.report.gallery import Panel, draw_panels
-from skyloom_pix2prof.report.html import document, figure, section, table
+from skyloom_pix2prof.report.gallery import HOW_TO_READ, Chart, Panel, draw_panels, reach_of
+from skyloom_pix2prof.report.html import LARGEST, MEDIAN, UNIT, document, figure, section, table
 from skyloom_pix2prof.report.measuring import labels_of, open_captioner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from skyloom import Images, Profile
 
 BRIGHT = 26.5
 """Surface brightness in mag / arcsec2 to which profiles are compared, by that of the last model."""
 
-PANELS = 12
-"""Galaxies in one figure."""
+PROFILES = 12
+"""Charts of profiles in one figure."""
+
+COLOURS = (
+    "Colours have one scale of AB flux for all bands, with the brightness of Lupton et al. (2004): what is "
+    "white emits as much in each."
+)
 
 ABOUT = (
     "Nobody knows the true profiles of these galaxies: what is shown is where the models agree. Profiles are "
@@ -68,6 +75,14 @@ class Seen(NamedTuple):
         return difference(profile, reference)
 
 
+class Missing(NamedTuple):
+    """A galaxy, a model that read no profile of it in one band or more, and why."""
+
+    name: str
+    label: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Compared:
     """What the models read off all images.
@@ -82,6 +97,21 @@ class Compared:
 
     labels: tuple[str, ...]
     galaxies: tuple[Seen, ...]
+
+    @property
+    def missing(self) -> Iterator[Missing]:
+        """What has no profile, galaxy by galaxy."""
+        for seen in self.galaxies:
+            for label, profiles, refused in zip(self.labels, seen.profiles, seen.refused, strict=True):
+                if refused or not profiles:
+                    yield Missing(seen.name, label, refused or "for an unknown reason")
+                    continue
+                silent: dict[str, list[str]] = {}
+                for band in by_wavelength(profiles):
+                    if not len(profiles[band]):
+                        silent.setdefault(why_none(profiles[band]), []).append(band)
+                for reason, bands in silent.items():
+                    yield Missing(seen.name, label, f"{reason}, in {', '.join(bands)}")
 
 
 def compare(models: Sequence[str], images: Iterable[Images], *, progress: Callable[[int], None]) -> Compared:
@@ -126,27 +156,25 @@ def difference(profile: Profile, reference: Profile) -> Difference:
 def comparison_page(compared: Compared) -> str:
     """Return the page: a table, and every galaxy with its profiles."""
     last, galaxies = compared.labels[-1], compared.galaxies
-    panels = [
-        Panel(
-            title=f"{seen.name}  {band}",
-            image=seen.image,
-            profiles=[profiles.get(band) for profiles in seen.profiles],
-            note="" if len(seen.profiles[-1].get(band, ())) else f"{last}: no profile",
-        )
-        for seen in galaxies
-        for band in seen.image.bands
-    ]
+    panels = [_panel(seen, compared.labels) for seen in galaxies]
+    several = any(len(seen.image.bands) > 1 for seen in galaxies)
+    at_once = max(PROFILES // max(len(seen.image.bands) for seen in galaxies), 1) if galaxies else 1
+    reach = reach_of(panels)
+    caption = (
+        f"Each galaxy{' in colour' * several} and its profiles{', band by band' * several}. "
+        f"{HOW_TO_READ.format(reference=last)} The dashed ellipse is where the profile of "
+        f"{compared.labels[0]}{' in the middle band' * several} ends. {COLOURS * several}"
+    )
     parts = [
         section("Summary", _summary(compared)),
         *(
             figure(
-                f"Profiles {start + 1} to {min(start + PANELS, len(panels))}",
-                draw_panels(panels[start : start + PANELS], compared.labels),
-                f"Each galaxy in one band, and below its profiles the residual, {last} minus model. The "
-                f"dashed ellipse is where the profile of {compared.labels[0]} ends.",
+                _counted(start, panels[start : start + at_once]),
+                draw_panels(panels[start : start + at_once], compared.labels, reach=reach),
+                caption.strip(),
                 name=f"galaxies{start}",
             )
-            for start in range(0, len(panels), PANELS)
+            for start in range(0, len(panels), at_once)
         ),
         section("Every profile", _listing(compared)),
     ]
@@ -155,9 +183,27 @@ def comparison_page(compared: Compared) -> str:
     return document(title, f"{count}. {ABOUT.format(last=last, limit=BRIGHT)}", parts)
 
 
+def _counted(start: int, panels: Sequence[Panel]) -> str:
+    """Return a heading for some of the galaxies."""
+    if len(panels) == 1:
+        return f"Galaxy {start + 1}"
+    return f"Galaxies {start + 1} to {start + len(panels)}"
+
+
+def _panel(seen: Seen, labels: Sequence[str]) -> Panel:
+    """Return what is shown of a galaxy: its bands in the order of their wavelengths."""
+    charts = []
+    for band in by_wavelength(seen.image.bands):
+        profiles = [profiles.get(band) for profiles in seen.profiles]
+        silent = [label for label, one in zip(labels, profiles, strict=True) if one is None or not len(one)]
+        note = f"{band}  {', '.join(silent)}: no profile" if 0 < len(silent) < len(labels) else band
+        charts.append(Chart(profiles, note=note, refused=seen.refused))
+    return Panel(seen.name, seen.image, charts)
+
+
 def _summary(compared: Compared) -> str:
     """Return a table of how far each model is from the last, and what it could not do."""
-    keys = [(seen, band) for seen in compared.galaxies for band in seen.image.bands]
+    keys = [(seen, band) for seen in compared.galaxies for band in by_wavelength(seen.image.bands)]
     rows = []
     for number, label in enumerate(compared.labels):
         told = sum(len(seen.profiles[number].get(band, ())) > 0 for seen, band in keys)
@@ -168,8 +214,13 @@ def _summary(compared: Compared) -> str:
             far = ["-", "-"]
         refused = sum(bool(seen.refused[number]) for seen in compared.galaxies)
         rows.append((label, f"{told} of {len(keys)}", *far, str(refused)))
-    from_last = f"median |Δμ| from {escape(compared.labels[-1])}"
-    headings = ("model", "profiles", from_last, "worst galaxy", "images refused")
+    headings = (
+        "model",
+        "profiles",
+        f"{MEDIAN} from {escape(compared.labels[-1])} {UNIT}",
+        f"that of the worst profile {UNIT}",
+        "images refused",
+    )
     return table(headings, rows)
 
 
@@ -178,10 +229,18 @@ def _listing(compared: Compared) -> str:
     rows = [
         (seen.name, band, label, *_row(seen, number, band))
         for seen in compared.galaxies
-        for band in seen.image.bands
+        for band in by_wavelength(seen.image.bands)
         for number, label in enumerate(compared.labels)
     ]
-    headings = ("galaxy", "band", "model", "median |Δμ|", "largest", "ends at", "what the model says")
+    headings = (
+        "galaxy",
+        "band",
+        "model",
+        f"{MEDIAN} {UNIT}",
+        f"{LARGEST} {UNIT}",
+        "ends at",
+        "what the model says",
+    )
     return table(headings, rows, texts=True)
 
 

@@ -24,6 +24,7 @@ COLOURS = ("#e8710a", "#2f7fd1", "#2e9e6b", "#a05bd0", "#c93c5d", "#8a7f1f")
 
 TRUTH = "#808080"
 MU = "μ [mag arcsec$^{-2}$]"
+OFF_BY = "Δμ [mag\narcsec$^{-2}$]"
 RADIUS = "semi-major axis [arcsec]"
 
 
@@ -36,6 +37,19 @@ def check_matplotlib() -> None:
 def colour(number: int) -> str:
     """Return the colour of a model."""
     return COLOURS[number % len(COLOURS)]
+
+
+def stroke(number: int) -> dict[str, Any]:
+    """Return how the profiles of a model are drawn.
+
+    The first model lies on top; each further one is wider and dashed, so that it is seen below the others.
+    """
+    return {
+        "color": colour(number),
+        "linewidth": 1.1 + 0.8 * number,
+        "linestyle": "-" if number == 0 else (0, (2.2 - 0.4 * min(number, 4), 0.7)),
+        "zorder": 5 - 0.1 * number,
+    }
 
 
 @contextmanager
@@ -77,13 +91,28 @@ def new_figure(width: float, height: float, *, layout: Literal["constrained"] | 
     return figure
 
 
-def legend(figure: Any, labels: Sequence[str], *, truth: bool = False, above: bool = True) -> None:
-    """Say which colour is which model: above a figure, or within its upper edge where it has no layout."""
+def legend(figure: Any, labels: Sequence[str], *, truth: bool = False, strokes: bool = False) -> None:
+    """Say which colour is which model: above a figure, or within its upper edge where it has no layout.
+
+    Parameters
+    ----------
+    figure
+        Of matplotlib.
+    labels
+        What the models are called.
+    truth
+        Whether the truth is drawn too.
+    strokes
+        Whether models are drawn as `stroke` says, in a figure without layout.
+    """
     from matplotlib.lines import Line2D
 
     lines = [Line2D([], [], color=TRUTH, linewidth=4, alpha=0.55, label="truth")] * truth
-    lines += [Line2D([], [], color=colour(number), label=plain(label)) for number, label in enumerate(labels)]
-    figure.legend(handles=lines, loc=f"{'outside ' * above}upper center", ncols=len(lines))
+    for number, label in enumerate(labels):
+        how = stroke(number) if strokes else {"color": colour(number)}
+        lines.append(Line2D([], [], label=plain(label), **how))
+    where = "upper center" if strokes else "outside upper center"
+    figure.legend(handles=lines, loc=where, ncols=len(lines), handlelength=2.6)
 
 
 def plain(text: str) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom_pix2prof.report.drawing import RADIUS, colour, legend, new_figure, plain, style
+from skyloom_pix2prof.report.trends import trend
 
 if TYPE_CHECKING:
-    from skyloom_pix2prof.report.measuring import Measured, Result
+    from skyloom_pix2prof.report.measuring import Measured
 
 _DEVIATION = "|Δμ| [mag arcsec$^{-2}$]"
 _LEAST_FOR_VIOLIN = 3
@@ -126,39 +127,37 @@ def _finish(panels: Any, measured: Measured) -> None:
 
 
 def regressions(measured: Measured) -> Any:
-    """Draw the median deviation against ellipticity and size, with the p-value of no correlation.
+    """Draw the deviation of each galaxy against ellipticity and size, with a straight line.
 
     Nothing is drawn where neither is known.
     """
-    kinds = [
-        what
+    found = {
+        what: [
+            (number, one) for number, result in enumerate(measured.results) if (one := trend(result, what))
+        ]
         for what in ("ellipticity", "size")
-        if any(what in result.details.regressions for result in measured.results)
-    ]
+    }
+    kinds = [what for what, trends in found.items() if trends]
     if not kinds:
         return None
     with style():
-        figure = new_figure(3.9 * len(kinds) + 0.4, 3.6)
+        figure = new_figure(3.9 * len(kinds) + 0.4, 3.8)
         panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
         for axis, what in zip(panels, kinds, strict=True):
-            for number, result in enumerate(measured.results):
-                _scatter(axis, result, what, number)
+            for number, one in found[what]:
+                axis.scatter(one.x, one.y, s=14, alpha=0.45, color=colour(number), linewidths=0)
+                ends = np.array([one.x.min(), one.x.max()])
+                line = one.intercept + one.slope * ends
+                axis.plot(ends, line, color=colour(number), linewidth=1.5, label=one.text)
             axis.set_xlabel("ellipticity" if what == "ellipticity" else "$R_{23.5}$ [arcsec]")
-            axis.legend(fontsize=8)
+            axis.legend(fontsize=8, loc="upper right")
         panels[0].set_ylabel(f"median {_DEVIATION}")
+        highest = max(float(one.y.max()) for trends in found.values() for _, one in trends)
         if _differ(measured):
             panels[0].set_yscale("log")
+            panels[0].set_ylim(top=4 * highest)
             panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         else:
-            panels[0].set_ylim(0, 1.25 * _top(measured))
+            panels[0].set_ylim(0, 1.3 * highest)  # the legend has to go somewhere
+        legend(figure, [result.label for result in measured.results])
         return figure
-
-
-def _scatter(axis: Any, result: Result, what: str, number: int) -> None:
-    found = result.details.regressions.get(what)
-    if found is None:
-        return
-    axis.scatter(found.x, found.y, s=9, alpha=0.45, color=colour(number), linewidths=0)
-    ends = np.array([found.x.min(), found.x.max()])
-    label = f"{plain(result.label)}: p = {found.p_value:.2g}"
-    axis.plot(ends, found.intercept + found.slope * ends, color=colour(number), linewidth=1.5, label=label)

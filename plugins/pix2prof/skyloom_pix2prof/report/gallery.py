@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skyloom.random import generator
-from skyloom.sky.sheet import colour as in_colour
-from skyloom_pix2prof.plotting import round_length
-from skyloom_pix2prof.report.drawing import MU, RADIUS, TRUTH, colour, legend, new_figure, style
+from skyloom_pix2prof.plotting import ellipse, round_length, why_none
+from skyloom_pix2prof.report.drawing import (
+    MU,
+    OFF_BY,
+    RADIUS,
+    TRUTH,
+    colour,
+    legend,
+    new_figure,
+    stroke,
+    style,
+)
+from skyloom_pix2prof.report.pictures import picture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from skyloom import Images, Profile
     from skyloom_pix2prof.report.measuring import Measured, type_key
 
-SHOWN, IN_A_ROW = 8, 2
-_WIDTH, _HEIGHT, _HEAD, _FOOT = 10.0, 2.35, 0.45, 0.45
-_SMALLEST_VIEW = 24
-_MARGIN = 1.35
-_BARELY_SEEN = 3.0
-_MAD_TO_SIGMA = 1.4826
-_WIDEST_RESIDUAL = 1.0
+SHOWN = 8
+"""Random galaxies in a report."""
 
-type_u1 = NDArray[np.uint8]
+HOW_TO_READ = (
+    "Below the profiles is Δμ, model minus {reference}, on one scale for all galaxies; arrows mark where it "
+    "leaves that scale. The radius is linear up to 1″ and logarithmic beyond."
+)
+"""What every caption of such a figure says."""
+
+_IN_A_LINE = 3
+"""Charts beside one picture, before a second line of them begins."""
+_WIDTH, _HEIGHT, _HEAD, _FOOT = 10.0, 2.5, 0.45, 0.45
+_MARGIN = 1.35
+_LEAST_OFF, _MOST_OFF = 0.1, 1.0
+_SHARE_OF_OFF = 0.98
+_ABSURD = 2.0
+_LINE = 44
 
 
 def picks(measured: Measured, seed: int, count: int = SHOWN) -> list[type_key]:
@@ -38,36 +58,85 @@ def picks(measured: Measured, seed: int, count: int = SHOWN) -> list[type_key]:
     return [key for key in keys if key in measured.truth]
 
 
-class Panel(NamedTuple):
-    """What is shown of one galaxy in one band.
+class Chart(NamedTuple):
+    """The profiles of one galaxy in one band.
 
     Attributes
     ----------
-    title, note
-        What stands above the image, and above the profiles.
-    image
-        The galaxy, in any bands.
     profiles
         One a model, in the order of their colours; None where there is none.
     truth
-        The true profile, if it is known. Residuals are of it, or else of the last of the profiles.
+        The true profile, if it is known. Residuals are from it, or else from the last of the profiles.
+    note
+        What stands above.
+    refused
+        Why models read no profile; empty where they did.
+    """
+
+    profiles: Sequence[Profile | None]
+    truth: Profile | None = None
+    note: str = ""
+    refused: Sequence[str] = ()
+
+    @property
+    def reference(self) -> Profile | None:
+        """The profile that residuals refer to, if there is one that is not empty."""
+        one = self.profiles[-1] if self.truth is None else self.truth
+        return one if one is not None and len(one) else None
+
+    @property
+    def shown(self) -> list[Profile]:
+        """All profiles that are not empty: the truth, and those of the models in their order."""
+        return [one for one in (self.truth, *self.profiles) if one is not None and len(one)]
+
+    @property
+    def residuals(self) -> list[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+        """Of each model that has any: its number, radii in arcsec, and model minus reference there."""
+        reference, found = self.reference, []
+        for number, profile in enumerate(self.profiles):
+            if reference is None or profile is None or profile is reference or not len(profile):
+                continue
+            both = (reference.axis >= profile.axis[0]) & (reference.axis <= profile.axis[-1])
+            radius = reference.axis[both]
+            if len(radius):
+                values = np.interp(radius, profile.axis, profile.values) - reference.values[both]
+                found.append((number, radius, values))
+        return found
+
+    def why_none(self, labels: Sequence[str]) -> str:
+        """Say why there is no profile of any model, in lines that fit into a chart."""
+        lines = []
+        for number, (label, profile) in enumerate(zip(labels, self.profiles, strict=True)):
+            refused = self.refused[number] if number < len(self.refused) else ""
+            reason = refused if profile is None else why_none(profile)
+            lines += wrap(f"{label}: {reason or 'for an unknown reason'}", _LINE)
+        return "\n".join(lines)
+
+
+class Panel(NamedTuple):
+    """What is shown of one galaxy.
+
+    Attributes
+    ----------
+    title
+        What stands above the image.
+    image
+        The galaxy, in any bands.
+    charts
+        Its profiles, one chart a band.
     """
 
     title: str
     image: Images
-    profiles: Sequence[Profile | None]
-    truth: Profile | None = None
-    note: str = ""
-
-    @property
-    def reference(self) -> Profile | None:
-        """The profile that residuals refer to, if there is one."""
-        return self.profiles[-1] if self.truth is None else self.truth
+    charts: Sequence[Chart]
 
     @property
     def outline(self) -> Profile | None:
-        """The profile whose end is drawn on the image."""
-        return self.profiles[0] if self.truth is None else self.truth
+        """The profile whose end is drawn on the image: the truth, or that of the first model that has one."""
+        shown = self.charts[len(self.charts) // 2].shown or [
+            one for chart in self.charts for one in chart.shown
+        ]
+        return shown[0] if shown else None
 
 
 def draw_gallery(
@@ -84,20 +153,18 @@ def draw_gallery(
     titles
         What is to stand above profiles.
     """
-    panels = [
-        Panel(
-            title="  ".join(key),
-            image=measured.test_set.image(key[0]),
-            profiles=[result.profiles.get(key) for result in measured.results],
-            truth=measured.truth[key],
-            note="" if titles is None else titles[key],
+    panels = []
+    for name, band in keys:
+        chart = Chart(
+            [result.profiles.get((name, band)) for result in measured.results],
+            truth=measured.truth[name, band],
+            note=band if titles is None else f"{band}  {titles[name, band]}",
         )
-        for key in keys
-    ]
+        panels.append(Panel(name, measured.test_set.image(name), [chart]))
     return draw_panels(panels, [result.label for result in measured.results])
 
 
-def draw_panels(panels: Sequence[Panel], labels: Sequence[str]) -> Any:
+def draw_panels(panels: Sequence[Panel], labels: Sequence[str], *, reach: float | None = None) -> Any:
     """Return a figure of galaxies, each beside its profiles.
 
     Parameters
@@ -106,128 +173,136 @@ def draw_panels(panels: Sequence[Panel], labels: Sequence[str]) -> Any:
         The galaxies.
     labels
         What the models are called.
+    reach
+        Where the axis of residuals ends, in mag / arcsec2; by default what `reach_of` returns.
     """
-    rows = -(-len(panels) // IN_A_ROW)
-    height = _HEIGHT * rows + _HEAD + _FOOT
+    charts = max(len(panel.charts) for panel in panels)
+    in_a_row, across = (2, 1) if charts == 1 else (1, min(charts, _IN_A_LINE))
+    lines, rows = -(-charts // across), -(-len(panels) // in_a_row)
+    height = _HEIGHT * rows * lines + _HEAD + _FOOT
+    reach = reach or reach_of(panels)
     with style():
         figure = new_figure(_WIDTH, height, layout=None)  # finding a layout for so many panels takes long
         edges = {"left": 0.01, "right": 0.99, "bottom": _FOOT / height, "top": 1 - (_HEAD + 0.2) / height}
-        grid = figure.add_gridspec(rows, IN_A_ROW, hspace=0.32, wspace=0.06, **edges)
+        grid = figure.add_gridspec(rows, in_a_row, hspace=0.3, wspace=0.06, **edges)
         for place, panel in enumerate(panels):
-            row, column = divmod(place, IN_A_ROW)
-            left, right = grid[row, column].subgridspec(1, 2, width_ratios=[1, 1.4], wspace=0.3)
-            _draw_picture(figure.add_subplot(left), panel)
-            pair = right.subgridspec(2, 1, height_ratios=[3, 1], hspace=0.1)
-            top = figure.add_subplot(pair[0])
-            below = figure.add_subplot(pair[1], sharex=top)
-            _draw_profiles(top, below, panel)
-            top.tick_params(labelbottom=False)
-            top.set_ylabel(MU, fontsize=8)
-            below.set_ylabel("res.", fontsize=8)
-            top.set_title(panel.note, loc="right", fontsize=8, parse_math=False)
-            if place + IN_A_ROW >= len(panels):
-                below.set_xlabel(RADIUS, fontsize=8)
-        legend(figure, labels, truth=any(panel.truth is not None for panel in panels), above=False)
+            widths = [1, 1.4] if across == 1 else [1, 1.35 * across]
+            space = 0.42 if across == 1 else 0.22
+            left, right = grid[divmod(place, in_a_row)].subgridspec(1, 2, width_ratios=widths, wspace=space)
+            _draw_picture(figure.add_subplot(left, anchor="N"), panel)
+            cells = right.subgridspec(lines, across, hspace=0.4, wspace=0.24)
+            for number, chart in enumerate(panel.charts):
+                pair = cells[divmod(number, across)].subgridspec(2, 1, height_ratios=[2.6, 1], hspace=0.1)
+                top = figure.add_subplot(pair[0])
+                below = figure.add_subplot(pair[1], sharex=top)
+                _draw_chart(top, below, chart, reach, labels)
+                if number % across == 0 and chart.shown:
+                    top.set_ylabel(MU, fontsize=8)
+                    below.set_ylabel(OFF_BY, fontsize=7)
+                if place + in_a_row >= len(panels) and number + across >= len(panel.charts):
+                    below.set_xlabel(RADIUS, fontsize=8)
+        known = any(chart.truth is not None for panel in panels for chart in panel.charts)
+        legend(figure, labels, truth=known, strokes=True)
         return figure
+
+
+def reach_of(panels: Iterable[Panel]) -> float:
+    """Return where the axis of residuals ends, alike for all panels."""
+    charts = [chart for panel in panels for chart in panel.charts]
+    every = [np.abs(values) for chart in charts for _, _, values in chart.residuals]
+    largest = float(np.quantile(np.concatenate(every), _SHARE_OF_OFF)) if every else 0.0
+    return min(max(1.2 * largest, _LEAST_OFF), _MOST_OFF)
 
 
 def _draw_picture(axes: Any, panel: Panel) -> None:
     """Draw a galaxy in colour, as far as a little beyond its profile, whose end an ellipse shows."""
     images, outline = panel.image, panel.outline
     scale = images.pixel_scale or 1.0
-    reach = float(outline.axis[-1]) if outline is not None and len(outline) else 0.0
-    view = picture(images, radius=_MARGIN * reach / scale)
-    half = scale * len(view) / 2
-    axes.imshow(view, extent=(-half, half, -half, half), interpolation="none")
-    if outline is not None:
-        _draw_ellipse(axes, outline, reach)
+    radius = np.inf if outline is None else _MARGIN * float(outline.axis[-1]) / scale
+    view = picture(images, radius=radius)
+    half = scale * max(view.shape[:2]) / 2
+    low, left = (scale * length / 2 for length in view.shape[:2])
+    axes.imshow(view, extent=(-left, left, -low, low), interpolation="none")
+    shape = None if outline is None else ellipse(outline)
+    if shape is not None:
+        shape.set(edgecolor="white", linewidth=0.8, linestyle=(0, (4, 3)), alpha=0.8)
+        axes.add_patch(shape)
     length = round_length(half / 2)
     left, bottom = -0.88 * half, -0.88 * half
     axes.plot([left, left + length], [bottom, bottom], color="white", linewidth=2)
     axes.text(left, bottom + 0.05 * half, f"{length:g}″", color="white", fontsize=8, va="bottom")
-    axes.set(xlim=(-half, half), ylim=(-half, half), xticks=[], yticks=[])
+    axes.set(xlim=(-half, half), ylim=(-half, half), xticks=[], yticks=[], facecolor="#0b0b0b")
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.set_title(panel.title, loc="left", fontsize=8, parse_math=False)
 
 
-def _draw_ellipse(axes: Any, profile: Profile, reach: float) -> None:
-    """Draw where a profile ends, if its shape is known."""
-    from matplotlib.patches import Ellipse
-
-    shape = [profile.columns.get(name, np.empty(0)) for name in ("ellipticity", "position_angle")]
-    if not all(len(values) and np.isfinite(values[-1]) for values in shape):
-        return
-    ratio, angle = 1 - float(shape[0][-1]), 90 + float(shape[1][-1])
-    outline = Ellipse((0, 0), 2 * reach, 2 * reach * ratio, angle=angle, fill=False)
-    outline.set(edgecolor="white", linewidth=0.8, linestyle=(0, (4, 3)), alpha=0.8)
-    axes.add_patch(outline)
-
-
-def picture(images: Images, *, radius: float = np.inf) -> type_u1:
-    """Return the middle of the first image in colour; noise is barely seen.
-
-    Parameters
-    ----------
-    images
-        Of any bands; one alone gives shades of grey.
-    radius
-        How far from the centre to go, in pixels; never beyond the image.
-
-    Returns
-    -------
-    uint8 array (y, x, 3)
-        Red, green, blue; the first row on top.
-    """
-    data = images.data[0]
-    noise = _MAD_TO_SIGMA * np.median(np.abs(data - np.median(data, axis=(1, 2), keepdims=True)), axis=(1, 2))
-    noise = np.where(noise > 0, noise, np.maximum(np.abs(data).max(axis=(1, 2)), 1e-30) / 100)
-    half = int(
-        min(max(np.ceil(min(radius, 1e6)), _SMALLEST_VIEW), *(length // 2 for length in data.shape[1:]))
-    )
-    y, x = (length // 2 for length in data.shape[1:])
-    return in_colour(data[:, y - half : y + half, x - half : x + half], _BARELY_SEEN * noise)
-
-
-def _draw_profiles(top: Any, below: Any, panel: Panel) -> None:
-    if panel.truth is not None:
-        truth = panel.truth
-        top.plot(truth.axis, truth.values, color=TRUTH, linewidth=4, alpha=0.55, solid_capstyle="round")
-    reference, largest = panel.reference, 0.1
-    for number, found in enumerate(panel.profiles):
-        if found is None or not len(found):
-            continue
-        top.plot(found.axis, found.values, color=colour(number), linewidth=1.3)
-        if reference is None or not len(reference):
-            continue
-        residual = _residual(reference, found)
-        below.plot(residual.radius, residual.values, color=colour(number), linewidth=1)
-        if len(residual.values):
-            largest = max(largest, float(np.quantile(np.abs(residual.values), 0.95)))
-    top.set_xscale("symlog", linthresh=1.0, linscale=0.5)
-    shown = next((one for one in (reference, *panel.profiles) if one is not None and len(one)), None)
-    if shown is not None:
-        low, high = float(shown.values.min()), float(shown.values.max())
-        margin = 0.08 * (high - low) + 0.2
-        top.set_ylim(high + margin, low - margin)
-        top.set_xlim(0, float(shown.axis[-1]) * 1.15 + 0.2)
-    reach = min(1.3 * largest, _WIDEST_RESIDUAL)
-    below.set_ylim(-reach, reach)
-    below.axhline(0, color=TRUTH, linewidth=0.8)
-    below.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+def _draw_chart(top: Any, below: Any, chart: Chart, reach: float, labels: Sequence[str]) -> None:
+    """Draw profiles, and residuals below."""
+    top.set_title(chart.note, loc="right", fontsize=8, parse_math=False)
+    top.tick_params(labelbottom=False)
     for axes in (top, below):
         axes.tick_params(labelsize=8)
+    below.set_ylim(-reach, reach)
+    shown = chart.shown
+    if not any(profile is not None and len(profile) for profile in chart.profiles):
+        text = f"no profile\n{chart.why_none(labels)}"
+        top.text(
+            0.5,
+            0.5,
+            text,
+            ha="center",
+            va="center",
+            fontsize=7,
+            transform=top.transAxes,
+            parse_math=False,
+        )
+    if not shown:
+        top.set(xticks=[], yticks=[])
+        below.set(xticks=[], yticks=[])
+        return
+    if chart.truth is not None and len(chart.truth):
+        truth = chart.truth
+        top.plot(truth.axis, truth.values, color=TRUTH, linewidth=5, alpha=0.55, solid_capstyle="round")
+    for number, found in enumerate(chart.profiles):
+        if found is not None and len(found):
+            top.plot(found.axis, found.values, **stroke(number))
+    for number, radius, values in chart.residuals:
+        below.plot(radius, values, **stroke(number))
+        _mark_beyond(below, radius, values, reach, number)
+    top.set_xscale("symlog", linthresh=1.0, linscale=0.5)
+    yardstick = chart.reference or shown[0]
+    top.set_xlim(0, float(yardstick.axis[-1]) * 1.15 + 0.2)
+    top.set_ylim(*_span(yardstick, shown))
+    below.axhline(0, color=TRUTH, linewidth=0.8)
+    below.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-class _Residual(NamedTuple):
-    """Truth, or reference, minus profile in mag / arcsec2, over radius in arcsec."""
+def _span(yardstick: Profile, shown: Sequence[Profile]) -> tuple[float, float]:
+    """Return the faint and the bright end of an axis for profiles; one that is absurd may leave it."""
+    own = [float(np.nanmin(yardstick.values)), float(np.nanmax(yardstick.values))]
+    every = np.concatenate([one.values for one in shown])
+    low = max(float(np.nanmin(every)), own[0] - _ABSURD)
+    high = min(float(np.nanmax(every)), own[1] + _ABSURD)
+    margin = 0.06 * (high - low) + 0.15
+    return high + margin, low - margin
 
-    radius: NDArray[np.float64]
-    values: NDArray[np.float64]
 
-
-def _residual(truth: Profile, found: Profile) -> _Residual:
-    both = (truth.axis >= found.axis[0]) & (truth.axis <= found.axis[-1])
-    radius = truth.axis[both]
-    return _Residual(radius, truth.values[both] - np.interp(radius, found.axis, found.values))
+def _mark_beyond(
+    axes: Any, radius: NDArray[np.float64], values: NDArray[np.float64], reach: float, number: int
+) -> None:
+    """Put an arrow where a run of residuals leaves the axis."""
+    side = np.sign(values) * (np.abs(values) > reach)
+    begins = np.flatnonzero((side != 0) & (side != np.append(0, side[:-1])))
+    for at in begins:
+        marker = "^" if side[at] > 0 else "v"
+        axes.plot(
+            radius[at],
+            0.86 * reach * side[at],
+            marker,
+            color=colour(number),
+            markersize=4,
+            markeredgewidth=0,
+            zorder=6,
+        )

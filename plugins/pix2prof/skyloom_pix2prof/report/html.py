@@ -12,6 +12,10 @@ from skyloom_pix2prof.report.drawing import to_svg
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+UNIT = "<span>[mag arcsec⁻²]</span>"
+MEDIAN, LARGEST = "<span>median |Δμ|</span>", "<span>largest |Δμ|</span>"
+"""For the headings of tables, which break lines between them."""
+
 _PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>
@@ -34,11 +38,24 @@ figcaption, .note { color: var(--soft); font-size: .9rem; }
 .wide { overflow-x: auto; }
 .wide svg { width: 100%; min-width: 30rem; height: auto; display: block; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 .texts th, .texts td { text-align: left; }
 .texts td:last-child { white-space: normal; }
-th { font-weight: 600; }
+th { font-weight: 600; white-space: normal; vertical-align: bottom; }
+th span { white-space: nowrap; }
+h2 { break-after: avoid; }
+figure, tr { break-inside: avoid; }
+thead { display: table-header-group; }
+@media print {
+  :root { color-scheme: light; --paper: #fff; --ink: #1b1f24; --soft: #5c6670; --line: #d5dae0;
+    font-size: 11px; }
+  body { font-size: 1rem; max-width: none; padding: 0; }
+  p, figcaption { max-width: none; }
+  .wide { overflow: visible; }
+  .wide svg { min-width: 0; max-height: 24cm; }
+  th, td { padding: .2rem .35rem; white-space: normal; }
+}
 </style>
 </head>
 <body>

@@ -218,6 +218,16 @@ def deviation(result: Result) -> dict[type_key, float]:
     return {(pair.name, pair.band): float(value) for pair, value in zip(found.pairs, bright, strict=True)}
 
 
+def worst_steps(result: Result) -> dict[type_key, float]:
+    """Return the largest deviation of each profile where the truth is bright; NaN where it never is."""
+    limit = result.details.limit
+    found = {}
+    for pair in result.details.pairs:
+        bright = pair.deviation if limit is None else pair.deviation[pair.reference < limit]
+        found[pair.name, pair.band] = float(bright.max()) if len(bright) else np.nan
+    return found
+
+
 def failures(result: Result, truth: Mapping[type_key, Profile]) -> list[Failure]:
     """Return the profiles that are missing, empty, or off by more than `OFF`, the worst first."""
     known = deviation(result)

@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import os
 from html import escape
-from string import Template
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skyloom_pix2prof.report import figures
-from skyloom_pix2prof.report.gallery import draw_gallery, picks
-from skyloom_pix2prof.report.html import bullets, document, figure, section, table
-from skyloom_pix2prof.report.measuring import OFF, deviation, failures, grouped
+from skyloom_pix2prof.report.breakdown import by_property, by_radius
+from skyloom_pix2prof.report.gallery import HOW_TO_READ, draw_gallery, picks
+from skyloom_pix2prof.report.html import LARGEST, MEDIAN, UNIT, bullets, document, figure, section, table
+from skyloom_pix2prof.report.measuring import OFF, failures, worst_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from skyloom_pix2prof.report.further import FurtherTable
     from skyloom_pix2prof.report.measuring import Failure, Measured, Result
 
 DRAWN, LISTED = 6, 30
 """Failures in pictures, and in the table."""
-
-
-_HEADINGS = (
-    "model",
-    "median |Δμ|",
-    "IQR",
-    "μ &lt; $limit",
-    "IQR",
-    "failures",
-    "length error",
-    "galaxies / s",
-)
 
 
 def make_page(
@@ -75,9 +65,9 @@ def make_page(
         figure(
             "Random galaxies",
             draw_gallery(measured, picks(measured, seed)),
-            "Galaxies in colour, the profiles in one band over the truth (grey), and below each the "
-            "residual, truth minus profile. The dashed ellipse is where the true profile ends: beyond it, "
-            "noise hides the galaxy.",
+            "Galaxies in colour, one scale of AB flux for all bands, and the profiles in one band over the "
+            f"truth (grey). {HOW_TO_READ.format(reference='truth')} The dashed ellipse is where the true "
+            "profile ends: noise hides the galaxy beyond it, or the image ends there.",
         ),
         figure(
             "Deviation of each profile",
@@ -94,10 +84,12 @@ def make_page(
         figure(
             "Against ellipticity and size",
             figures.regressions(measured),
-            "One point a profile, with a linear regression; p is the probability of such a slope where there "
-            "is no correlation. Size is the radius where the true profile falls to 23.5 mag arcsec⁻².",
+            "One point a galaxy, the median of its bands, with a linear regression: slope with its standard "
+            "error; p is the probability of such a slope, or a steeper one, where there is no correlation. "
+            "Size is the radius where the true profile falls to 23.5 mag arcsec⁻².",
         ),
-        _breakdown(measured),
+        by_radius(measured),
+        by_property(measured),
         _failures(measured, failed),
         *(further.html() for further in tables),
         *(_card(result) for result in measured.results),
@@ -109,12 +101,24 @@ def make_page(
 
 def _summary(measured: Measured) -> str:
     limit = measured.results[0].details.limit
-    headings = [Template(heading).substitute(limit=f"{limit:g}") for heading in _HEADINGS]
+    bright = f"<span>μ &lt; {limit:g}</span>"
+    headings = (
+        "model",
+        f"{MEDIAN}, all radii {UNIT}",
+        f"{MEDIAN}, {bright} {UNIT}",
+        f"{LARGEST}, {bright} {UNIT}",
+        "failures",
+        "length error [arcsec]",
+        "galaxies / s",
+    )
     rows = [_summary_row(result, measured) for result in measured.results]
     loading = ", ".join(f"{result.loading:.2g} s for {result.label}" for result in measured.results)
     note = (
-        f"Failures are profiles that are missing, empty, or off by more than {OFF:g} mag arcsec⁻² in the "
-        f"median where the truth is brighter than {limit:g}. The length error is the median of "
+        "Each |Δμ| is the median over profiles, with the quartiles in brackets: of the median over the radii "
+        f"of a profile; of the same where the truth is brighter than {limit:g}; and of the largest of a "
+        "profile there. Failures are profiles that are missing, empty, or off by more than "
+        f"{OFF:g} mag arcsec⁻² in the median where the truth is brighter than {limit:g}. The length error is "
+        "the median of "
         f"|last radius − that of the truth|. Speed is that of this machine ({os.cpu_count()} cores), all "
         f"bands of a galaxy together: {measured.timed}. Opening the models is not counted in it: {loading}."
     )
@@ -123,44 +127,25 @@ def _summary(measured: Measured) -> str:
 
 def _summary_row(result: Result, measured: Measured) -> list[str]:
     found = result.details
-    bright = found.brighter[np.isfinite(found.brighter)]
     failed = len(failures(result, measured.truth))
     return [
         result.label,
-        f"{np.median(found.medians):.3f}",
-        f"{_spread(found.medians):.3f}",
-        f"{np.median(bright):.3f}" if len(bright) else "–",
-        f"{_spread(bright):.3f}" if len(bright) else "–",
-        f"{failed} ({100 * failed / len(measured.truth):.1f}%)",
-        f"{np.median(np.abs(found.length_errors)):.1f}″",
+        _typical(found.medians),
+        _typical(found.brighter),
+        _typical(np.array(list(worst_steps(result).values()))),
+        f"{100 * failed / len(measured.truth):.1f}% ({failed})",
+        f"{np.median(np.abs(found.length_errors)):.1f}",
         f"{measured.test_set.count / result.seconds:.3g}" if result.seconds > 0 else "–",
     ]
 
 
-def _breakdown(measured: Measured) -> str:
-    """Return the tables of groups of galaxies."""
-    tables = []
-    deviations = [deviation(result) for result in measured.results]
-    for what, values in measured.properties.items():
-        rows = []
-        for low, high, members in grouped(values):
-            row = [f"{_short(low)} to {_short(high)}", str(len(members))]
-            for found in deviations:
-                these = [found[key] for key in members if key in found]
-                row.append(f"{np.median(these):.3f}" if these else "–")
-                failed = len(members) - sum(value <= OFF for value in these)
-                row.append(str(failed))
-            rows.append(row)
-        headings = [what, "profiles"]
-        for result in measured.results:
-            headings += [escape(result.label), "failures"]
-        tables.append(table(headings, rows))
-    note = (
-        "Median |Δμ| of groups of about the same number of profiles, where the truth is bright. The "
-        "magnitude is that of the light within the profile; "
-        "crowding is the share of the image that other sources cover."
-    )
-    return section("By brightness, ellipticity and crowding", "".join(tables) + f'<p class="note">{note}</p>')
+def _typical(values: NDArray[np.float64]) -> str:
+    """Return the median and the quartiles of what is known."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return "–"
+    low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
+    return f"{middle:.3f} ({low:.3f}–{high:.3f})"
 
 
 def _failures(measured: Measured, failed: Sequence[Failure]) -> str:
@@ -194,12 +179,3 @@ def _card(result: Result) -> str:
     if not result.card:
         return ""
     return section(f"What {result.label} is", table(("", ""), result.card.items(), texts=True))
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
-
-
-def _spread(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-    low, high = np.quantile(values, [0.25, 0.75])
-    return float(high - low)
