@@ -42,6 +42,7 @@ def test_it_says_how_it_was_made(bundle: Bundle) -> None:
     assert manifest.citation
     for inner in ("about/report.html", "about/training.csv", "about/validation.csv"):
         assert inner in manifest.files
+    assert "decoder: transformer" in (bundle.path / "about/report.html").read_text(encoding="utf-8")
     card = bundle.read("README.md").decode()
     assert "## What it reached" in card
     assert "skyloom train pix2prof" in card
