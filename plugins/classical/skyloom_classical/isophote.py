@@ -174,6 +174,7 @@ class Isophote(SequenceCaptioner):
             sky = fitted or sky
             flags += (NO_SKY,) * (fitted is None)
         mean, error = light.mean - sky.level, np.hypot(light.error, sky.error)
+        error[0] = np.fmax.reduce(error[:2])  # the middle is one point, which has no scatter
         begin, end, stopped = _extent(mean, error, light, self.min_snr)
         flags += (NO_GALAXY,) * (end == begin) + (NO_CENTRE,) * (0 < begin < end)
         kept = slice(begin, end)

@@ -70,6 +70,7 @@ def test_the_curve_of_growth_ends_at_the_light_of_the_disc() -> None:
 def test_with_noise_the_profile_stays_within_its_errors() -> None:
     profile = read(disc(noise=0.3))
     assert profile.uncertainty is not None
+    assert profile.uncertainty[0] == pytest.approx(profile.uncertainty[1], rel=0.2)  # of one point, but not 0
     pull = (profile.values - magnitudes(profile.axis)) / np.hypot(profile.uncertainty, 0.01)
     assert np.median(np.abs(pull)) < 1.5
     assert profile.stopped == "noise"
