@@ -94,10 +94,14 @@ def find_files(
         raise MissingFileError(root, "there is no such folder", "Check the path")
     found = _matching(glob.escape(str(root)) + os.sep + pattern, format=format)
     if not found:
+        inner = Path(root, "images")  # as in a folder of pairs
+        remedy = (
+            f"Did you mean '{inner}'?" if inner.is_dir() else f"Images end in {', '.join(_endings(format))}"
+        )
         raise MissingFileError(
             root,
             "it holds no image files" + ("" if pattern == "*" else f" that fit '{pattern}'"),
-            f"Images end in {', '.join(_endings(format))}",
+            remedy,
         )
     return found
 

@@ -190,7 +190,10 @@ def test_sources_that_all_stand_for_nothing(tmp_path: Path) -> None:
     for source in sources:
         with pytest.raises(MissingFileError, match=r"no image file fits this pattern\. Check"):
             Images.stream(source)
-    with pytest.raises(MissingFileError, match="it holds no image files"):
+    with pytest.raises(MissingFileError, match=r"it holds no image files\. Images end in \.fits"):
+        Images.stream([tmp_path])
+    (tmp_path / "images").mkdir()
+    with pytest.raises(MissingFileError, match=r"Did you mean '.*images'\?"):
         Images.stream([tmp_path])
     with pytest.raises(InputError, match="the list of files is empty"):
         Images.stream([])
