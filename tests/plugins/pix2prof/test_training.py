@@ -238,10 +238,10 @@ def test_every_decoder_trains(decoder: str, tmp_path: Path) -> None:
     assert outcome.finished
     assert set(outcome.figures) == {"deviation", "deviation_all", "length_error"}
     config = json.loads((outcome.checkpoint / "config.json").read_text())
-    assert Pix2ProfConfig.model_validate(config["config"]) == settings(decoder).network
+    found = Pix2ProfConfig.model_validate(config["config"])
+    assert found.model_copy(update={"errors": ()}) == settings(decoder).network
 
 
-@pytest.mark.usefixtures("installed")
 def test_typical_errors_are_the_width_of_the_deviations() -> None:
     """Of Gaussian deviations, 68% are within one standard deviation."""
     random = np.random.default_rng(1)
@@ -262,6 +262,7 @@ def test_typical_errors_are_the_width_of_the_deviations() -> None:
         Pix2ProfConfig.model_validate({"errors": errors[::-1]})
 
 
+@pytest.mark.usefixtures("installed")
 def test_a_training_learns_and_its_bundle_tells_profiles(tmp_path: Path) -> None:
     """From simulated galaxies to a bundle whose profiles are nearer to the truth than a mean profile."""
     import skyloom
