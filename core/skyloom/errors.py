@@ -131,14 +131,17 @@ class ImageReadError(SkyloomError, OSError):
         Why not: truncated, empty, wrong number of bands, ...
     remedy
         What to do about it.
+    transient
+        Whether the operating system failed and not the file: an I/O error, a stale handle, too many open
+        files, ... To read it again, later or on another machine, may work.
     """
 
-    def __init__(self, path: Path | str, reason: str, remedy: str = "") -> None:
-        self.path, self.reason = path, reason
+    def __init__(self, path: Path | str, reason: str, remedy: str = "", *, transient: bool = False) -> None:
+        self.path, self.reason, self.transient = path, reason, transient
         super().__init__(f"cannot read '{path}': {reason}", remedy)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.path, self.reason, self.remedy)
+        return type(self), (self.path, self.reason, self.remedy), {"transient": self.transient}
 
 
 class MissingFileError(ImageReadError, FileNotFoundError):

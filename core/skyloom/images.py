@@ -16,6 +16,7 @@ from skyloom.checked import (
     checked_bands,
     checked_integer,
     checked_mask,
+    checked_path,
     checked_scale,
     checked_unit,
     checked_zero_point,
@@ -73,6 +74,12 @@ class Images:
     index : int64 array (image,)
         Position of each image in the source it was cut from. Anything random that is done to an
         image depends on the seed and on this number, so that results do not depend on batching.
+    paths
+        The file that each image was read from, the first one where each band has a file of its own; empty
+        where that is not known. Bytes of a name that are not text are surrogate escapes, as in `os.fsdecode`.
+    item : int64 array (image,) or None
+        Position of this file among those that were read, so in a list of files its position there; a file may
+        hold many images, and may be named twice. None where the images were not read from files.
     provenance
         What made the images, where a model did.
     """
@@ -85,6 +92,8 @@ class Images:
     unit: str
     names: tuple[str, ...]
     index: NDArray[np.int64]
+    paths: tuple[str, ...] = ()
+    item: NDArray[np.int64] | None = None
     provenance: Provenance | None = None
 
     @classmethod
@@ -98,6 +107,7 @@ class Images:
         zero_point: float | Sequence[float] | None = None,
         unit: str | UnitBase = "",
         names: Sequence[str] | None = None,
+        paths: Sequence[type_path] | None = None,
         first: int = 0,
         provenance: Provenance | None = None,
     ) -> Images:
@@ -121,6 +131,8 @@ class Images:
             Unit in the notation of astropy, or a unit of astropy.
         names
             One name an image; their numbers where they are not given.
+        paths
+            The file of each image, where they come from files; for messages, nothing is read.
         first
             Position of the first image in a longer sequence, see `index`.
         provenance
@@ -149,11 +161,12 @@ class Images:
             unit=checked_unit(unit),
             names=_names(names, count, first),
             index=np.arange(first, first + count, dtype=np.int64),
+            paths=_paths(paths, count),
             provenance=provenance,
         )
 
     def __post_init__(self) -> None:
-        for array in (self.data, self.mask, self.index):
+        for array in (self.data, self.mask, self.index, self.item):
             if array is not None:
                 array.flags.writeable = False
 
@@ -241,7 +254,8 @@ class Images:
     ) -> ImageStream:
         """Read images batch by batch, ahead of the consumer and in bounded memory.
 
-        A bad file does not stop the stream: it is left out and recorded in ``stream.failures``.
+        A bad file does not stop the stream: it is left out and recorded in ``stream.failures``, and with its
+        position among the files in ``stream.failed``.
 
         Parameters
         ----------
@@ -285,6 +299,8 @@ class Images:
             mask=None if self.mask is None else self.mask[which],
             names=tuple(self.names[number] for number in chosen),
             index=self.index[which],
+            paths=tuple(self.paths[number] for number in chosen) if self.paths else (),
+            item=None if self.item is None else self.item[which],
         )
 
     def _chosen(self, which: Any) -> tuple[Any, NDArray[np.intp]]:
@@ -345,7 +361,7 @@ class Images:
         mask: ArrayLike | None = None,
         provenance: Provenance | None = None,
     ) -> Images:
-        """Return other pixels with the same meaning: bands, scale, zero-point, unit, names, index."""
+        """Return other pixels of the same images: with their bands, scale, zero-point, unit, names, files."""
         values, hidden = _pixels(data)
         if values.shape[:2] != self.shape[:2]:
             raise InputError(
@@ -405,6 +421,10 @@ class Images:
             else None,
             names=tuple(name for part in parts for name in part.names),
             index=np.concatenate([part.index for part in parts]),
+            paths=tuple(path for part in parts for path in part.paths)
+            if all(len(part.paths) == len(part) for part in parts)
+            else (),
+            item=_joined([part.item for part in parts]),
             provenance=first.provenance if all(p.provenance == first.provenance for p in parts) else None,
         )
 
@@ -440,6 +460,23 @@ def _hide(
         return values, hidden
     given = checked_mask(mask, values.shape)
     return values, given.copy() if hidden is None else hidden | given
+
+
+def _joined(numbers: list[NDArray[np.int64] | None]) -> NDArray[np.int64] | None:
+    """Join numbers that are known; None where some are not."""
+    known = [array for array in numbers if array is not None]
+    return np.concatenate(known) if len(known) == len(numbers) else None
+
+
+def _paths(paths: Sequence[type_path] | None, count: int) -> tuple[str, ...]:
+    if paths is None:
+        return ()
+    if isinstance(paths, str) or not isinstance(paths, Iterable):
+        raise InputTypeError(f"paths is {paths!r}", "Give a list, one path an image")
+    paths = tuple(paths)
+    if len(paths) != count:
+        raise InputError(f"{len(paths)} paths are given for {count} images", "Give one path an image")
+    return tuple(str(checked_path(path, what="a path of an image")) for path in paths)
 
 
 def _names(names: Sequence[str] | None, count: int, first: int) -> tuple[str, ...]:

@@ -96,6 +96,8 @@ def open_npz(file: Bytes, size: int) -> Frames:
     try:
         archive = zipfile.ZipFile(cast("IO[bytes]", file))
     except zipfile.BadZipFile as error:
+        if isinstance(error.__context__, OSError) and error.__context__.errno is not None:
+            raise error.__context__ from None  # zipfile takes an I/O error for the end of the file
         raise Unreadable("truncated or damaged: it is not a complete archive") from error
     members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
     mask = members.pop(_MASK, None)

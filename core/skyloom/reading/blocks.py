@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skyloom.errors import ImageReadError
-from skyloom.reading.formats import failures_of, open_frames
+from skyloom.reading.failing import failures_of
+from skyloom.reading.formats import open_frames
 from skyloom.reading.request import Meaning, Request, Unreadable, Unusual, settle
 
 if TYPE_CHECKING:
@@ -47,25 +48,28 @@ class Block:
     meaning
         What the pixels mean; None where there are only failures.
     names
-        One a image.
+        One an image.
+    items
+        The file of each image.
     places
         Position of each image, counted from the first position of the block.
     span
         Number of positions that the block covers: one an image, read or not.
     files
         Number of files that were opened for it.
-    failures
-        The files that could not be read.
+    failed
+        The files that could not be read: which, and why.
     """
 
     data: NDArray[np.float32] | None = None
     mask: NDArray[np.bool_] | None = None
     meaning: Meaning | None = None
     names: list[str] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     span: int = 0
     files: int = 0
-    failures: list[ImageReadError] = field(default_factory=list)
+    failed: list[tuple[int, ImageReadError]] = field(default_factory=list)
 
     def room(self, count: int, shape: tuple[int, int, int], meaning: Meaning) -> bool:
         """Whether `count` more images of that kind fit."""
@@ -113,9 +117,9 @@ class Builder:
         """Count a file."""
         self._block.files += 1
 
-    def fail(self, error: ImageReadError, span: int = 1) -> None:
+    def fail(self, item: Item, error: ImageReadError, span: int = 1) -> None:
         """Record a file, or `span` images of one, that could not be read."""
-        self._block.failures.append(error)
+        self._block.failed.append((item.number, error))
         self._block.span += span
 
     def put(self, part: More | Later) -> None:
@@ -152,7 +156,7 @@ class Builder:
                 out = self._slots(stop - piece.start, shape, meaning, expected)
                 finite = frames.read(piece.start, stop, planes, out)
         except ImageReadError as error:
-            self.fail(error, stop - piece.start)
+            self.fail(item, error, stop - piece.start)
             return
         for number, image in enumerate(out, piece.start):
             self._keep(image, item, number, stack=frames.count > 1, finite=finite)
@@ -187,7 +191,7 @@ class Builder:
         if valid is not None and not valid.all():
             if not valid.any():
                 which = f"image {number} of it: " if stack else ""
-                self.fail(ImageReadError(item.path, f"{which}all NaN, no pixel has a value"))
+                self.fail(item, ImageReadError(item.path, f"{which}all NaN, no pixel has a value"))
                 return
             if block.mask is None:
                 block.mask = np.zeros(block.data.shape, np.bool_)
@@ -197,6 +201,7 @@ class Builder:
         if target.ctypes.data != image.ctypes.data:  # an image before it was left out
             target[...] = image
         block.names.append(f"{item.name}[{number}]" if stack else item.name)
+        block.items.append(item)
         block.places.append(block.span)
         block.span += 1
 
@@ -229,7 +234,7 @@ def read_run(pieces: Sequence[Piece], request: Request, limit: int, stop: Event)
         except ImageReadError as error:
             if piece.stop is None:
                 builder.note_file()
-            builder.fail(error, 1 if piece.stop is None else piece.stop - piece.start)
+            builder.fail(piece.item, error, 1 if piece.stop is None else piece.stop - piece.start)
     return builder.finish()
 
 
@@ -264,7 +269,7 @@ def read_here(item: Item, request: Request, limit: int) -> Iterator[Block]:
         with held_back():
             frames = open_frames(item, request, quiet=True)
     except ImageReadError as error:
-        builder.fail(error)
+        builder.fail(item, error)
         yield from _blocks(builder)
         return
     with frames:

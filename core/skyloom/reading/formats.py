@@ -1,16 +1,16 @@
-"""From a file of any format to its images; every failure becomes an `ImageReadError`."""
+"""From a file of any format to its images."""
 
 from __future__ import annotations
 
 import gzip
 import os
 import stat
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from skyloom.errors import ImageReadError, MissingFileError, SkyloomError, listed
+from skyloom.errors import listed
 from skyloom.reading.arrays import NPY_MAGIC, ZIP_MAGIC, open_npy, open_npz
 from skyloom.reading.cards import BLOCK
+from skyloom.reading.failing import failures_of
 from skyloom.reading.fits import Source, open_fits
 from skyloom.reading.joined import JoinedFrames, PlaneFrames
 from skyloom.reading.raster import JPEG_MAGIC, PNG_MAGIC, open_raster
@@ -18,7 +18,6 @@ from skyloom.reading.request import Request, Unreadable, Unusual, settle
 from skyloom.reading.zarr import open_zarr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from skyloom.reading.frames import Bytes, Frames
@@ -34,30 +33,6 @@ _MAGIC = {
     JPEG_MAGIC: "raster",
 }
 _KNOWN = "FITS, NPY, NPZ, PNG, JPEG and Zarr can be read"
-
-
-@contextmanager
-def failures_of(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong with a file into an `ImageReadError` that names it."""
-    try:
-        yield
-    except (SkyloomError, Unusual):
-        raise
-    except Unreadable as error:
-        raise ImageReadError(path, error.reason, error.remedy) from error.__cause__
-    except FileNotFoundError as error:
-        raise MissingFileError(path, "there is no such file (any more)") from error
-    except PermissionError as error:
-        raise ImageReadError(path, "permission denied", "Ask its owner for leave to read it") from error
-    except MemoryError as error:
-        raise ImageReadError(path, "too large for the memory of this machine") from error
-    except EOFError as error:
-        raise ImageReadError(path, "truncated: its compressed data end too early") from error
-    except Exception as error:  # whatever a decoder makes of damaged bytes
-        if isinstance(error, OSError) and error.strerror:
-            raise ImageReadError(path, error.strerror.lower()) from error
-        text = str(error).strip().partition("\n")[0][:160] or type(error).__name__
-        raise ImageReadError(path, f"damaged or not an image: {text}") from error
 
 
 def open_frames(item: Item, request: Request, *, quiet: bool = False) -> Frames:

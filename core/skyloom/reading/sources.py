@@ -6,12 +6,13 @@ import glob
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyloom.checked import checked_bands, checked_path
 from skyloom.errors import ImageReadError, InputError, InputTypeError, MissingFileError
+from skyloom.reading.failing import ABSENT, failures_of
 from skyloom.reading.request import check_format
 from skyloom.reading.zarr import is_zarr
 
@@ -48,12 +49,15 @@ class Item:
         The band of each; None for a single file that says so itself.
     failure
         Why there is nothing to read, where a source among several stands for no file.
+    number
+        Position among the files that a source stands for.
     """
 
     name: str
     paths: tuple[Path, ...]
     bands: tuple[str, ...] | None = None
     failure: ImageReadError | None = None
+    number: int = 0
 
     @property
     def path(self) -> Path:
@@ -92,6 +96,8 @@ def find_files(
     root = checked_path(folder, what="the folder")
     if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises where a name is too long
         raise MissingFileError(root, "there is no such folder", "Check the path")
+    with failures_of(root):
+        os.scandir(root).close()  # glob takes a folder that cannot be listed for an empty one
     found = _matching(glob.escape(str(root)) + os.sep + pattern, format=format)
     if not found:
         inner = Path(root, "images")  # as in a folder of pairs
@@ -120,9 +126,9 @@ def resolve(source: Source, request: Request, *, pattern: str | None = None) -> 
 
     Raises
     ------
-    MissingFileError
-        Nothing is there at all. Where some of several sources stand for nothing, each of them becomes
-        an item that fails when it is read.
+    ImageReadError
+        Nothing is there at all, or it cannot be listed. Where some of several sources stand for nothing,
+        each of them becomes an item that fails when it is read.
     """
     single = isinstance(source, str | os.PathLike | Mapping)
     sources: list[object] = [source]
@@ -139,12 +145,21 @@ def resolve(source: Source, request: Request, *, pattern: str | None = None) -> 
     for one in sources:
         try:
             items += _items(one, request, pattern)
-        except MissingFileError as error:
+        except ImageReadError as error:
             items.append(Item(str(one), (Path(error.path),), failure=error))
     there = (path for item in items if item.failure is None for path in item.paths)
-    if not any(map(os.path.exists, there)):
+    if not any(map(_may_exist, there)):
         raise items[0].failure or MissingFileError(items[0].path, "there is no such file", "Check the path")
-    return items
+    return [replace(item, number=number) for number, item in enumerate(items)]
+
+
+def _may_exist(path: Path) -> bool:
+    """Whether a file is there, or the system cannot say: reading it then finds out what is wrong."""
+    try:
+        os.stat(path)  # noqa: PTH116 - as quick as it gets
+    except OSError as error:
+        return error.errno not in ABSENT
+    return True
 
 
 def _items(source: object, request: Request, pattern: str | None) -> list[Item]:

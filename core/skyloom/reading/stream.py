@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from astropy.units import UnitBase
 
+    from skyloom.reading.sources import Item
+
 _NAMED = 5
 
 
@@ -76,8 +78,11 @@ class ImageStream:
         Number of files that the source stands for; the bands of one image count once.
     done
         Number of files settled so far, read or not.
+    failed
+        For each file, or image of a file, that could not be read: the position of the file among those
+        that the source stands for, as in `Images.item`, and the `ImageReadError` with `path` and `reason`.
     failures
-        One `ImageReadError` a file that could not be read, with its `path` and `reason`.
+        The errors alone.
     notes
         What was passed over in files that could be read, e.g. a unit that astropy does not know,
         with the number of images that it concerns.
@@ -125,15 +130,20 @@ class ImageStream:
         self._readers = readers or min(4, max(2, os.cpu_count() or 1))
         self.total = len(self._items)
         self.done = 0
-        self.failures: list[ImageReadError] = []
+        self.failed: list[tuple[int, ImageReadError]] = []
         self.notes: dict[str, int] = {}
         self._said: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.total} files in batches of {self._batch_size}>"
 
+    @property
+    def failures(self) -> list[ImageReadError]:
+        """One error a file, or image of a file, that could not be read."""
+        return [error for _, error in self.failed]
+
     def __iter__(self) -> Iterator[Images]:
-        self.done, self.failures, self.notes = 0, [], {}
+        self.done, self.failed, self.notes = 0, [], {}
         waiting = _Waiting()
         for block in self._blocks():
             self._record(block)
@@ -151,7 +161,7 @@ class ImageStream:
 
     def _record(self, block: Block) -> None:
         self.done += block.files
-        self.failures += block.failures
+        self.failed += block.failed
         if block.meaning is not None and block.meaning.note and block.names:
             note = block.meaning.note
             self.notes[note] = self.notes.get(note, 0) + len(block.names)
@@ -233,6 +243,7 @@ class _Waiting:
         """Return the first images; without a copy where they are a block as it is."""
         parts: list[tuple[Any, Any]] = []
         names: list[str] = []
+        items: list[Item] = []
         index: list[int] = []
         meaning = self._blocks[0][0].meaning
         assert meaning is not None
@@ -242,6 +253,7 @@ class _Waiting:
             assert block.data is not None
             parts.append((block.data[start:stop], None if block.mask is None else block.mask[start:stop]))
             names += block.names[start:stop]
+            items += block.items[start:stop]
             index += [position + place for place in block.places[start:stop]]
             if stop < len(block.names):
                 self._blocks.appendleft((block, position, stop))
@@ -256,6 +268,8 @@ class _Waiting:
             unit=meaning.unit,
             names=tuple(names),
             index=np.array(index, np.int64),
+            paths=tuple(str(item.path) for item in items),
+            item=np.array([item.number for item in items], np.int64),
         )
 
 
@@ -301,14 +315,14 @@ def read_all(
     stream = ImageStream(source, bands, **options)
     batches: list[Images] = []
     for images in stream:
-        if on_error == "raise" and stream.failures:
+        if on_error == "raise" and stream.failed:
             break
         if batches:
             _check_alike(batches[0], images)
         batches.append(images)
-    if stream.failures and (on_error == "raise" or not batches):
-        raise stream.failures[0]
-    if stream.failures:
+    if stream.failed and (on_error == "raise" or not batches):
+        raise stream.failed[0][1]
+    if stream.failed:
         warnings.warn(_skipped(stream), stacklevel=3)
     return batches[0] if len(batches) == 1 else Images.concatenate(batches)
 
@@ -328,10 +342,11 @@ def _described(images: Images) -> str:
 
 
 def _skipped(stream: ImageStream) -> SkippedFilesWarning:
-    named = [f"'{failure.path}' ({failure.reason})" for failure in stream.failures[:_NAMED]]
-    more = len(stream.failures) - len(named)
+    failures = stream.failures
+    named = [f"'{failure.path}' ({failure.reason})" for failure in failures[:_NAMED]]
+    more = len(failures) - len(named)
     rest = f" and {more} more" if more else ""
     return SkippedFilesWarning(
-        f"{len(stream.failures)} of {stream.total} files could not be read and are left out: "
+        f"{len(failures)} of {stream.total} files could not be read and are left out: "
         f"{', '.join(named)}{rest}"
     )
