@@ -34,7 +34,8 @@ from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.graphs import declare, fading
 from skyloom_pix2prof.network import Pix2Prof, RecurrentDecoder
 from skyloom_pix2prof.preparing import prepare
-from skyloom_pix2prof.profiling import Work, profile_files
+from skyloom_runs.profiling import profile_job
+from skyloom_runs.run import run
 
 Stem = Literal["3x3", "standard"]
 
@@ -197,10 +198,10 @@ def files_to_table(quick: bool) -> Row:
         for image in images:
             image.to_fits(Path(folder, f"{int(image.index[0]):05d}.fits"))
         items = resolve(folder, Request())
-        work = Work(items=items, captioner=told, batch_size=batch)
+        table = Path(folder, "profiles.ecsv")
 
         def ours() -> None:
-            profile_files(work, Path(folder, "profiles.ecsv"), overwrite=True)
+            run(profile_job(items, "standard", told, table, batch_size=batch), table, overwrite=True)
 
         prepared = np.stack([prepare(pixels, told.config) for pixels in images.data[:, 0]])[:, None]
 

@@ -61,7 +61,15 @@ class Model:
 
 
 class SequenceCaptioner(Model, ABC):
-    """Reads a sequence, such as a surface-brightness profile, off an image."""
+    """Reads a sequence, such as a surface-brightness profile, off an image.
+
+    Attributes
+    ----------
+    field_of_view
+        Side in arcsec of what it looks at around the centre of an image; None where that is all of it.
+    """
+
+    field_of_view: float | None = None
 
     @abstractmethod
     def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:

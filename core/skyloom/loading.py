@@ -215,7 +215,9 @@ def open_bundle(
         ) from error
     if model.origin is not None:
         weights = f"{bundle.name} {bundle.manifest.version}"
-        model.origin = model.origin.model_copy(update={"weights": weights, "backend": model.backend})
+        model.origin = model.origin.model_copy(
+            update={"weights": weights, "digest": bundle.digest, "backend": model.backend}
+        )
     return model
 
 

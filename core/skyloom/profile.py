@@ -196,7 +196,7 @@ def profiles_from_table(table: QTable) -> list[Profile]:
             "Give a table written by profiles_to_table",
         )
     error_name = f"{value_name}_error"
-    known = {*_PER_PROFILE, axis_name, value_name, error_name}
+    known = {*_PER_PROFILE, "path", axis_name, value_name, error_name}
     texts = {name: [str(text) for text in np.ma.filled(table[name], "")] for name in _PER_PROFILE}
     axis = np.asarray(table[axis_name].value)
     starts = [

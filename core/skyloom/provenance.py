@@ -19,6 +19,8 @@ class Provenance(Frozen):
         The distribution that offers the model, with its version, e.g. ``"skyloom 0.1.0"``.
     weights
         The bundle that was run, or nothing for a model without weights.
+    digest
+        SHA-256 of the manifest of the bundle, and so of all that is in it; empty for a model without weights.
     seed
         The seed of the call; nothing for a model without randomness.
     backend
@@ -31,6 +33,7 @@ class Provenance(Frozen):
     task: str
     plugin: str = ""
     weights: str = ""
+    digest: str = ""
     seed: int | None = None
     backend: str = "numpy"
     skyloom: str = Field(default_factory=version)
@@ -42,6 +45,7 @@ class Provenance(Frozen):
             "SKYTASK": self.task,
             "SKYPLUG": self.plugin,
             "SKYWGHTS": self.weights,
+            "SKYDIGST": self.digest,
             "SKYSEED": "" if self.seed is None else str(self.seed),
             "SKYBACK": self.backend,
             "SKYLOOM": self.skyloom,

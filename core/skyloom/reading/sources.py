@@ -162,6 +162,13 @@ def _may_exist(path: Path) -> bool:
     return True
 
 
+def sources_of(items: Iterable[Item]) -> list[Path | dict[str, Path]]:
+    """Return items in the form in which a source is given."""
+    return [
+        item.path if item.bands is None else dict(zip(item.bands, item.paths, strict=True)) for item in items
+    ]
+
+
 def _items(source: object, request: Request, pattern: str | None) -> list[Item]:
     if isinstance(source, Mapping):
         return [_mapped(_checked_mapping(source))]

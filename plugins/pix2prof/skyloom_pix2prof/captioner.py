@@ -74,6 +74,7 @@ class Pix2ProfCaptioner(SequenceCaptioner):
                 "Get the bundle again from its author",
             ) from None
         self.samples = samples
+        self.field_of_view = self.config.crop * self.config.pixel_scale
         self.tell = open_teller(bundle, self.config, backend=backend)
         self.backend = self.tell.session.backend
 

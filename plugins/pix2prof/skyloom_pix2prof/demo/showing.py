@@ -18,7 +18,6 @@ from skyloom.reading.sources import resolve
 from skyloom.sky.mock import MockSky
 from skyloom.sky.pairs import IMAGES, PairFolder
 from skyloom.sky.storing import write_galaxies
-from skyloom_pix2prof.profiling import Work, profile_files
 from skyloom_pix2prof.report.cards import card_of
 from skyloom_pix2prof.report.drawing import to_png
 from skyloom_pix2prof.report.figures import against_radius
@@ -26,6 +25,8 @@ from skyloom_pix2prof.report.gallery import draw_gallery, picks
 from skyloom_pix2prof.report.measuring import Measured, Result, by_key, judge, open_captioner
 from skyloom_pix2prof.report.page import make_page
 from skyloom_pix2prof.report.testset import TestSet
+from skyloom_runs.profiling import profile_job
+from skyloom_runs.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -165,7 +166,7 @@ def _profile(
     """Profile all images of the survey into a table, and compare the table with the truth."""
     images = resolve([str(survey / IMAGES)], Request())
     start = time.perf_counter()
-    tally = profile_files(Work(items=images, captioner=captioner, batch_size=BATCH), table, progress=update)
+    summary = run(profile_job(images, name, captioner, table, batch_size=BATCH), table, progress=update)
     seconds = time.perf_counter() - start
     return judge(
         table.stem,
@@ -173,7 +174,7 @@ def _profile(
         truth,
         seconds=seconds,
         loading=loading,
-        refused={Path(failure.path).stem: failure.reason for failure in tally.failures},
+        refused={Path(failure.path).stem: failure.reason for failure in summary.failures},
         card=card_of(name),
     )
 

@@ -77,8 +77,7 @@ def compare(
     from skyloom.files import complete
     from skyloom.reading import ImageStream
     from skyloom.reading.request import Request
-    from skyloom.reading.sources import resolve
-    from skyloom_pix2prof.profiling import sources_of
+    from skyloom.reading.sources import resolve, sources_of
     from skyloom_pix2prof.report import comparing
 
     _check_page(output, overwrite=overwrite)

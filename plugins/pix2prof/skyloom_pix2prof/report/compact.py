@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom_pix2prof.bands import band_colours, by_wavelength
 from skyloom_pix2prof.report.comparing import BRIGHT
 from skyloom_pix2prof.report.drawing import MU, OFF_BY, TRUTH, new_figure, plain, style
 from skyloom_pix2prof.report.gallery import Chart
 from skyloom_pix2prof.report.pictures import picture
+from skyloom_runs.bands import band_colours, by_wavelength
 
 if TYPE_CHECKING:
     from skyloom_pix2prof.report.comparing import Compared, Seen

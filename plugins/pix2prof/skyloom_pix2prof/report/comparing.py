@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skyloom.errors import InputError
-from skyloom_pix2prof.bands import by_wavelength
-from skyloom_pix2prof.plotting import why_none
-from skyloom_pix2prof.profiling import caption
 from skyloom_pix2prof.report.gallery import HOW_TO_READ, Chart, Panel, draw_panels, reach_of
 from skyloom_pix2prof.report.html import LARGEST, MEDIAN, UNIT, document, figure, section, table
 from skyloom_pix2prof.report.measuring import labels_of, open_captioner
+from skyloom_runs.bands import by_wavelength
+from skyloom_runs.plotting import why_none
+from skyloom_runs.profiling import caption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -134,7 +134,7 @@ def compare(models: Sequence[str], images: Iterable[Images], *, progress: Callab
     for image in images:
         read = [caption(model, image) for model in opened]
         profiles = tuple({profile.band: profile for profile in found} for found, _ in read)
-        refused = tuple(failed[0].reason if failed else "" for _, failed in read)
+        refused = tuple(failed[0][1].reason if failed else "" for _, failed in read)
         galaxies.append(Seen(image, profiles, refused))
         progress(len(galaxies))
     return Compared(labels, tuple(galaxies))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skyloom.random import generator
-from skyloom_pix2prof.plotting import ellipse, round_length, why_none
 from skyloom_pix2prof.report.drawing import (
     MU,
     OFF_BY,
@@ -21,6 +20,7 @@ from skyloom_pix2prof.report.drawing import (
     style,
 )
 from skyloom_pix2prof.report.pictures import picture
+from skyloom_runs.plotting import ellipse, round_length, why_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -11,8 +11,8 @@ import numpy as np
 import skyloom
 from skyloom import SequenceCaptioner
 from skyloom.errors import InputError
-from skyloom_pix2prof.profiling import caption
 from skyloom_pix2prof.report.cards import card_of
+from skyloom_runs.profiling import caption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -162,7 +162,7 @@ def measure(
             found, failed = caption(model, pairs.images)
             seconds[number] += time.perf_counter() - start
             read[number] += found
-            refused[number].update({failure.path: failure.reason for failure in failed})
+            refused[number].update({fault.name: fault.reason for _, fault in failed})
         progress(len(truth) // max(len(pairs.images.bands), 1), test_set.count)
     results = [
         judge(

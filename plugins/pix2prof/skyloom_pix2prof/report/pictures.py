@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skyloom.sky.sheet import colour as in_colour
-from skyloom_pix2prof.bands import by_wavelength
+from skyloom_runs.bands import by_wavelength
 
 if TYPE_CHECKING:
     from skyloom import Images

@@ -15,7 +15,7 @@ from skyloom.errors import InputError, UnknownNameError, listed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from skyloom_pix2prof.tally import Tally
+    from skyloom_runs.summary import Summary
 
 TASK = "sequence-captioner"
 SHOWN = 20
@@ -29,10 +29,10 @@ HINTS = {
 
 def profile(
     images: Annotated[list[str], typer.Argument(help="Files, folders or glob patterns.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The table: .ecsv or .parquet.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The table: .ecsv, .parquet or .fits.")],
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="A captioner or bundle; by default your Pix2Prof, or ours."),
+        typer.Option("--model", "-m", help="A captioner or bundle; by default your only one, or ours."),
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-O", help="NAME=VALUE of the captioner; may be repeated.")
@@ -41,7 +41,15 @@ def profile(
     backend: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt or openvino.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, auto, or one that the bundle has.")] = "fp32",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads for one operator.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images to caption at a time.")] = 128,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes to work in, each with a model of its own.")
+    ] = 1,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images to caption at a time; decides the memory alone.")
+    ] = 128,
+    shard_size: Annotated[
+        int, typer.Option(min=1, help="Files to do between two savings of what is done.")
+    ] = 64,
     bands: Annotated[str | None, typer.Option(help="Bands to read: letters, or names with commas.")] = None,
     pattern: Annotated[
         str | None, typer.Option(help="Files of a folder to take; '*_{band}.fits' for one file a band.")
@@ -54,75 +62,118 @@ def profile(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where an earlier run was interrupted.")
     ] = False,
+    takeover: Annotated[
+        bool, typer.Option("--takeover", help="Go on with a run that seems to be at work elsewhere.")
+    ] = False,
     force: Annotated[bool, typer.Option("--overwrite", help="Replace the table that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")] = False,
 ) -> None:
     """Read profiles off images, into a table.
 
-    A run that was interrupted goes on where it stopped when it is started again. The status is 1 when
-    some images gave no profile.
+    A run that was interrupted goes on where it stopped when it is started again. Images that gave no
+    profile are listed with the reason in a second table, OUTPUT.failures. The status is 1 when there
+    are some.
     """
     from time import perf_counter
 
-    from skyloom import SequenceCaptioner, load
+    from skyloom import SequenceCaptioner
     from skyloom.reading.request import Request
     from skyloom.reading.sources import resolve
-    from skyloom_pix2prof.plotting import check_plot, plot_profiles
-    from skyloom_pix2prof.profiling import Work, profile_files
+    from skyloom_runs.engines import here
+    from skyloom_runs.plotting import check_plot, plot_profiles
+    from skyloom_runs.processes import processes as on_processes
+    from skyloom_runs.profiling import REMEDY, ProfileJob
+    from skyloom_runs.recipe import Recipe
+    from skyloom_runs.run import run
+    from skyloom_runs.table_result import TableResult
 
     if plot is not None:
         check_plot(plot, overwrite=force)
-    name = model or _only_bundle()
+    result = TableResult(output, remedy=REMEDY)
     options = dict(map(_parsed, option or ()))
-    captioner = load(
-        name, SequenceCaptioner, backend=backend, precision=precision, threads=threads, **options
+    recipe, captioner = Recipe.of(
+        model or _only_bundle(),
+        SequenceCaptioner,
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        options=options,
     )
     overrides = {"pixel_scale": pixel_scale, "zero_point": zero_point}
     given = {key: value for key, value in overrides.items() if value is not None}
     names = None if bands is None else bands.split(",") if "," in bands else list(bands)
     asked = Request(bands=None if names is None else tuple(names))
-    record = captioner.provenance().model_dump(mode="json")
-    work = Work(
+    job = ProfileJob(
         items=resolve(images, asked, pattern=pattern),
-        captioner=captioner,
-        identity={**record, "precision": precision, "bands": names, **options, **given},
+        recipe=recipe,
+        made_by=captioner.provenance(),
+        result=result,
         bands=names,
         options=given,
         batch_size=batch_size,
+        shard_size=shard_size,
+        captioner=captioner if processes == 1 else None,
     )
     start = perf_counter()
     with progress("captioning") as update, _said_when_interrupted():
-        tally = profile_files(work, output, strict=strict, restart=restart, overwrite=force, progress=update)
+        summary = run(
+            job,
+            output,
+            engine=here if processes == 1 else on_processes(processes),
+            strict=strict,
+            restart=restart,
+            overwrite=force,
+            takeover=takeover,
+            progress=update,
+        )
     seconds = perf_counter() - start
     if plot is not None:
-        plot_profiles(work, plot, overwrite=force)
-    _report(tally, output, plot, seconds, as_json)
-    if tally.failures or tally.empty:
+        plot_profiles(job, captioner, plot, overwrite=force)
+    beside = result.failures_path(output) if summary.failures else None
+    _report(summary, output, beside, plot, seconds, as_json)
+    if summary.failures or summary.counts.kinds.get("empty"):
         raise typer.Exit(1)
 
 
-def _report(tally: Tally, output: Path, plot: Path | None, seconds: float, as_json: bool) -> None:
+def _report(
+    summary: Summary, output: Path, beside: Path | None, plot: Path | None, seconds: float, as_json: bool
+) -> None:
     """Say what was done."""
+    counts = summary.counts
+    kinds = {kind: counts.kinds.get(kind, {}) for kind in ("empty", "stopped", "flags")}
     if as_json:
-        files = {"output": str(output), "plot": None if plot is None else str(plot)}
-        show_json({**files, "seconds": round(seconds, 3), **tally.model_dump(mode="json")})
+        show_json(
+            {
+                "output": str(output),
+                "failures_table": None if beside is None else str(beside),
+                "plot": None if plot is None else str(plot),
+                "seconds": round(seconds, 3),
+                "files": counts.inputs,
+                "images": counts.images,
+                "profiles": counts.results,
+                **kinds,
+                "failures": [failure.model_dump(mode="json") for failure in summary.failures],
+            }
+        )
         return
-    profiles, images = counted(tally.profiles, "profile"), counted(tally.images, "image")
+    profiles, images = counted(counts.results, "profile"), counted(counts.images, "image")
     typer.echo(f"{profiles} of {images} in {output}")
-    for what, counts in (("stopped", tally.stopped), ("flags", tally.flags)):
-        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    for what in ("stopped", "flags"):
+        ordered = sorted(kinds[what].items(), key=lambda item: (-item[1], item[0]))
         if ordered:
             typer.echo(f"{what}: {', '.join(f'{name} {count}' for name, count in ordered)}")
     if plot is not None:
         typer.echo(f"The first of them are drawn in {plot}")
-    for reason, count in sorted(tally.empty.items()):
+    for reason, count in sorted(kinds["empty"].items()):
         why = HINTS.get(reason, "its rows hold the flags")
         typer.echo(f"skyloom: {counted(count, 'profile')} without a step, '{reason}': {why}", err=True)
-    for failure in tally.failures[:SHOWN]:
+    for failure in summary.failures[:SHOWN]:
         typer.echo(f"skyloom: no profile of '{failure.path}': {failure.reason}", err=True)
-    more = len(tally.failures) - SHOWN
+    more = len(summary.failures) - SHOWN
     if more > 0:
-        typer.echo(f"skyloom: and {more} more, which --json lists", err=True)
+        typer.echo(f"skyloom: and {more} more", err=True)
+    if beside is not None:
+        typer.echo(f"skyloom: they are listed with reasons and remedies in {beside}", err=True)
 
 
 @contextmanager
@@ -136,20 +187,20 @@ def _said_when_interrupted() -> Iterator[None]:
 
 
 def _only_bundle() -> str:
-    """Return the name of the user's Pix2Prof bundle, or of the one that a plugin offers."""
+    """Return the name of the user's only bundle of a captioner, or of the one that a plugin offers."""
     from skyloom import registry
 
     models = [info for info in registry.models(TASK) if info.ready and not info.problem]
-    bundles = [info for info in models if info.model == "pix2prof" and info.kind != "model"]
+    bundles = [info for info in models if info.kind != "model"]
     own = [info.name for info in bundles if info.kind == "bundle"]
     names = own or [info.name for info in bundles]
     if len(names) == 1:
         return names[0]
     if names:
-        raise UnknownNameError(f"there are several Pix2Prof bundles, {listed(names)}", "Choose with --model")
-    others = [info.name for info in models if info.name != "pix2prof"]
+        raise UnknownNameError(f"there are several bundles, {listed(names)}", "Choose with --model")
+    others = [info.name for info in models if info.kind == "model"]
     raise UnknownNameError(
-        "there is no Pix2Prof bundle here yet",
+        "there is no bundle of a captioner here yet",
         "Choose another captioner with --model"
         + (f", e.g. {listed(others, last='or')}" if others else "")
         + ", give the path of a bundle, or keep one with 'skyloom add'",

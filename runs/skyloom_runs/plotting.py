@@ -11,14 +11,16 @@ import numpy as np
 from skyloom.errors import InputError, MissingExtraError, OutputError
 from skyloom.files import complete, exists
 from skyloom.reading import ImageStream
-from skyloom_pix2prof.bands import band_colours, by_wavelength
+from skyloom.reading.sources import sources_of
+from skyloom_runs.bands import band_colours, by_wavelength
+from skyloom_runs.profiling import caption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from skyloom import Images, Profile, SequenceCaptioner
-    from skyloom_pix2prof.profiling import Work
+    from skyloom_runs.image_job import ImageJob
 
 DRAWN = 6
 """Images in a picture."""
@@ -39,15 +41,15 @@ def check_plot(path: Path, *, overwrite: bool) -> None:
         raise MissingExtraError("matplotlib", "plot", "draw profiles")
 
 
-def plot_profiles(work: Work, path: Path, *, overwrite: bool = False) -> None:
+def plot_profiles(
+    job: ImageJob, captioner: SequenceCaptioner, path: Path, *, overwrite: bool = False
+) -> None:
     """Draw the first images that can be captioned, each with its profiles."""
-    from skyloom_pix2prof.profiling import caption, sources_of
-
     drawn: list[tuple[Images, Sequence[Profile]]] = []
-    for items in work.chunks:
-        stream = ImageStream(sources_of(items), work.bands, batch_size=1, **work.options)
-        for image in stream:
-            profiles, _ = caption(work.captioner, image)
+    readable = (item for item in job.items if item.failure is None)
+    for item in readable:
+        for image in ImageStream(sources_of([item]), job.bands, batch_size=1, **job.options):
+            profiles, _ = caption(captioner, image)
             if profiles:
                 drawn.append((image, profiles))
             if len(drawn) == DRAWN:
@@ -55,16 +57,8 @@ def plot_profiles(work: Work, path: Path, *, overwrite: bool = False) -> None:
         if len(drawn) == DRAWN:
             break
     with complete(path, overwrite=overwrite) as part:
-        figure = draw(drawn, field=field_of(work.captioner))
+        figure = draw(drawn, field=captioner.field_of_view)
         figure.savefig(part, format=path.suffix[1:].lower(), dpi=150)
-
-
-def field_of(captioner: SequenceCaptioner) -> float | None:
-    """Return the side of what a network looks at, in arcsec; None where the captioner has no such limit."""
-    from skyloom_pix2prof.config import Pix2ProfConfig
-
-    config = getattr(captioner, "config", None)
-    return config.crop * config.pixel_scale if isinstance(config, Pix2ProfConfig) else None
 
 
 def draw(pairs: Sequence[tuple[Images, Sequence[Profile]]], *, field: float | None = None) -> Any:

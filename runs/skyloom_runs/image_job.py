@@ -1,0 +1,268 @@
+"""Jobs that read images: a model, files, and how they are to be read."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from time import sleep
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from skyloom.errors import ImageReadError
+from skyloom.expect import expect_count
+from skyloom.reading import ImageStream
+from skyloom.reading.sources import sources_of
+from skyloom_runs.inputs import Input, changed, inputs_of
+from skyloom_runs.job import Begun, Dropped, Ended, Event, Failed, Job, Produced, RefusedError, Worker
+from skyloom_runs.pipeline import ahead
+from skyloom_runs.plan import Plan
+from skyloom_runs.summary import Counts
+from skyloom_runs.text import visible
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from skyloom import Images
+    from skyloom.provenance import Provenance
+    from skyloom.reading.sources import Item
+    from skyloom_runs.job import Fault
+    from skyloom_runs.pipeline import Feed
+    from skyloom_runs.plan import Shard
+    from skyloom_runs.recipe import Recipe
+    from skyloom_runs.results import Result
+
+SHARD = 64
+"""Inputs in a shard: what a kill loses at most, in each process."""
+TRIES = 3
+"""How often files are read that the system fails to read, before that counts as their failure."""
+PAUSE = 0.2
+"""Seconds before they are read again."""
+
+
+class Outcome(NamedTuple):
+    """What a model makes of a batch of images.
+
+    Attributes
+    ----------
+    products
+        Results, each with how much it holds.
+    refused
+        Place in the batch of each image that gave none, and why.
+    """
+
+    products: Sequence[tuple[Any, Counts]]
+    refused: Sequence[tuple[int, RefusedError]] = ()
+
+
+Process = Callable[["Images"], Outcome]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageJob(Job):
+    """What is done to images of any number of files.
+
+    Attributes
+    ----------
+    items
+        The files.
+    recipe
+        How the model is loaded.
+    made_by
+        What the model says of itself.
+    result
+        How results are kept.
+    bands, options
+        How files are read, as for `skyloom.Images.stream`.
+    batch_size
+        Images to work on at a time. It decides nothing but how much memory is used.
+    shard_size
+        Inputs in a shard.
+    """
+
+    items: Sequence[Item]
+    recipe: Recipe
+    made_by: Provenance
+    result: Result
+    bands: Sequence[str] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: int = 128
+    shard_size: int = SHARD
+
+    def __post_init__(self) -> None:
+        expect_count(self.batch_size, what="the batch size")
+        expect_count(self.shard_size, what="the number of inputs in a shard")
+
+    @cached_property
+    def inputs(self) -> tuple[Input, ...]:
+        """The files as they are when they are first looked at."""
+        return inputs_of(self.items)
+
+    def plan(self) -> Plan:
+        """Look at the inputs, and return everything that the result will depend on."""
+        asked: dict[str, JsonValue] = {"bands": None if self.bands is None else list(self.bands)}
+        asked |= dict(self.options)
+        return Plan(
+            job={**self.described(), **asked},
+            recipe=self.recipe,
+            made_by=self.made_by,
+            inputs=self.inputs,
+            shard_size=self.shard_size,
+        )
+
+    @abstractmethod
+    def described(self) -> dict[str, JsonValue]:
+        """Say what is done, and with which options, beside how files are read."""
+
+    @abstractmethod
+    def process(self, *, threads: int | None = None) -> Process:
+        """Load the model, and return what makes results of images."""
+
+    def open(self, *, threads: int | None = None) -> ImageWorker:
+        """Load the model, to run on so many threads where the recipe says nothing else."""
+        return ImageWorker(self, self.process(threads=threads))
+
+
+class _Read(NamedTuple):
+    """A batch of a shard; or, without images, its end, or the word to begin it anew."""
+
+    shard: Shard
+    images: Images | None = None
+    faults: tuple[tuple[int, Fault], ...] = ()
+    again: bool = False
+
+
+class ImageWorker(Worker):
+    """Reads ahead of the model.
+
+    Parameters
+    ----------
+    job
+        What is done.
+    process
+        The model.
+    """
+
+    def __init__(self, job: ImageJob, process: Process) -> None:
+        self._job, self._process = job, process
+
+    def events(self, shards: Feed[Shard]) -> Iterator[Event]:
+        """Work through shards."""
+        # Whoever reads ahead may wait for a shard: that has to end before it can be waited for.
+        with ahead(self._read(shards)) as reads, closing(shards):
+            counts = Counts()
+            for read in reads:
+                if read.shard.alone:
+                    yield from self._one_by_one(read.shard)
+                    continue
+                if read.images is not None:
+                    counts += Counts(images=len(read.images))
+                    yield from self._results(read.shard, read.images)
+                if read.faults:
+                    yield Failed(read.shard, read.faults)
+                if read.images is None:
+                    inputs = read.shard.stop - read.shard.start
+                    yield (
+                        Dropped(read.shard)
+                        if read.again
+                        else Ended(read.shard, counts + Counts(inputs=inputs))
+                    )
+                    counts = Counts()
+
+    def _one_by_one(self, shard: Shard) -> Iterator[Event]:
+        """Work through the inputs of a shard with nothing in between, and say before each which it is."""
+        counts = Counts(inputs=shard.stop - shard.start)
+        for number in range(shard.start, shard.stop):
+            if number in shard.quarantined:
+                path = self._job.items[number].path
+                fault = ImageReadError(
+                    path,
+                    "the process that worked on it was ended by the system",
+                    "Look at it with 'skyloom images'; it may need more memory than there is",
+                )
+                yield Failed(shard, ((number, fault),))
+                continue
+            yield Begun(shard, number)
+            for read in self._read_shard(shard, range(number, number + 1)):
+                if read.images is not None:
+                    counts += Counts(images=len(read.images))
+                    yield from self._results(shard, read.images)
+                if read.faults:
+                    yield Failed(shard, read.faults)
+        yield Ended(shard, counts)
+
+    def _results(self, shard: Shard, images: Images) -> Iterator[Event]:
+        outcome = self._process(images)
+        for product, counts in outcome.products:
+            yield Produced(shard, product, counts)
+        if outcome.refused:
+            assert images.item is not None
+            numbers = images.item
+            yield Failed(shard, tuple((int(numbers[place]), fault) for place, fault in outcome.refused))
+
+    def _read(self, shards: Feed[Shard]) -> Iterator[_Read]:
+        for shard in shards:
+            if shard.alone:
+                yield _Read(shard)
+            else:
+                yield from self._read_shard(shard, range(shard.start, shard.stop))
+
+    def _read_shard(self, shard: Shard, numbers: range) -> Iterator[_Read]:
+        """Read some inputs, and again from the first of them where the system failed to read one."""
+        for left in reversed(range(TRIES)):
+            faults: list[tuple[int, Fault]] = []
+            there = []
+            for number in numbers:
+                fault = self._fault_of(number)
+                if fault is None:
+                    there.append(number)
+                else:
+                    faults.append((number, fault))
+            if there:
+                stream = self._stream(there)
+                for images in stream:
+                    yield _Read(shard, self._named(images, there))
+                faults += [(there[place], error) for place, error in stream.failed]
+            meanwhile = any(self._fault_of(number) for number in there)
+            if left and not shard.alone and (meanwhile or any(_is_transient(fault) for _, fault in faults)):
+                yield _Read(shard, again=True)
+                sleep(PAUSE)
+                continue
+            yield _Read(shard, faults=tuple(sorted(faults, key=lambda one: one[0])))
+            return
+
+    def _fault_of(self, number: int) -> ImageReadError | None:
+        """Return why an input cannot be read, as far as that is known without reading it."""
+        item, planned = self._job.items[number], self._job.inputs[number]
+        if item.failure is not None:
+            return item.failure
+        found = (changed(path, file) for path, file in zip(item.paths, planned.files, strict=True))
+        return next((fault for fault in found if fault is not None), None)
+
+    def _stream(self, numbers: Sequence[int]) -> ImageStream:
+        job = self._job
+        return ImageStream(
+            sources_of(job.items[number] for number in numbers),
+            job.bands,
+            batch_size=job.batch_size,
+            **job.options,
+        )
+
+    def _named(self, images: Images, numbers: Sequence[int]) -> Images:
+        """Return images with the names that they have in this run, and their numbers in it."""
+        assert images.item is not None
+        item = np.asarray(numbers)[images.item]
+        names = tuple(
+            self._job.inputs[number].name + visible(name).removeprefix(visible(self._job.items[number].name))
+            for number, name in zip(item.tolist(), images.names, strict=True)
+        )
+        # One image a file is the rule; more of one file count on from the number of the file.
+        index = images.index - images.item + item
+        return replace(images, names=names, item=item, index=index)
+
+
+def _is_transient(fault: Fault) -> bool:
+    return isinstance(fault, ImageReadError) and fault.transient

@@ -1,0 +1,163 @@
+"""What a run reads: which files, and what tells each of them from another of the same name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skyloom.errors import ImageReadError, MissingFileError
+from skyloom.frozen import Frozen
+from skyloom_runs.text import distinct, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import BinaryIO
+
+    from skyloom.reading.sources import Item
+
+WHOLE = 2**16
+"""Bytes up to which a file is hashed as a whole."""
+END, PIECE, PIECES = 2**14, 2**12, 6
+"""Of a larger file: bytes of head and tail, and bytes and number of the pieces between them."""
+READERS = 8
+
+
+class File(Frozen):
+    """A file as it was when the run was planned.
+
+    Attributes
+    ----------
+    path
+        Its path, as `skyloom_runs.text.visible` shows it.
+    size
+        Its bytes; -1 where it cannot be read.
+    digest
+        Of all of it, or of head, tail and pieces between them.
+    modified
+        When it was last written, in ns; 0 where the digest is of all of it and says more.
+    """
+
+    path: str
+    size: int
+    digest: str
+    modified: int = 0
+
+
+class Input(Frozen):
+    """One input of a run: a file, or one file a band.
+
+    Attributes
+    ----------
+    name
+        What its results are called; no two inputs of a run have the same name.
+    bands
+        The band of each file, where there is one a band.
+    files
+        The files.
+    """
+
+    name: str
+    bands: tuple[str, ...] | None = None
+    files: tuple[File, ...]
+
+
+def inputs_of(items: Sequence[Item]) -> tuple[Input, ...]:
+    """Look at the files of items; each is opened once, and read in pieces."""
+    names = distinct([visible(item.name) for item in items])
+    paths = [path for item in items for path in item.paths]
+    with ThreadPoolExecutor(READERS, thread_name_prefix="skyloom-inputs") as pool:
+        files = iter(list(pool.map(look_at, paths, chunksize=64)))
+    return tuple(
+        Input(name=name, bands=item.bands, files=tuple(next(files) for _ in item.paths))
+        for name, item in zip(names, items, strict=True)
+    )
+
+
+def look_at(path: Path) -> File:
+    """Return what tells a file, or a folder that is read as one, from another."""
+    shown = visible(str(path))
+    try:
+        state = path.stat()
+        if path.is_dir():
+            return File(path=shown, size=state.st_size, digest=_digest_of_folder(path))
+        if not path.is_file():
+            return File(path=shown, size=-1, digest="")
+        with path.open("rb", buffering=0) as file:
+            digest = _digest(file, state.st_size)
+    except OSError:
+        return File(path=shown, size=-1, digest="")
+    modified = state.st_mtime_ns if state.st_size > WHOLE else 0
+    return File(path=shown, size=state.st_size, digest=digest, modified=modified)
+
+
+def changed(path: Path, planned: File) -> ImageReadError | None:
+    """Return why a file is not the one that was planned, as far as its size and time tell."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        if planned.size < 0:
+            reason = (error.strerror or "there is no such file").lower()
+            return MissingFileError(path, reason, "Check the path")
+        return ImageReadError(path, "it is not there any more", "Put it back")
+    if planned.size < 0 or path.is_dir():
+        return None
+    if state.st_size == planned.size and planned.modified in {0, state.st_mtime_ns}:
+        return None
+    return ImageReadError(path, "it was changed after the run was planned", "Begin anew with --restart")
+
+
+def difference(then: Sequence[Input], now: Sequence[Input]) -> str:
+    """Say what differs first between two lists of inputs; nothing where they are the same."""
+    for before, after in zip(then, now, strict=False):
+        if before != after:
+            return _what_differs(before, after)
+    if len(then) != len(now):
+        more, word = (now, "more") if len(now) > len(then) else (then, "fewer")
+        count = abs(len(now) - len(then))
+        first = more[min(len(then), len(now))].files[0].path
+        return f"{count} {word} input{'s' * (count != 1)}, of which the first is '{first}'"
+    return ""
+
+
+def _what_differs(before: Input, after: Input) -> str:
+    old, new = before.files, after.files
+    if [file.path for file in old] != [file.path for file in new] or before.bands != after.bands:
+        return f"the input '{new[0].path}' where it had '{old[0].path}'"
+    for then, now in zip(old, new, strict=True):
+        if then.size != now.size:
+            sizes = ["missing" if size < 0 else f"of {size} bytes" for size in (then.size, now.size)]
+            return f"the input '{now.path}' {sizes[1]}, and it was {sizes[0]}"
+        if then.digest != now.digest:
+            return f"other contents in the input '{now.path}'"
+        if then.modified != now.modified:
+            return f"the input '{now.path}' written anew since"
+    return f"the name '{after.name}' for the input '{new[0].path}', and it was '{before.name}'"
+
+
+def _digest(file: BinaryIO, size: int) -> str:
+    """Return the digest of an open file: of all of it, or of its size, ends and some pieces."""
+    digest = hashlib.blake2b(digest_size=16)
+    if size <= WHOLE:
+        digest.update(file.read(WHOLE + 1))
+        return digest.hexdigest()
+    step = (size - 2 * END) // (PIECES + 1)
+    between = [(END + number * step, PIECE) for number in range(1, PIECES + 1)]
+    for start, length in [(0, END), *between, (size - END, END)]:
+        file.seek(start)
+        digest.update(file.read(length))
+    return digest.hexdigest()
+
+
+def _digest_of_folder(path: Path) -> str:
+    """Return the digest of the names, sizes and times of the files of a folder."""
+    digest = hashlib.blake2b(digest_size=16)
+    for folder, inner, files in os.walk(path):
+        inner.sort()
+        for name in sorted(files):
+            state = Path(folder, name).stat()
+            digest.update(f"{visible(folder)}\0{visible(name)}\0".encode())
+            digest.update(f"{state.st_size} {state.st_mtime_ns}\0".encode())
+    return digest.hexdigest()

@@ -1,0 +1,125 @@
+"""Reading ahead of the work and writing behind it, each in a thread of its own, in bounded memory."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+AHEAD = 2
+"""Batches that are read ahead of the work, and that may wait behind it to be written."""
+
+T = TypeVar("T")
+
+
+class Feed(Generic[T]):
+    """Items in order, of which some are handed in while others are worked on.
+
+    Parameters
+    ----------
+    items
+        Those that are there already; then these are all, unless it is `open`.
+    open
+        Whether more will come.
+    """
+
+    def __init__(self, items: Iterable[T] = (), *, open: bool = False) -> None:  # noqa: A002
+        self._line: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
+        for item in items:
+            self.put(item)
+        if not open:
+            self.close()
+
+    def put(self, item: T) -> None:
+        """Hand in another."""
+        self._line.put(item)
+
+    def close(self) -> None:
+        """Say that no more will come; whoever waits for one then stops waiting."""
+        self._line.put(_End())
+
+    def __iter__(self) -> Iterator[T]:
+        while not isinstance(item := self._line.get(), _End):
+            yield item
+
+
+class _End:
+    """Stands behind the last item."""
+
+
+class Behind:
+    """Does things in order in a thread of its own; whoever is too far ahead has to wait."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="skyloom-writer")
+        self._waiting: deque[Future[Any]] = deque()
+
+    def __enter__(self) -> Behind:
+        return self
+
+    def do(self, what: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Do something later; raises what went wrong in something before."""
+        future = self._pool.submit(what, *arguments)
+        self._waiting.append(future)
+        while len(self._waiting) > AHEAD:
+            self._waiting.popleft().result()
+        return future
+
+    def quietly(self, what: Callable[..., object]) -> None:
+        """Do something after all that waits; what goes wrong is not raised."""
+        self._waiting.clear()
+        self._pool.submit(what)
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._pool.shutdown(wait=True)
+        if kind is None:
+            for future in self._waiting:
+                future.result()
+
+
+@contextmanager
+def ahead(items: Iterable[T], depth: int = AHEAD) -> Iterator[Iterator[T]]:
+    """Take items in a thread of its own, at most `depth` of them ahead of whoever uses them."""
+    line: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(kind: str, what: Any) -> None:
+        while not stop.is_set():
+            try:
+                line.put((kind, what), timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def fill() -> None:
+        try:
+            for item in items:
+                put("item", item)
+                if stop.is_set():
+                    return
+            put("end", None)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the items are used
+            put("error", error)
+
+    def taken() -> Iterator[T]:
+        while True:
+            kind, what = line.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise what
+            yield what
+
+    thread = threading.Thread(target=fill, name="skyloom-ahead", daemon=True)
+    thread.start()
+    try:
+        yield taken()
+    finally:
+        stop.set()
+        thread.join()

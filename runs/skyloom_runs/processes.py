@@ -1,0 +1,211 @@
+"""Shards computed by several processes, of which any may die.
+
+Each worker is handed a few shards at a time, so that it reads ahead. When one dies, its shards go to
+another. A shard whose workers died twice is worked through one input at a time by a worker that says
+which it begins; the input at which that one dies is left out, and becomes a failure with a reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter, deque
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING
+
+from skyloom.errors import SkyloomError
+from skyloom.expect import expect_count
+from skyloom_runs.pipeline import Feed
+from skyloom_runs.work import Task, work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from multiprocessing.context import SpawnProcess
+
+    from skyloom_runs.engines import Engine
+    from skyloom_runs.parts import Part
+    from skyloom_runs.plan import Shard
+
+AT_A_TIME = 2
+"""Shards that a worker holds: the one it computes, and the one it reads."""
+STRIKES = 2
+"""Workers that may die of a shard before its inputs are worked through one by one."""
+_PATIENCE = 5.0
+
+
+class WorkerError(SkyloomError, RuntimeError):
+    """A process of a run ended before it could do anything."""
+
+
+def processes(count: int) -> Engine:
+    """Return an engine of this many processes."""
+    expect_count(count, what="the number of processes")
+    return partial(_computed, count)
+
+
+def _computed(count: int, task: Task, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Part]]:
+    """Hand out shards until all are committed."""
+    if not shards:
+        return
+    pool = _Pool(task, min(count, len(shards)), shards)
+    try:
+        while pool.unfinished:
+            yield from pool.step()
+    finally:
+        pool.end()
+
+
+class _Member:
+    """A worker, and what it holds."""
+
+    def __init__(self, task: Task, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.line, theirs = context.Pipe()
+        self.process: SpawnProcess = context.Process(
+            target=_member, args=(theirs, task, threads), name="skyloom-worker", daemon=True
+        )
+        self.process.start()
+        theirs.close()
+        self.shards: dict[int, Shard] = {}
+        self.ready = False
+        self.number: int | None = None
+        """The input that it works through alone."""
+
+    def give(self, shard: Shard) -> None:
+        self.shards[shard.number] = shard
+        with contextlib.suppress(OSError):  # it has died, which is seen elsewhere
+            self.line.send(shard)
+
+    @property
+    def room(self) -> int:
+        """How many more shards it may hold."""
+        if any(shard.alone for shard in self.shards.values()):
+            return 0
+        return AT_A_TIME - len(self.shards)
+
+
+class _Pool:
+    """The workers, and the shards that are left."""
+
+    def __init__(self, task: Task, count: int, shards: Sequence[Shard]) -> None:
+        self._task = task
+        self._threads = max(1, (os.cpu_count() or 1) // count)
+        self._left = deque(shards)
+        self._strikes: Counter[int] = Counter()
+        self.unfinished = {shard.number for shard in shards}
+        self._members = [self._new() for _ in range(count)]
+
+    def _new(self) -> _Member:
+        member = _Member(self._task, self._threads)
+        self._fill(member)
+        return member
+
+    def _fill(self, member: _Member) -> None:
+        """Give a worker what it has room for; a shard to be worked through alone only by itself."""
+        while self._left and member.room > 0:
+            if self._left[0].alone and member.shards:
+                return
+            member.give(self._left.popleft())
+
+    def step(self) -> Iterator[tuple[Shard, Part]]:
+        """Wait for workers to say something, or to die."""
+        lines = {member.line: member for member in self._members}
+        for ready in wait(list(lines)):
+            assert isinstance(ready, Connection)
+            member = lines[ready]
+            try:
+                kind, what = member.line.recv()
+            except (EOFError, OSError):
+                self._bury(member)
+                continue
+            if kind == "error":
+                raise what
+            if kind == "ready":
+                member.ready = True
+            elif kind == "begun":
+                member.number = what
+            else:
+                shard, part = what
+                member.shards.pop(shard.number, None)
+                self.unfinished.discard(shard.number)
+                yield shard, part
+                self._fill(member)
+
+    def _bury(self, member: _Member) -> None:
+        """Give what a dead worker held to another."""
+        member.process.join(_PATIENCE)
+        self._members.remove(member)
+        if not member.ready:
+            raise WorkerError(
+                f"a process of the run ended at its start, with the status {member.process.exitcode}",
+                "Try fewer processes: there may not be memory for so many models",
+            )
+        for shard in member.shards.values():
+            self._left.appendleft(self._after_death(shard, member))
+        self._members.append(self._new())
+
+    def _after_death(self, shard: Shard, member: _Member) -> Shard:
+        if shard.alone:
+            if member.number is None:
+                raise WorkerError(
+                    f"a process of the run ended with the status {member.process.exitcode}", "Start it again"
+                )
+            return shard._replace(quarantined=(*shard.quarantined, member.number))
+        self._strikes[shard.number] += 1
+        return shard._replace(alone=self._strikes[shard.number] >= STRIKES)
+
+    def end(self) -> None:
+        """Let the workers end, and see to it that they do."""
+        for member in self._members:
+            if self.unfinished:
+                member.process.terminate()
+            with contextlib.suppress(OSError):
+                member.line.send(None)
+        for member in self._members:
+            member.process.join(_PATIENCE)
+            if member.process.is_alive():
+                member.process.kill()
+                member.process.join()
+            member.line.close()
+
+
+def _member(line: Connection, task: Task, threads: int) -> None:
+    """Compute what comes along the line, in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides
+    handed: Feed[Shard] = Feed(open=True)
+    threading.Thread(target=_listen, args=(line, handed), daemon=True).start()
+    try:
+        worker = task.job.open(threads=threads)
+        line.send(("ready", None))
+        for shard, part in work(task, worker, handed, begun=lambda number: line.send(("begun", number))):
+            line.send(("done", (shard, part)))
+    except BrokenPipeError:
+        os._exit(1)  # nobody waits for the results any more
+    except Exception as error:  # noqa: BLE001 - it is raised in the process that waits
+        with contextlib.suppress(OSError):
+            line.send(("error", _portable(error)))
+        os._exit(1)  # a thread may still wait for a shard
+    line.close()
+
+
+def _listen(line: Connection, handed: Feed[Shard]) -> None:
+    """Take what is handed out; the end of the line is the end of the work."""
+    with contextlib.suppress(EOFError, OSError):
+        while (shard := line.recv()) is not None:
+            handed.put(shard)
+    handed.close()
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an exception that can be sent to another process."""
+    import pickle
+
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - it was written in the line before it is read
+    except Exception:  # noqa: BLE001 - whatever a class of somebody else does
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -1,0 +1,227 @@
+"""Profiles of any number of images, by any captioner, as rows of a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skyloom import SequenceCaptioner
+from skyloom.errors import BackendError, OutOfMemoryError, SkyloomError
+from skyloom.profile import column_unit, table_meta
+from skyloom_runs.image_job import ImageJob, Outcome
+from skyloom_runs.job import RefusedError
+from skyloom_runs.recipe import Recipe
+from skyloom_runs.summary import Counts
+from skyloom_runs.table_result import NAME, PATH, TableResult
+from skyloom_runs.tables import Column, Schema
+from skyloom_runs.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from pydantic import JsonValue
+
+    from skyloom import Images, Profile
+    from skyloom.reading.sources import Item
+    from skyloom_runs.image_job import Process
+    from skyloom_runs.tables import Block
+
+REMEDY = "Write images with and without calibration to one table each"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileJob(ImageJob):
+    """Reads profiles.
+
+    Attributes
+    ----------
+    captioner
+        The captioner, where it is loaded already; it stays in this process.
+    """
+
+    captioner: SequenceCaptioner | None = field(default=None, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "captioner": None}
+
+    def described(self) -> dict[str, JsonValue]:
+        """Say what is done."""
+        return {"verb": "profile"}
+
+    def process(self, *, threads: int | None = None) -> Process:
+        """Load the captioner."""
+        captioner = self.captioner or self.recipe.load(SequenceCaptioner, threads=threads)
+        given = ", ".join(f"{what} {value}" for what, value in self.options.items())
+        meta = {"given": given} if given else {}
+        return lambda images: profiled(captioner, images, meta)
+
+
+def profile_job(
+    items: Sequence[Item],
+    name: str,
+    captioner: SequenceCaptioner,
+    output: Path,
+    **options: Any,
+) -> ProfileJob:
+    """Return the job of reading profiles with a captioner that is loaded already.
+
+    Parameters
+    ----------
+    items
+        The files.
+    name
+        What the captioner was loaded by.
+    captioner
+        The captioner.
+    output
+        The table.
+    **options
+        As for `ProfileJob`.
+    """
+    made_by = captioner.provenance()
+    return ProfileJob(
+        items=items,
+        recipe=Recipe(name=name, digest=made_by.digest),
+        made_by=made_by,
+        result=TableResult(output, remedy=REMEDY),
+        captioner=captioner,
+        **options,
+    )
+
+
+def profiled(captioner: SequenceCaptioner, images: Images, meta: Mapping[str, str]) -> Outcome:
+    """Return the profiles of images as rows of a table."""
+    profiles, refused = caption(captioner, images)
+    paths = {name: visible(path) for name, path in zip(images.names, images.paths, strict=True)}
+    products = [((_schema(some, meta), _block(some, paths)), _counts(some)) for some in _alike(profiles)]
+    return Outcome(products, refused)
+
+
+def caption(
+    captioner: SequenceCaptioner, images: Images, first: int = 0
+) -> tuple[list[Profile], list[tuple[int, RefusedError]]]:
+    """Caption images; where they are refused, one by one, so that one does not spoil the others.
+
+    Parameters
+    ----------
+    captioner
+        The captioner.
+    images
+        The images.
+    first
+        The place of the first of them.
+
+    Returns
+    -------
+    The profiles, and the place of each image without one, with the reason.
+    """
+    try:
+        profiles = captioner.caption(images)
+    except (OSError, MemoryError, BackendError) as error:
+        if not isinstance(error, OutOfMemoryError) or len(images) > 1:
+            raise  # it is the machine that failed, and not an image
+        fault = _refused(images, error.problem, error.remedy)
+        return [], [(first, fault)]
+    except Exception as error:  # noqa: BLE001 - whatever a model makes of an image is a fact about this image
+        if len(images) > 1:
+            return _one_by_one(captioner, images, first)
+        if isinstance(error, SkyloomError):
+            return [], [(first, _refused(images, error.problem, error.remedy))]
+        reason = f"the model failed: {type(error).__name__}: {error}"
+        return [], [(first, _refused(images, reason, "Report it to the authors of the model"))]
+    if all(np.isfinite(profile.values).all() for profile in profiles):
+        return profiles, []
+    if len(images) > 1:
+        return _one_by_one(captioner, images, first)
+    return [], [(first, _refused(images, "the model gave values that are not finite", "Try another model"))]
+
+
+def _one_by_one(
+    captioner: SequenceCaptioner, images: Images, first: int
+) -> tuple[list[Profile], list[tuple[int, RefusedError]]]:
+    profiles: list[Profile] = []
+    refused: list[tuple[int, RefusedError]] = []
+    for place, image in enumerate(images, first):
+        found, faults = caption(captioner, image, place)
+        profiles += found
+        refused += faults
+    return profiles, refused
+
+
+def _refused(images: Images, reason: str, remedy: str) -> RefusedError:
+    path = images.paths[0] if images.paths else images.names[0]
+    return RefusedError(path, images.names[0], reason, remedy)
+
+
+def _alike(profiles: Sequence[Profile]) -> Iterator[list[Profile]]:
+    """Put together profiles that follow one another and have the same columns and units."""
+    return (list(some) for _, some in groupby(profiles, _columns))
+
+
+def _columns(profile: Profile) -> tuple[object, ...]:
+    named = (profile.axis_name, profile.axis_unit, profile.value_name, profile.value_unit)
+    return (*named, *profile.columns)
+
+
+def _schema(profiles: Sequence[Profile], meta: Mapping[str, str]) -> Schema:
+    """Return the columns of a table of profiles that are alike."""
+    first = profiles[0]
+    units = {
+        first.axis_name: first.axis_unit,
+        first.value_name: first.value_unit,
+        f"{first.value_name}_error": first.value_unit,
+        **{name: column_unit(name, first.value_unit) for name in first.columns},
+    }
+    numbers = [Column(name=name, unit=unit) for name, unit in units.items()]
+    texts = {name: Column(name=name, kind="text") for name in (NAME, PATH, "band", "stopped", "flags")}
+    return Schema(
+        columns=(texts[NAME], texts[PATH], texts["band"], *numbers, texts["stopped"], texts["flags"]),
+        subject=f"{first.value_name} over {first.axis_name}",
+        meta={**table_meta(profiles), **meta},
+    )
+
+
+def _block(profiles: Sequence[Profile], paths: Mapping[str, str]) -> Block:
+    """Return the rows of profiles that are alike: one a step, and one of NaN where there is no step."""
+    first = profiles[0]
+    lengths = [max(len(profile), 1) for profile in profiles]
+
+    def repeated(texts: Sequence[str]) -> NDArray[Any]:
+        return np.repeat(np.array(texts, object), lengths)
+
+    def joined(arrays: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
+        pairs = zip(arrays, lengths, strict=True)
+        return np.concatenate(
+            [np.full(length, np.nan) if array is None or not len(array) else array for array, length in pairs]
+        )
+
+    return {
+        NAME: repeated([profile.name for profile in profiles]),
+        PATH: repeated([paths.get(profile.name, "") for profile in profiles]),
+        "band": repeated([profile.band for profile in profiles]),
+        first.axis_name: joined([profile.axis for profile in profiles]),
+        first.value_name: joined([profile.values for profile in profiles]),
+        f"{first.value_name}_error": joined([profile.uncertainty for profile in profiles]),
+        **{name: joined([profile.columns[name] for profile in profiles]) for name in first.columns},
+        "stopped": repeated([visible(profile.stopped) for profile in profiles]),
+        "flags": repeated([visible(",".join(profile.flags)) for profile in profiles]),
+    }
+
+
+def _counts(profiles: Sequence[Profile]) -> Counts:
+    """Count profiles: those of at least one step, and of which kind all of them are."""
+    kinds = {
+        "stopped": Counter(profile.stopped for profile in profiles),
+        "empty": Counter(profile.stopped for profile in profiles if not len(profile)),
+        "flags": Counter(flag for profile in profiles for flag in profile.flags),
+    }
+    return Counts(
+        results=sum(len(profile) > 0 for profile in profiles),
+        kinds={kind: dict(counter) for kind, counter in kinds.items() if counter},
+    )

@@ -1,0 +1,184 @@
+"""A run: many inputs to one result, whole or not at all, and never twice the same work."""
+
+from __future__ import annotations
+
+import filecmp
+from functools import partial
+from typing import TYPE_CHECKING
+
+from skyloom.errors import InputError, OutputError
+from skyloom.files import check_output, complete, exists
+from skyloom_runs.engines import Engine, here
+from skyloom_runs.lock import locked
+from skyloom_runs.parts import Parts, RunFolder, discard
+from skyloom_runs.summary import Failure, Summary
+from skyloom_runs.work import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from skyloom_runs.job import Job
+    from skyloom_runs.parts import Part
+    from skyloom_runs.plan import Plan, Shard
+    from skyloom_runs.results import Stored
+
+JOINED = ".joined"
+
+
+def run(
+    job: Job,
+    output: Path,
+    *,
+    engine: Engine = here,
+    strict: bool = False,
+    restart: bool = False,
+    overwrite: bool = False,
+    takeover: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Summary:
+    """Do a job, and write its result.
+
+    What is done is kept beside the output, in ``.NAME.run``: a run that was interrupted goes on from
+    there when it is started again.
+
+    Parameters
+    ----------
+    job
+        What is done.
+    output
+        The result.
+    engine
+        Who computes the shards.
+    strict
+        Stop at the first input that gives no result.
+    restart
+        Begin anew where an earlier run was interrupted.
+    overwrite
+        Replace the result that is there.
+    takeover
+        Go on with a run that another process seems to be at work on.
+    progress
+        Called with the inputs done, and all of them.
+
+    Raises
+    ------
+    SkyloomError
+        The first failure, with `strict`; or that no input gave a result.
+    OutputError
+        When another run is at work on this output, or has left another job unfinished there.
+    """
+    folder = RunFolder(output)
+    check_output(output, overwrite=overwrite or folder.there)
+    plan = job.plan()
+    try:
+        with locked(folder.path, takeover=takeover) as token:
+            check_output(output, overwrite=overwrite or folder.there)  # another run may have ended meanwhile
+            try:
+                parts = folder.settle(plan, restart=restart)
+                task = Task(job, parts, plan.digest, token, strict)
+                free = partial(check_output, output, overwrite=overwrite)
+                done = _computed(task, plan, engine, progress, check=free)
+                summary = _joined(job, task.parts, done, output, overwrite=overwrite)
+            except NothingError:
+                folder.remove()
+                raise
+            except BaseException:
+                folder.leave()
+                raise
+            folder.remove()
+    finally:
+        folder.vanish()
+    return summary
+
+
+class NothingError(InputError):
+    """No input gave a result."""
+
+
+def _computed(
+    task: Task,
+    plan: Plan,
+    engine: Engine,
+    progress: Callable[[int, int], None],
+    *,
+    check: Callable[[], object],
+) -> list[tuple[Shard, Part]]:
+    """See to it that every shard is computed; `check` is called where there is something to compute."""
+    total, every = len(plan.inputs), list(plan.shards())
+    found = {shard: part for shard in every if (part := task.parts.find(shard)) is not None}
+    count = sum(shard.stop - shard.start for shard in found)
+    progress(count, total)
+    missing = [shard for shard in every if shard not in found]
+    if missing:
+        check()
+    for shard, part in engine(task, missing):
+        found[shard._replace(alone=False, quarantined=())] = part
+        count += shard.stop - shard.start
+        progress(count, total)
+    return [(shard, found[shard]) for shard in every]
+
+
+def _joined(
+    job: Job,
+    parts: Parts,
+    done: list[tuple[Shard, Part]],
+    output: Path,
+    *,
+    overwrite: bool,
+) -> Summary:
+    """Check every part, put them together, and say what came of the run."""
+    for shard, _ in done:
+        if parts.find(shard) is None:
+            raise OutputError(
+                f"a part of the run for '{output}' was damaged since it was written (shard {shard.number})",
+                "Start it again: what is lost is made anew",
+            )
+    stored = [parts.stored(shard, part) for shard, part in done]
+    held = job.result.contents(stored)
+    failures = (*(failure for _, part in done for failure in part.failures), *held.failures)
+    counts = sum((part.counts for _, part in done), held.counts)
+    if not held.counts.results and not held.counts.kinds:
+        raise _nothing(counts.inputs, failures)
+    beside = job.result.failures_path(output)
+    if failures:
+        with complete(beside, overwrite=True) as part:
+            job.result.write_failures(failures, part)
+    else:
+        beside.unlink(missing_ok=True)
+    _put(job, stored, output, overwrite=overwrite, folder=parts.folder)
+    return Summary(counts=counts, failures=failures)
+
+
+def _nothing(inputs: int, failures: tuple[Failure, ...]) -> NothingError:
+    first = failures[0]
+    return NothingError(
+        f"none of {inputs} files gave a result; '{first.path}': {first.reason}",
+        "Look at 'skyloom images' of the files; --pixel-scale and --zero-point say what they do not",
+    )
+
+
+def _put(job: Job, stored: list[Stored], output: Path, *, overwrite: bool, folder: Path) -> None:
+    """Write the result; the same one that is there already, of a run that was killed just then, is kept."""
+    if overwrite or not exists(output):
+        with complete(output, overwrite=overwrite) as part:
+            job.result.join(stored, part)
+        return
+    again = folder / JOINED
+    discard(again)
+    job.result.join(stored, again)
+    if not _same(again, output):
+        check_output(output)
+    discard(again)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Say whether two files, or all files of two folders, hold the same bytes."""
+    if one.is_dir() != other.is_dir():
+        return False
+    if one.is_file():
+        return filecmp.cmp(one, other, shallow=False)
+    inside = [sorted(path.relative_to(root) for path in root.rglob("*")) for root in (one, other)]
+    return inside[0] == inside[1] and all(
+        _same(one / inner, other / inner) for inner in inside[0] if (one / inner).is_file()
+    )

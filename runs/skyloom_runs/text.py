@@ -1,0 +1,66 @@
+r"""Names and paths as text that every table, log and terminal can hold.
+
+A file may be called anything: its name may hold line breaks, control characters, or bytes that are not
+UTF-8. `visible` escapes these the way Python does (``\n`` becomes ``\x0a``) and leaves all others alone,
+so that two names never become one, and `restored` gives back what it was given.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ESCAPED = re.compile(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})|\\U([0-9a-f]{8})")
+_WOULD_BE = re.compile(r"\\(?=[xuU])")
+
+
+def visible(text: str) -> str:
+    r"""Return text in which every character can be seen, on one line, without blanks at its ends.
+
+    >>> visible("a name"), visible(" NGC\n 1")
+    ('a name', '\\x20NGC\\x0a 1')
+    """
+    if text.isprintable() and "\\" not in text and text == text.strip():
+        return text
+    text = _WOULD_BE.sub(lambda _: "\\x5c", text)
+    body = text.strip(" ")
+    start = len(text) - len(text.lstrip(" ")) if body else len(text)
+    end = len(text) - start - len(body)
+    shown = "".join(one if one.isprintable() else _escape(one) for one in body)
+    return r"\x20" * start + shown + r"\x20" * end
+
+
+def restored(text: str) -> str:
+    """Return what `visible` was given."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1] or match[2] or match[3], 16)), text)
+
+
+def ascii_only(text: str) -> str:
+    """Return what is visible with the characters beyond ASCII escaped too, for FITS."""
+    return text if text.isascii() else "".join(one if one.isascii() else _escape(one) for one in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def distinct(names: list[str]) -> list[str]:
+    """Return names of which no two are equal: a later one of the same name gets a number.
+
+    >>> distinct(["a", "b", "a", "a~2"])
+    ['a', 'b', 'a~3', 'a~2']
+    """
+    taken = set(names)
+    seen: set[str] = set()
+    numbers: dict[str, int] = {}
+    result = []
+    for name in names:
+        new = name
+        while new in seen or (new != name and new in taken):
+            numbers[name] = numbers.get(name, 1) + 1
+            new = f"{name}~{numbers[name]}"
+        seen.add(new)
+        result.append(new)
+    return result
