@@ -100,17 +100,19 @@ def _renameat2() -> Callable[..., int] | None:
 
 
 def _exchange_by_renames(one: Path, other: Path) -> None:
-    aside = one.with_name(f"{one.name}.{secrets.token_hex(4)}")
+    aside = other.with_name(f".{other.name}.{secrets.token_hex(4)}.part")
+    linked = False
     if other.is_dir():
         other.rename(aside)
-        try:
-            one.rename(other)
-        except OSError:
-            aside.rename(other)
-            raise
     else:
         with contextlib.suppress(OSError, NotImplementedError):  # a file system without hard links
             os.link(other, aside, follow_symlinks=False)
+            linked = True
+    try:
         one.replace(other)
-    if aside.exists() or aside.is_symlink():
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink() if linked else aside.rename(other)
+        raise
+    with contextlib.suppress(OSError):  # `other` is what counts
         aside.rename(one)

@@ -6,7 +6,6 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from skyloom import disk
 from skyloom.errors import OutputError
 from skyloom.files import complete, remove
 from tests import faults
-from tests.faults import contents, crash_test, every_fault
+from tests.faults import Trial, contents, crash_test, every_fault
 
 DATA = bytes(range(256)) * 100
 
@@ -36,7 +35,19 @@ def without_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.ENOSYS, "none here")
 
     monkeypatch.setattr(disk, "_exchange_at_once", refuse)
-    monkeypatch.setattr(faults, "PAST_PYTHON", [])
+    monkeypatch.setattr(faults, "PAST_PYTHON", [])  # what stands for it is no call
+
+
+def unchanged_by_errors(before: dict[str, bytes | None]) -> Callable[[Trial], None]:
+    def check(trial: Trial) -> None:
+        assert trial.raised is None or contents(trial.folder) == before
+        assert (
+            trial.killed
+            or not [path for path in trial.folder.iterdir() if path.name.startswith(".")]
+            or (trial.fault.startswith(("unlink", "rmdir")))
+        )
+
+    return check
 
 
 @every_fault
@@ -49,7 +60,7 @@ def test_what_is_new_is_whole_or_absent(
         if overwrite or not (folder / "out").exists():
             write(folder / "out", overwrite=overwrite)
 
-    crash_test(tmp_path, action=once, every=every)
+    crash_test(tmp_path, action=once, check=unchanged_by_errors({}), every=every)
 
 
 @every_fault
@@ -57,8 +68,10 @@ def test_what_is_new_is_whole_or_absent(
 def test_what_replaces_is_whole_or_the_old_one_is_there(
     tmp_path: Path, every: int, write: Callable[..., None]
 ) -> None:
+    write(tmp_path / "out", b"old")
     crash_test(
         tmp_path,
+        check=unchanged_by_errors(contents(tmp_path)),
         setup=lambda folder: write(folder / "out", b"old"),
         action=lambda folder: write(folder / "out", overwrite=True),
         every=every,
@@ -105,23 +118,19 @@ def test_a_folder_is_replaced_without_exchange(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_an_error_between_the_two_renames_brings_the_old_folder_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@every_fault
+@pytest.mark.parametrize("write", [write_file, write_folder])
+def test_an_error_between_the_renames_brings_the_old_one_back(
+    tmp_path: Path, every: int, monkeypatch: pytest.MonkeyPatch, write: Callable[..., None]
 ) -> None:
     without_exchange(monkeypatch)
-    write_folder(tmp_path / "out", b"old")
-    rename = Path.rename
-
-    def failing(self: Path, target: Any) -> Path:
-        if self.suffix == ".part" and Path(target).name == "out":
-            raise OSError(errno.EIO, "broken")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(OutputError, match="broken"):
-        write_folder(tmp_path / "out", overwrite=True)
-    assert contents(tmp_path)["out/one"] == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    crash_test(
+        tmp_path,
+        setup=lambda folder: write(folder / "out", b"old"),
+        action=lambda folder: write(folder / "out", overwrite=True),
+        every=every,
+        modes=["error", "short"],
+    )
 
 
 def test_the_name_is_on_the_disk_when_it_is_written(tmp_path: Path) -> None:
