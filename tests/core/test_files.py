@@ -30,6 +30,12 @@ def write_folder(path: Path, data: bytes = DATA, *, overwrite: bool = False) -> 
         (part / "inner" / "two").write_bytes(data[::-1])
 
 
+every_fault_of_each = pytest.mark.parametrize(
+    ("write", "every"),
+    [(write_file, 1), (write_folder, 7), pytest.param(write_folder, 1, marks=pytest.mark.nightly)],
+)
+
+
 def without_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(one: Path, other: Path) -> None:
         raise OSError(errno.ENOSYS, "none here")
@@ -50,9 +56,8 @@ def unchanged_by_errors(before: dict[str, bytes | None]) -> Callable[[Trial], No
     return check
 
 
-@every_fault
 @pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize("write", [write_file, write_folder])
+@every_fault_of_each
 def test_what_is_new_is_whole_or_absent(
     tmp_path: Path, every: int, write: Callable[..., None], overwrite: bool
 ) -> None:
@@ -63,8 +68,7 @@ def test_what_is_new_is_whole_or_absent(
     crash_test(tmp_path, action=once, check=unchanged_by_errors({}), every=every)
 
 
-@every_fault
-@pytest.mark.parametrize("write", [write_file, write_folder])
+@every_fault_of_each
 def test_what_replaces_is_whole_or_the_old_one_is_there(
     tmp_path: Path, every: int, write: Callable[..., None]
 ) -> None:
@@ -91,8 +95,7 @@ def test_a_file_is_replaced_at_one_moment_without_exchange_too(
     )
 
 
-@every_fault
-@pytest.mark.parametrize("write", [write_file, write_folder])
+@every_fault_of_each
 def test_what_is_removed_is_there_or_gone(tmp_path: Path, every: int, write: Callable[..., None]) -> None:
     crash_test(
         tmp_path,
@@ -118,8 +121,7 @@ def test_a_folder_is_replaced_without_exchange(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-@every_fault
-@pytest.mark.parametrize("write", [write_file, write_folder])
+@every_fault_of_each
 def test_an_error_between_the_renames_brings_the_old_one_back(
     tmp_path: Path, every: int, monkeypatch: pytest.MonkeyPatch, write: Callable[..., None]
 ) -> None:
