@@ -8,11 +8,12 @@ WHEEL := .venv-wheel
 INSTALL := -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 SOURCES := pyproject.toml constraints.txt examples/skyloom_example/pyproject.toml
 
-.PHONY: help demo test lint types contracts unit example wheel benchmarks constraints clean
+.PHONY: help demo test lint types contracts unit nightly example wheel benchmarks constraints clean
 
 help:
 	@echo "make demo        install Skyloom, and show a trained Pix2Prof at work (writes to demo/)"
 	@echo "make test        install everything and run every check"
+	@echo "make nightly     fail every call to the file system in turn, and other tests that take long"
 	@echo "make wheel       build the wheel and try it in an empty environment"
 	@echo "make benchmarks  measure the figures that the README promises"
 	@echo "make clean       remove the environments and caches"
@@ -37,6 +38,9 @@ unit: $(TEST)/ready
 	$(TEST)/bin/python -m coverage erase
 	OMP_NUM_THREADS=1 $(TEST)/bin/python -m pytest --numprocesses=auto --dist=worksteal --cov --cov-report=
 	$(TEST)/bin/python -m coverage report --fail-under=95
+
+nightly: $(TEST)/ready
+	OMP_NUM_THREADS=1 $(TEST)/bin/python -m pytest --numprocesses=auto --dist=worksteal -m nightly
 
 example: $(TEST)/ready
 	cd examples/skyloom_example && OMP_NUM_THREADS=1 ../../$(TEST)/bin/python -m pytest -q

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from typing import TYPE_CHECKING
 
+from skyloom import files
 from skyloom.bundle import Bundle
 from skyloom.bundle.manifest import MANIFEST
 from skyloom.bundle.verify import verify
@@ -75,10 +75,8 @@ def remove(name: str) -> Path:
     if name not in known:
         raise UnknownNameError(f"there is no bundle '{name}' in your store", did_you_mean(name, known))
     target = folder / name
-    aside = target.with_name(f".{name}.{secrets.token_hex(4)}.part")
     try:
-        target.rename(aside)  # gone at once: nobody sees half of it
-        shutil.rmtree(aside)
+        files.remove(target)
     except OSError as error:
         raise OutputError(
             f"cannot remove '{target}': {error.strerror or error}", "Check who may write there"

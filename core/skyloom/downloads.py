@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from skyloom.errors import DownloadError, SpecError
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 30  # seconds without a byte before a download counts as failed
 _SLACK = 2**20  # bytes by which a count may exceed the truth
-_STALE = 3600  # seconds since its last byte after which a partial download counts as left behind
 
 
 def download_path(weights: WeightsSpec) -> Path:
@@ -46,7 +44,6 @@ def fetch(weights: WeightsSpec) -> Path:
     if target.is_file() and _digest(target) == weights.sha256:
         return target
     make_folder(target.parent)
-    _discard_leftovers(target)
     with complete(target, overwrite=True) as part:
         _download(weights, part)
         digest = _digest(part)
@@ -86,14 +83,6 @@ def _by_hand(weights: WeightsSpec) -> str:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _discard_leftovers(target: Path) -> None:
-    """Remove what killed downloads left behind; one that is under way is younger."""
-    for part in target.parent.glob(f".{target.name}.*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - part.stat().st_mtime > _STALE:
-                part.unlink()
 
 
 class _Watch:

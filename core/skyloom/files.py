@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skyloom.disk import exchange, fsync_folder, fsync_tree
 from skyloom.errors import InputTypeError, OutputError, SkyloomError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST = 200  # characters of a name: file systems take 255 bytes, and the temporary name is longer
+_STALE = 3600  # seconds without a change after which what a kill left behind is removed
 
 
 @contextlib.contextmanager
 def complete(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` when the block succeeds.
 
-    Works for a file and for a folder. When the block fails, what it wrote is removed and what was
-    there before is untouched; a kill leaves at most a hidden ``.NAME.*.part`` beside it. Of several
-    processes that write one path without `overwrite`, one succeeds.
+    Works for a file and for a folder. What the block wrote has reached the disk when it gets its name,
+    and the name has when this returns. When anything fails, what was written is removed and what was
+    there before is there; a kill, or the loss of power, leaves at most a hidden ``.NAME.*.part`` beside
+    it, which is removed when the name is written again an hour later. Of several processes that write
+    one path without `overwrite`, one succeeds.
 
     Parameters
     ----------
@@ -34,16 +40,33 @@ def complete(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
         `path` is an error.
     """
     final = check_output(path, overwrite=overwrite)
-    part = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
+    part = _beside(final)
     try:
         yield part
+        fsync_tree(part)
         _put(part, final, overwrite=overwrite)
+        _remove_leftovers(final)
     except SkyloomError:
         raise
     except OSError as error:
         raise OutputError(f"cannot write '{final}': {error.strerror or error}") from error
     finally:
         _remove(part)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder: whole, and for good, or not at all.
+
+    A kill leaves at most a hidden ``.NAME.*.part``, as with `complete`.
+    """
+    aside = _beside(path)
+    path.rename(aside)
+    try:
+        fsync_folder(path.parent)
+    except OSError:
+        aside.rename(path)
+        raise
+    _remove(aside)
 
 
 def check_output(
@@ -109,18 +132,32 @@ def _there(path: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 
+def _beside(final: Path) -> Path:
+    return final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
+
+
 def _put(part: Path, final: Path, *, overwrite: bool) -> None:
-    """Put `part` in the place of `final`."""
-    if not overwrite:
-        _put_new(part, final)
-    elif not _there(final):
+    """Give `part` the name of `final`, for good; what was there before then lies at `part`."""
+    folder = part.is_dir()
+    replaced = overwrite and _there(final)
+    if replaced:
+        _check_kind(final, folder=folder)
+        exchange(part, final)
+    elif overwrite:
         part.replace(final)
     else:
-        _check_kind(final, folder=part.is_dir())
-        if part.is_dir():
-            _swap(part, final)
-        else:
-            part.replace(final)
+        _put_new(part, final)
+    try:
+        fsync_folder(final.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            if replaced:
+                exchange(part, final)
+            elif folder:
+                final.rename(part)
+            else:
+                final.unlink()
+        raise
 
 
 def _check_kind(final: Path, *, folder: bool) -> None:
@@ -149,21 +186,24 @@ def _put_new(part: Path, final: Path) -> None:
         part.replace(final)  # a file system without hard links
 
 
-def _swap(part: Path, final: Path) -> None:
-    """Replace a folder; the old one is moved aside first, and comes back when that fails."""
-    aside = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
-    final.rename(aside)
-    try:
-        part.rename(final)
-    except OSError:
-        aside.rename(final)
-        raise
-    _remove(aside)
-
-
 def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _remove_leftovers(final: Path) -> None:
+    """Remove what killed writes of this name left behind; those under way were changed more lately."""
+    start, form = f".{final.name}.", re.compile(r"[0-9a-f]{8}\.part")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(final.parent):  # noqa: PTH208 - a folder may hold very many
+            if not name.startswith(start) or not form.fullmatch(name.removeprefix(start)):
+                continue
+            left = final.with_name(name)
+            changed = max(each.lstat().st_mtime for each in (left, *left.rglob("*")))
+            if time.time() - changed > _STALE:
+                aside = _beside(final)
+                left.rename(aside)  # should somebody write to it after all, that fails
+                _remove(aside)
