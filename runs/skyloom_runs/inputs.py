@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ WHOLE = 2**16
 END, PIECE, PIECES = 2**14, 2**12, 6
 """Of a larger file: bytes of head and tail, and bytes and number of the pieces between them."""
 READERS = 8
+TRIES = 3
+"""How often a file is looked at that the system fails to read."""
 
 
 class File(Frozen):
@@ -78,6 +81,16 @@ def inputs_of(items: Sequence[Item]) -> tuple[Input, ...]:
 
 def look_at(path: Path) -> File:
     """Return what tells a file, or a folder that is read as one, from another."""
+    for _ in range(TRIES - 1):
+        with suppress(OSError):  # of a system that fails now and then
+            return _look_at(path)
+    try:
+        return _look_at(path)
+    except OSError:
+        return File(path=visible(str(path)), size=-1, digest="")
+
+
+def _look_at(path: Path) -> File:
     shown = visible(str(path))
     try:
         state = path.stat()
@@ -85,9 +98,9 @@ def look_at(path: Path) -> File:
             return File(path=shown, size=state.st_size, digest=_digest_of_folder(path))
         if not path.is_file():
             return File(path=shown, size=-1, digest="")
-        with path.open("rb", buffering=0) as file:
+        with path.open("rb") as file:
             digest = _digest(file, state.st_size)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return File(path=shown, size=-1, digest="")
     modified = state.st_mtime_ns if state.st_size > WHOLE else 0
     return File(path=shown, size=state.st_size, digest=digest, modified=modified)

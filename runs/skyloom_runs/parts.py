@@ -119,14 +119,16 @@ class RunFolder:
             self.remove()
 
     def remove(self) -> None:
-        """Remove all of it but the lock, the plan last: without one, there is no run to go on with."""
-        for path in sorted(self.path.iterdir(), key=lambda one: one.name == PLAN):
-            if path.name != LOCK:
-                discard(path)
+        """Remove all of it but the lock, the plan first: without one, there is no run to go on with."""
+        with suppress(OSError):  # the result is there; what cannot be removed harms nobody
+            discard(self.path / PLAN)
+            for path in self.path.iterdir():
+                if path.name != LOCK:
+                    discard(path)
 
     def vanish(self) -> None:
         """Remove the folder where nothing is in it any more."""
-        if self.path.is_dir() and not any(self.path.iterdir()):
+        with suppress(OSError):
             self.path.rmdir()
 
 
@@ -241,12 +243,10 @@ class Draft:
         return part
 
     def drop(self) -> None:
-        """Throw away what was written."""
-        self._writer, self._folder = None, None
+        """Throw away what was written; nothing can be added any more."""
         error = _DroppedError()
         with suppress(_DroppedError):
             self._open.__exit__(type(error), error, None)
-        self._open = ExitStack()
 
     def _place(self) -> Path:
         """Return the folder in which the part is written."""

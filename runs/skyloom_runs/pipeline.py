@@ -54,22 +54,35 @@ class _End:
 
 
 class Behind:
-    """Does things in order in a thread of its own; whoever is too far ahead has to wait."""
+    """Does things in order in a thread of its own; whoever is too far ahead has to wait.
+
+    After something that went wrong nothing else is done: whatever came behind it raises the same.
+    """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="skyloom-writer")
         self._waiting: deque[Future[Any]] = deque()
+        self._error: BaseException | None = None
 
     def __enter__(self) -> Behind:
         return self
 
     def do(self, what: Callable[..., T], *arguments: Any) -> Future[T]:
         """Do something later; raises what went wrong in something before."""
-        future = self._pool.submit(what, *arguments)
+        future = self._pool.submit(self._done, what, *arguments)
         self._waiting.append(future)
         while len(self._waiting) > AHEAD:
             self._waiting.popleft().result()
         return future
+
+    def _done(self, what: Callable[..., T], *arguments: Any) -> T:
+        if self._error is not None:
+            raise self._error
+        try:
+            return what(*arguments)
+        except BaseException as error:
+            self._error = error
+            raise
 
     def quietly(self, what: Callable[..., object]) -> None:
         """Do something after all that waits; what goes wrong is not raised."""

@@ -57,8 +57,8 @@ class Result(ABC):
         """Put parts together, in their order, to a file or folder that is not there yet."""
 
     @abstractmethod
-    def write_failures(self, failures: Sequence[Failure], path: Path) -> None:
-        """Write what gave no result."""
+    def write_failures(self, failures: Sequence[Failure], path: Path, scratch: Path) -> None:
+        """Write what gave no result; the file `scratch` may be used on the way."""
 
     @abstractmethod
     def failures_path(self, path: Path) -> Path:

@@ -6,7 +6,7 @@ import filecmp
 from functools import partial
 from typing import TYPE_CHECKING
 
-from skyloom.errors import InputError, OutputError
+from skyloom.errors import InputError, OutputError, SkyloomError
 from skyloom.files import check_output, complete, exists
 from skyloom_runs.engines import Engine, here
 from skyloom_runs.lock import locked
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from skyloom_runs.plan import Plan, Shard
     from skyloom_runs.results import Stored
 
-JOINED = ".joined"
+JOINED, FAILURES = ".joined", ".failures"
 
 
 def run(
@@ -87,6 +87,13 @@ def run(
                 folder.leave()
                 raise
             folder.remove()
+    except SkyloomError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"the run for '{output}' cannot be written: {error.strerror or error}",
+            "What is done is kept: make room for the rest, and start it again",
+        ) from error
     finally:
         folder.vanish()
     return summary
@@ -143,7 +150,7 @@ def _joined(
     beside = job.result.failures_path(output)
     if failures:
         with complete(beside, overwrite=True) as part:
-            job.result.write_failures(failures, part)
+            job.result.write_failures(failures, part, parts.folder / FAILURES)
     else:
         beside.unlink(missing_ok=True)
     _put(job, stored, output, overwrite=overwrite, folder=parts.folder)

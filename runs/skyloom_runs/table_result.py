@@ -98,20 +98,17 @@ class TableResult(Result):
         pieces = [piece for piece in every if not every[0].schema.clash(piece.schema)]
         self.format.join(pieces, path, merged(piece.schema for piece in pieces))
 
-    def write_failures(self, failures: Sequence[Failure], path: Path) -> None:
+    def write_failures(self, failures: Sequence[Failure], path: Path, scratch: Path) -> None:
         """Write one row a failure, in the same format as the table."""
-        piece = Piece(path.with_name(f"{path.name}.rows"), FAILURES)
-        try:
-            with self.format.writer(piece.path, FAILURES) as add:
-                add(
-                    {
-                        name: np.array([getattr(failure, name) for failure in failures], object)
-                        for name in FAILURES.names
-                    }
-                )
-            self.format.join([piece], path, FAILURES)
-        finally:
-            piece.path.unlink(missing_ok=True)
+        piece = Piece(scratch, FAILURES)
+        with self.format.writer(piece.path, FAILURES) as add:
+            add(
+                {
+                    name: np.array([getattr(failure, name) for failure in failures], object)
+                    for name in FAILURES.names
+                }
+            )
+        self.format.join([piece], path, FAILURES)
 
     def failures_path(self, path: Path) -> Path:
         """Return ``NAME.failures.ENDING``."""

@@ -1,0 +1,126 @@
+"""A run in which any call to the file system fails, or is the last, ends in the same table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+
+from skyloom.testing.examples import galaxies
+from skyloom_runs import image_job
+from skyloom_runs.run import run
+from skyloom_runs.summary import Summary
+from tests.faults import Trial, contents, crash_test, every_fault, faults
+
+from .test_profile import job
+
+IMAGES = 4
+
+
+@contextmanager
+def within(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def survey(folder: Path) -> None:
+    """Write images, one of which cannot be read, so that there are two tables."""
+    images = folder / "images"
+    images.mkdir()
+    for number, pixels in enumerate(galaxies(IMAGES, ("g",), (12, 12)).data):
+        np.save(images / f"galaxy {number + 1:03d}.npy", pixels)
+    (images / "galaxy 009.npy").write_bytes(b"nonsense")
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("out*")}
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_job, "PAUSE", 0.0)
+
+
+def profile(folder: Path, output: str, **asked: Any) -> Summary:
+    with within(folder):
+        return run(job(Path(output), Path("images"), shard_size=2), Path(output), **asked)
+
+
+def whole(root: Path, output: str) -> dict[str, bytes]:
+    """Return the tables of a run in which nothing goes wrong."""
+    folder = root / "whole"
+    folder.mkdir()
+    survey(folder)
+    summary = profile(folder, output)
+    assert (summary.counts.images, len(summary.failures)) == (IMAGES, 1)
+    return tables(folder)
+
+
+@every_fault
+@pytest.mark.parametrize("ending", ["ecsv", "parquet", "fits"])
+def test_a_run_survives_any_fault(tmp_path: Path, ending: str, every: int) -> None:
+    output = f"out.{ending}"
+    expected = whole(tmp_path, output)
+
+    def action(folder: Path) -> None:
+        profile(folder, output)
+
+    def again(folder: Path) -> None:
+        complete = (folder / output).exists()
+        if complete and not (folder / f".{output}.run" / "plan.json").exists():
+            return
+        profile(folder, output)
+        left = {name for name in contents(folder) if not name.startswith("images")}
+        assert left == {output, f"out.failures.{ending}"}
+
+    def check(trial: Trial) -> None:
+        found = tables(trial.folder)
+        if output in found:
+            assert found == expected
+
+    trials = tmp_path / "trials"
+    trials.mkdir()
+    crash_test(
+        trials,
+        setup=survey,
+        action=action,
+        again=again,
+        result=tables,
+        check=check,
+        atomic=False,
+        every=every,
+        modes=("error", "kill", "power"),
+    )
+
+
+@every_fault
+def test_a_disk_that_fails_halfway_and_stays_so(tmp_path: Path, every: int) -> None:
+    """A write that is cut short loses no row; a file that cannot be read any more is a failure."""
+    output = "out.ecsv"
+    expected = whole(tmp_path, output)
+    trials = tmp_path / "trials"
+    trials.mkdir()
+    for trial in faults(trials, every=every, modes=("short",)):
+        folder = trial.folder
+        survey(folder)
+        trial.run(partial(profile, folder, output))
+        if trial.returned and tables(folder) != expected:
+            failures = QTable.read(folder / "out.failures.ecsv", format="ascii.ecsv")
+            assert len(failures) == 2, trial
+            rows = QTable.read(folder / output, format="ascii.ecsv")
+            assert set(rows["path"]) | set(failures["path"]) == {
+                f"images/{path.name}" for path in (folder / "images").iterdir()
+            }, trial
+        profile(folder, output, overwrite=True)
+        assert tables(folder) == expected, trial
