@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from skyloom.errors import BundleError
 from skyloom.frozen import Frozen, first_fault
-from skyloom.names import Name
+from skyloom.names import Distribution, Name
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
@@ -170,7 +170,7 @@ class Manifest(Frozen):
     version: str = "1"
     task: Name
     model: Name
-    plugin: str = ""
+    plugin: Distribution = ""
     summary: str = ""
     notes: str = ""
     bands: tuple[str, ...] = ()

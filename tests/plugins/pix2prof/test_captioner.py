@@ -380,7 +380,8 @@ def test_an_image_of_which_nothing_finite_is_made_is_named_and_spoils_no_other(s
                 raise NotFiniteError("captioner", "values", tuple(found))
             return tell(prepared)
 
-    model.tell = Choking()
+    choking: Any = Choking()
+    model.tell = choking
     with pytest.raises(InputError, match=f"no finite numbers of '{images.names[7]}'"):
         model.caption(images)
     profiles, refused = caption(model, images)
