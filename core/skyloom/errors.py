@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SUGGESTIONS = 3
+_SHOWN = 5
 
 
 class SkyloomError(Exception):
@@ -42,6 +43,31 @@ class InputError(SkyloomError, ValueError):
 
 class InputTypeError(SkyloomError, TypeError):
     """An argument is of a type that is not allowed."""
+
+
+class NotFiniteError(InputError, ArithmeticError):
+    """A graph gives NaN or infinity, of some inputs or of all.
+
+    Parameters
+    ----------
+    graph, output
+        Which output of which graph.
+    items
+        Which items of the batch, from 0; none where the output has no batch axis.
+    """
+
+    def __init__(self, graph: str, output: str, items: tuple[int, ...] = ()) -> None:
+        self.graph, self.output, self.items = graph, output, items
+        shown = ", ".join(map(str, items[:_SHOWN])) + (", ..." if len(items) > _SHOWN else "")
+        where = f" for the {'item' if len(items) == 1 else 'items'} {shown} of the batch" if items else ""
+        whose = f" of the graph '{graph}'" if graph else ""
+        super().__init__(
+            f"the output '{output}'{whose} is not finite{where}",
+            "Look at what was given; where nothing gives finite numbers, get the bundle again",
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.graph, self.output, self.items)
 
 
 class OutOfRangeError(SkyloomError, IndexError):

@@ -246,7 +246,7 @@ def _spec_of(model: str, task: str, bundle: Bundle | None = None) -> tuple[Plugi
         name = bundle.name if bundle is not None else model
         raise UnknownNameError(
             f"'{name}' cannot be used: {needs_plugin(model, owner)}{plugins().hint()}",
-            f"Install {owner or 'the plugin that offers it'}",
+            f"Install '{owner}', if you trust it" if owner else "Install the plugin that offers it",
         )
     return found
 

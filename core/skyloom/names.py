@@ -15,6 +15,11 @@ TARGET_PATTERN = r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=LONGEST)]
 """A name people type: lower-case words of letters and digits, joined by ``-``, ``.`` or ``_``."""
 
+Distribution = Annotated[
+    str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$", max_length=LONGEST)
+]
+"""The name of a distribution, as package indexes take it, or nothing."""
+
 Target = Annotated[str, StringConstraints(pattern=TARGET_PATTERN)]
 """Where to find a class or function without importing it yet: ``"package.module:attribute"``."""
 

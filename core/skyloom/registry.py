@@ -214,7 +214,7 @@ def model_spec(name: str, task: str) -> tuple[PluginRecord, ModelSpec] | None:
 
 def needs_plugin(model: str, plugin: str) -> str:
     """Say that no plugin offers the model which a bundle is for."""
-    origin = f" (from {plugin})" if plugin else ""
+    origin = f" (from '{plugin}')" if plugin else ""
     return f"it is for the model '{model}'{origin}, which no installed plugin offers"
 
 

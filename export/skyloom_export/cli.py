@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skyloom.cli.output import say
 from skyloom.errors import CheckpointError, MissingExtraError, PluginError, UnknownNameError, listed
 
 if TYPE_CHECKING:
@@ -188,21 +189,21 @@ def _report(report: ExportReport) -> None:
             (check for check in report.checks if check.graph == graph), key=lambda check: check.excess
         )
         sizes = sum(check.graph == graph and check.output == worst.output for check in report.checks)
-        typer.echo(
+        say(
             f"{graph}: differs from the network by {worst.error:.2g} ({worst.excess:.2g} of the tolerance) "
             f"over {sizes} sizes; rewritten: {', '.join(passes) or 'nothing'}"
         )
         for check in report.checks:
             if check.graph == graph:
-                typer.echo(
+                say(
                     f"  {check.output} at {lengths(check.sizes)}: {check.error:.2g}, "
                     f"{check.excess:.2g} of the tolerance"
                 )
     for variant in report.variants:
         what = f"measured {variant.measured:.3g}, allowed {variant.allowed:.3g}"
         verdict = "kept" if variant.passed else f"left out{f': {variant.note}' if variant.note else ''}"
-        typer.echo(f"{variant.graph} in {variant.precision}: {what}; {verdict}")
-    typer.echo(f"Wrote {report.path}")
+        say(f"{variant.graph} in {variant.precision}: {what}; {verdict}")
+    say(f"Wrote {report.path}")
 
 
 def _need_torch() -> None:

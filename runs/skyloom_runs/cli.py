@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skyloom.cli.output import counted, progress, show_json
+from skyloom.cli.output import counted, progress, say, show_json
 from skyloom.errors import InputError, UnknownNameError, listed
 
 if TYPE_CHECKING:
@@ -157,23 +157,23 @@ def _report(
         )
         return
     profiles, images = counted(counts.results, "profile"), counted(counts.images, "image")
-    typer.echo(f"{profiles} of {images} in {output}")
+    say(f"{profiles} of {images} in {output}")
     for what in ("stopped", "flags"):
         ordered = sorted(kinds[what].items(), key=lambda item: (-item[1], item[0]))
         if ordered:
-            typer.echo(f"{what}: {', '.join(f'{name} {count}' for name, count in ordered)}")
+            say(f"{what}: {', '.join(f'{name} {count}' for name, count in ordered)}")
     if plot is not None:
-        typer.echo(f"The first of them are drawn in {plot}")
+        say(f"The first of them are drawn in {plot}")
     for reason, count in sorted(kinds["empty"].items()):
         why = HINTS.get(reason, "its rows hold the flags")
-        typer.echo(f"skyloom: {counted(count, 'profile')} without a step, '{reason}': {why}", err=True)
+        say(f"skyloom: {counted(count, 'profile')} without a step, '{reason}': {why}", err=True)
     for failure in summary.failures[:SHOWN]:
-        typer.echo(f"skyloom: no profile of '{failure.path}': {failure.reason}", err=True)
+        say(f"skyloom: no profile of '{failure.path}': {failure.reason}", err=True)
     more = len(summary.failures) - SHOWN
     if more > 0:
-        typer.echo(f"skyloom: and {more} more", err=True)
+        say(f"skyloom: and {more} more", err=True)
     if beside is not None:
-        typer.echo(f"skyloom: they are listed with reasons and remedies in {beside}", err=True)
+        say(f"skyloom: they are listed with reasons and remedies in {beside}", err=True)
 
 
 @contextmanager
@@ -182,7 +182,7 @@ def _said_when_interrupted() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("skyloom: what is done is kept: the same command goes on from there", err=True)
+        say("skyloom: what is done is kept: the same command goes on from there", err=True)
         raise
 
 

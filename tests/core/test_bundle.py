@@ -19,8 +19,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyloom.bundle import Bundle, Manifest, write_bundle
-from skyloom.bundle.verify import verify
-from skyloom.errors import BackendError, BundleError, InputError, OutputError, UnknownNameError
+from skyloom.bundle.verify import judge, verify
+from skyloom.errors import (
+    BackendError,
+    BundleError,
+    InputError,
+    NotFiniteError,
+    OutputError,
+    UnknownNameError,
+)
 from skyloom.runtime import open_session
 from tests.conftest import GRAPH_PATH, affine_golden, affine_manifest, double_plus_one
 
@@ -77,6 +84,18 @@ def test_an_output_that_is_not_finite_misses_its_tolerance(tmp_path: Path, bad: 
         write_bundle(
             tmp_path / "b", affine_manifest(), contents={GRAPH_PATH: double_plus_one()}, golden=golden
         )
+
+
+def test_a_graph_whose_outputs_are_not_finite_misses_its_tolerance(
+    affine_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflow(*_: object) -> None:
+        raise NotFiniteError("affine", "y")
+
+    monkeypatch.setattr("skyloom.runtime.session.Session.run", overflow)
+    (verdict,) = judge(Bundle.open(affine_bundle))
+    assert not verdict.passed
+    assert verdict.error == np.inf
 
 
 def test_an_existing_bundle_is_replaced_only_when_asked(affine_bundle: Path) -> None:

@@ -209,7 +209,8 @@ def test_a_bundle_is_loaded(affine_bundle: Path, tmp_path: Path, kind: str) -> N
 
 
 def test_a_bundle_without_its_plugin_names_it(affine_bundle: Path) -> None:
-    with pytest.raises(UnknownNameError, match=r"for the model 'affine' \(from skyloom-affine\).*Install"):
+    message = r"for the model 'affine' \(from 'skyloom-affine'\).*Install 'skyloom-affine', if you trust it"
+    with pytest.raises(UnknownNameError, match=message):
         skyloom.load(affine_bundle)
 
 

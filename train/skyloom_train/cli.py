@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skyloom.cli.output import say, show_json
 from skyloom.errors import (
     MissingExtraError,
     NameClashError,
@@ -55,15 +56,15 @@ def train(
         changes.append(f"loop.minutes={minutes}")
     settings = settings_for(trainable, folder, config, changes, resume=resume)
     if show:
-        typer.echo(settings.model_dump_json(indent=2))
+        show_json(settings.model_dump(mode="json"))
         return
     outcome = run(spec, trainable, settings, folder, resume=resume)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in outcome.figures.items())
     if outcome.figures:
-        typer.echo(f"Best at step {outcome.best_step}: {figures}; kept in {outcome.checkpoint}")
-    typer.echo(f"{outcome.rate:.3g} examples a second, {outcome.waiting:.0%} of the time waiting for data")
+        say(f"Best at step {outcome.best_step}: {figures}; kept in {outcome.checkpoint}")
+    say(f"{outcome.rate:.3g} examples a second, {outcome.waiting:.0%} of the time waiting for data")
     if not outcome.finished:
-        typer.echo(f"Stopped at step {outcome.step}; go on with --resume", err=True)
+        say(f"Stopped at step {outcome.step}; go on with --resume", err=True)
         raise typer.Exit(INTERRUPTED)
 
 

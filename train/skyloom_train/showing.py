@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-import typer
+from skyloom.cli.output import printable, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -42,17 +42,24 @@ def _lines() -> Callable[[Status], None]:
     """Return what writes a line whenever there are new figures, as for a log."""
     latest: Mapping[str, float] = {}
 
-    def say(status: Status) -> None:
+    def write(status: Status) -> None:
         nonlocal latest
         if status.figures != latest:
             latest = dict(status.figures)
-            typer.echo(f"step {status.step}, {status.progress:.0%}: {described(status, '{}')}", err=True)
+            say(f"step {status.step}, {status.progress:.0%}: {described(status, markup=False)}", err=True)
 
-    return say
+    return write
 
 
-def described(status: Status, figure: str = "[bold]{}[/]") -> str:
-    """Return losses, figures and speed in one line; `figure` says how the name of a figure is written."""
-    values = {**status.losses, **{figure.format(name): value for name, value in status.figures.items()}}
-    facts = [f"{name} {value:.3g}" for name, value in values.items()]
+def described(status: Status, *, markup: bool = True) -> str:
+    """Return losses, figures and speed in one line; with `markup`, the names of figures are bold."""
+    from rich.markup import escape
+
+    def written(name: str) -> str:  # names come from plugins
+        return escape(printable(name)) if markup else name
+
+    bold = "[bold]{}[/]" if markup else "{}"
+    losses = [f"{written(name)} {value:.3g}" for name, value in status.losses.items()]
+    figures = [f"{bold.format(written(name))} {value:.3g}" for name, value in status.figures.items()]
+    facts = [*losses, *figures]
     return "  ".join([*facts, f"{status.rate:.3g}/s", f"waiting {status.waiting:.0%}"])

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from skyloom.errors import BundleError
 from skyloom.frozen import Frozen, first_fault
-from skyloom.names import Name
+from skyloom.names import Distribution, Name
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
@@ -51,12 +51,21 @@ class Tensor(Frozen):
         ``batch`` promises that what lies along this axis is treated one by one.
     unit
         Unit in the notation of astropy; empty for a pure number.
+    counted_by
+        For sequences along the second axis, the output that says how many steps of each count; what
+        lies behind them is padding, which may be anything.
     """
 
     name: str
     dtype: str
     axes: tuple[str | int, ...]
     unit: str = ""
+    counted_by: str = ""
+
+    @property
+    def batched(self) -> bool:
+        """Whether its first axis is the batch."""
+        return self.axes[:1] == (BATCH,)
 
 
 class Tolerance(Frozen):
@@ -113,7 +122,7 @@ class Graph(Frozen):
         """Whether all inputs and outputs lie along a batch axis, which comes first."""
         tensors = (*self.inputs, *self.outputs)
         complete = bool(self.inputs) and bool(self.outputs)
-        return complete and all(tensor.axes[:1] == (BATCH,) for tensor in tensors)
+        return complete and all(tensor.batched for tensor in tensors)
 
     def tolerance_of(self, output: str) -> Tolerance:
         """Return what was asked of one output."""
@@ -161,7 +170,7 @@ class Manifest(Frozen):
     version: str = "1"
     task: Name
     model: Name
-    plugin: str = ""
+    plugin: Distribution = ""
     summary: str = ""
     notes: str = ""
     bands: tuple[str, ...] = ()
@@ -187,6 +196,7 @@ class Manifest(Frozen):
         for name, graph in self.graphs.items():
             if self.files and graph.path not in self.files:
                 raise ValueError(f"the file '{graph.path}' of graph '{name}' is not among the files")
+            _check_counts(name, graph)
             _check_variant(name, graph, self.graphs)
 
     def variants(self, name: str) -> dict[str, str]:
@@ -197,6 +207,22 @@ class Manifest(Frozen):
     def precisions(self, name: str) -> tuple[str, ...]:
         """Return what a graph may run in: what it has variants for, and bf16 where that was measured."""
         return (*self.variants(name), *(("bf16",) if self.graphs[name].bf16 else ()))
+
+
+def _check_counts(name: str, graph: Graph) -> None:
+    """Refuse sequences whose lengths are given by no output that could."""
+    whole = {
+        tensor.name: tensor.axes for tensor in graph.outputs if tensor.dtype.lstrip("u").startswith("int")
+    }
+    for tensor in graph.inputs:
+        if tensor.counted_by:
+            raise ValueError(f"the input '{tensor.name}' of graph '{name}' is counted by an output")
+    for tensor in graph.outputs:
+        if tensor.counted_by and (len(tensor.axes) < 2 or whole.get(tensor.counted_by) != tensor.axes[:1]):
+            raise ValueError(
+                f"'{tensor.counted_by}' of graph '{name}' cannot count the steps of '{tensor.name}': "
+                "it must be an output of whole numbers along the first axis of it"
+            )
 
 
 def _check_variant(name: str, graph: Graph, graphs: dict[str, Graph]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, records, show_json, show_table
+from skyloom.cli.output import AsJson, records, say, show_json, show_table
 
 if TYPE_CHECKING:
     from skyloom.bundle import Bundle
@@ -22,9 +22,9 @@ def add(
     from skyloom.adding import add as add_bundle
 
     added = add_bundle(path, name=name, overwrite=force)
-    typer.echo(f"Added '{added.name}' ({added.task}) as {added.path}")
+    say(f"Added '{added.name}' ({added.task}) as {added.path}")
     if added.problem:
-        typer.echo(f"It cannot be used yet: {added.problem}")
+        say(f"It cannot be used yet: {added.problem}")
 
 
 def remove(
@@ -33,7 +33,7 @@ def remove(
     """Remove a bundle from your store."""
     from skyloom.adding import remove as remove_bundle
 
-    typer.echo(f"Removed {remove_bundle(name)}")
+    say(f"Removed {remove_bundle(name)}")
 
 
 def verify(
@@ -71,7 +71,7 @@ def verify(
     ]
     head = ("graph", "precision", "output", "at", "ran on", "error", "of tolerance", "verdict")
     show_table(head, rows, empty="It holds no graph.")
-    typer.echo(
+    say(
         f"{failed} of {len(verdicts)} outputs miss their tolerance."
         if failed
         else "All files and graphs are as they should be."

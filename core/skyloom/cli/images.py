@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, progress, show_fields, show_json
+from skyloom.cli.output import AsJson, progress, say, show_fields, show_json
 
 
 def images(
@@ -31,6 +31,6 @@ def images(
     else:
         show_fields(found.fields())
         for failure in found.failures:
-            typer.echo(f"skyloom: cannot read '{failure.path}': {failure.reason}", err=True)
+            say(f"skyloom: cannot read '{failure.path}': {failure.reason}", err=True)
     if found.exit_status:
         raise typer.Exit(found.exit_status)

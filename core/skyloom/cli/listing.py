@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, records, show_fields, show_json, show_table, size_text
+from skyloom.cli.output import AsJson, records, say, show_fields, show_json, show_table, size_text
 
 if TYPE_CHECKING:
     from skyloom.bundle import Bundle
@@ -158,4 +158,4 @@ def _show_manifest(bundle: Bundle, *, alone: bool) -> None:
                 axes = ", ".join(str(axis) for axis in tensor.axes)
                 error = graph.errors.get(tensor.name)
                 tail = "" if error is None else f", differs from the network by {error:.2g}"
-                typer.echo(f"graph {name}  {kind} {tensor.name}: {tensor.dtype} ({axes}){tail}")
+                say(f"graph {name}  {kind} {tensor.name}: {tensor.dtype} ({axes}){tail}")

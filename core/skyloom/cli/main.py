@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skyloom.cli import bundles, images, listing, plugins, running, scaffold, sky
+from skyloom.cli.output import say
 from skyloom.cli.verbs import add_plugin_verbs
 from skyloom.errors import SkyloomError
 
@@ -61,7 +62,7 @@ def _show_version(asked: bool) -> None:
     if asked:
         from skyloom.version import version
 
-        typer.echo(f"skyloom {version()}")
+        say(f"skyloom {version()}")
         raise typer.Exit
 
 
@@ -91,7 +92,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except typer.TyperException as error:
         message = error.format_message()
         if message.startswith("Usage:"):  # a group of verbs was named and none of them
-            typer.echo(message)
+            for line in message.splitlines():
+                say(line)
             return 0
         return _fail(f"{message.rstrip('.')}. Try 'skyloom --help'.")
     except (KeyboardInterrupt, typer.Abort):
@@ -103,11 +105,11 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _fail(message: str, status: int = 2) -> int:
-    typer.echo(f"skyloom: {' '.join(message.split())}", err=True)
+    say(f"skyloom: {' '.join(message.split())}", err=True)
     return status
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """Write a warning as one line, without the line of code it comes from."""
     kind = "" if issubclass(category, UserWarning) else f" ({category.__name__})"
-    typer.echo(f"skyloom: warning: {' '.join(str(message).split())}{kind}", err=True)
+    say(f"skyloom: warning: {' '.join(str(message).split())}{kind}", err=True)

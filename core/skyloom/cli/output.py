@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,29 @@ AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs."
 _PIPE_WIDTH = 240  # nothing is cut short where no terminal sets the width
 
 
+# Control characters, those that turn or hide text, and halves of characters, as in names of files.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def printable(text: str) -> str:
+    r"""Return text with what could steer a terminal, forge a line or hide in it written out.
+
+    Whatever comes from files, their names, bundles and plugins may hold such characters.
+
+    >>> print(printable("harmless, \x1b[2J not"))
+    harmless, \x1b[2J not
+    """
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def say(line: str = "", *, err: bool = False) -> None:
+    """Write one line to the standard output, or to the standard error."""
+    typer.echo(printable(line), err=err)
+
+
 def console() -> Console:
     """Return the console for results."""
     from rich.console import Console
@@ -30,7 +54,9 @@ def console() -> Console:
 
 def show_json(what: Any) -> None:
     """Write JSON to the standard output."""
-    typer.echo(json.dumps(what, indent=2, ensure_ascii=False))
+    text = json.dumps(what, indent=2, ensure_ascii=False)
+    for line in text.split("\n"):
+        typer.echo(_UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], line))
 
 
 def counted(number: int, noun: str) -> str:
@@ -55,13 +81,13 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, empty:
 
     rows = list(rows)
     if not rows:
-        typer.echo(empty)
+        say(empty)
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console().print(table)
 
 
@@ -70,7 +96,7 @@ def show_fields(fields: Iterable[tuple[str, object]]) -> None:
     kept = [(name, str(value)) for name, value in fields if value not in ("", None, (), {})]
     width = max((len(name) for name, _ in kept), default=0)
     for name, value in kept:
-        typer.echo(f"{name:<{width}}  {value}")
+        say(f"{name:<{width}}  {value}")
 
 
 @contextlib.contextmanager
@@ -82,7 +108,7 @@ def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what, markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, progress, records, show_fields, show_json, show_table
+from skyloom.cli.output import AsJson, progress, records, say, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
     from skyloom.plugins import PluginRecord
@@ -111,12 +111,15 @@ def doctor(as_json: AsJson = False) -> None:
             ]
         )
         for record in faulty:
-            typer.echo(f"\n{record.owner} ({record.target}): {record.reason}")
-            typer.echo("".join(f"    {line}\n" for line in record.detail.splitlines()), nl=False)
+            say()
+            say(f"{record.owner} ({record.target}): {record.reason}")
+            for line in record.detail.splitlines():
+                say(f"    {line}")
         for problem in problems:
-            typer.echo(f"\n{problem}")
+            say()
+            say(problem)
         if not faulty and not problems:
-            typer.echo("Nothing is wrong.")
+            say("Nothing is wrong.")
     if faulty or problems:
         raise typer.Exit(1)
 
@@ -135,7 +138,7 @@ def _show_report(report: Report) -> None:
         show_table(("model", "check", "outcome", "why"), rows, empty="")
     outcomes = Counter(result.outcome for result in report.results)
     counts = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
-    typer.echo(f"{len(report.results)} checks: {counts}." if counts else f"{report.target} offers no model.")
+    say(f"{len(report.results)} checks: {counts}." if counts else f"{report.target} offers no model.")
 
 
 def _offers(record: PluginRecord) -> list[str]:

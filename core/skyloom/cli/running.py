@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from skyloom.cli.bundles import open_bundle
-from skyloom.cli.output import AsJson, progress, records, show_json, show_table
+from skyloom.cli.output import AsJson, progress, records, say, show_json, show_table
 
 
 def backends(as_json: AsJson = False) -> None:
@@ -36,7 +36,8 @@ def backends(as_json: AsJson = False) -> None:
         if not one.works:
             reasons.setdefault((one.backend, one.note), []).append(one.precision)
     for (backend, reason), precisions in reasons.items():  # most precisions fail for the same reason
-        typer.echo(f"\n{backend} in {', '.join(precisions)}: {reason}")
+        say()
+        say(f"{backend} in {', '.join(precisions)}: {reason}")
 
 
 def tune(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from skyloom.cli.output import say
+
 
 def new_plugin(
     name: Annotated[str, typer.Argument(help="What to call it; 'dawn' becomes the package skyloom_dawn.")],
@@ -20,6 +22,6 @@ def new_plugin(
     from skyloom.scaffold import new_plugin as write
 
     path = write(name, task, folder)
-    typer.echo(f"Wrote {path}. Next:")
-    typer.echo(f'  pip install -e "{path}"')
-    typer.echo(f"  skyloom plugins check {path.name}")
+    say(f"Wrote {path}. Next:")
+    say(f'  pip install -e "{path}"')
+    say(f"  skyloom plugins check {path.name}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from skyloom.cli.output import progress, say
+
 app = typer.Typer(
     help="Mock galaxies and fields whose truth is known.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -43,7 +45,6 @@ def galaxies(
     overwrite: Overwrite = False,
 ) -> None:
     """Write images of galaxies with profiles and a table of what is true of them."""
-    from skyloom.cli.output import progress
     from skyloom.sky.mock import MockConfig, MockSky
     from skyloom.sky.storing import write_galaxies
 
@@ -59,7 +60,7 @@ def galaxies(
             overwrite=overwrite,
             progress=lambda done: update(done, count),
         )
-    typer.echo(f"{count} galaxies in {folder}")
+    say(f"{count} galaxies in {folder}")
 
 
 @app.command()
@@ -72,14 +73,13 @@ def field(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a field of any size with the catalogue of its sources."""
-    from skyloom.cli.output import progress
     from skyloom.sky.fields import FieldConfig, MockField
     from skyloom.sky.storing import write_field
 
     sky = MockField(_config(preset, FieldConfig))
     with progress("weaving") as update:
         write_field(sky, path, size, seed=seed, sheet=sheet, overwrite=overwrite, progress=update)
-    typer.echo(f"a field of {size[0]}x{size[1]} pixels in {path}")
+    say(f"a field of {size[0]}x{size[1]} pixels in {path}")
 
 
 def _config(preset: str, kind: type[Kind]) -> str | Kind:

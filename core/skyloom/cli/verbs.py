@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from skyloom.cli.output import printable
 from skyloom.cli.summaries import summary_of
 from skyloom.entries import all_entries, distribution_of, is_allowed
 from skyloom.errors import NameClashError, PluginError, listed
+from skyloom.names import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -29,7 +31,7 @@ OWN = "skyloom"
 def add_plugin_verbs(app: typer.Typer, *, taken: Collection[str]) -> None:
     """Add the verbs of plugins to the command line; those of Skyloom itself keep their names."""
     for name, entries in _offers().items():
-        if name in taken:
+        if name in taken or not is_name(name):
             continue
         app.command(
             name,
@@ -48,6 +50,8 @@ def verb_problems(taken: Collection[str]) -> list[str]:
     for name, entries in _offers().items():
         if name in taken:
             problems.append(f"the verb '{name}' of {listed(_owners(entries))} is one of Skyloom's own")
+        elif not is_name(name):
+            problems.append(f"the verb '{name}' of {listed(_owners(entries))} is no name that one could type")
         elif len(entries) > 1:
             problems.append(f"the verb '{name}' is offered by {listed(_owners(entries))}")
     return problems
@@ -70,8 +74,8 @@ def _help(entries: list[EntryPoint]) -> str:
     owners = _owners(entries)
     summary = summary_of(entries[0]) if len(entries) == 1 else ""
     if not summary:
-        return f"Brought by {listed(owners)}."
-    return summary if owners == [OWN] else f"{summary.rstrip('.')} ({owners[0]})."
+        return printable(f"Brought by {listed(owners)}.")
+    return printable(summary if owners == [OWN] else f"{summary.rstrip('.')} ({owners[0]}).")
 
 
 def _forwarder(name: str, entries: list[EntryPoint]) -> Callable[[typer.Context], None]:

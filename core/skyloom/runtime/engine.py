@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from skyloom.runtime.forms import Form
 
 _MARKS_OF_SHORTAGE = (
     "bad_alloc",
@@ -38,12 +41,15 @@ class Engine(ABC):
         What the library itself reports to be in use.
     inputs, outputs
         The names of the tensors, in the order of the graph.
+    forms
+        What the graph itself says of its tensors, by name; what is not there is not compared.
     """
 
     backend: str
     provider: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    forms: Mapping[str, Form] = MappingProxyType({})
 
     @abstractmethod
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

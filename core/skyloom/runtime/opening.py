@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
 from skyloom.errors import BackendError
+from skyloom.runtime.forms import forms_of
 from skyloom.runtime.names import (
     AUTO,
     CPU,
@@ -129,7 +130,9 @@ def _shared(key: Key, read: Callable[[], bytes]) -> Engine:
     with lock:
         engine = _engines.get(key)
         if engine is None:
-            engine = _engines[key] = _open(key, read())
+            graph = read()
+            engine = _engines[key] = _open(key, graph)
+            engine.forms = forms_of(graph)
     return engine
 
 

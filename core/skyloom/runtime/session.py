@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom.errors import BackendError, BundleError, InputError, listed
-from skyloom.runtime.shapes import check_inputs, check_outputs
+from skyloom.runtime.finite import check_finite
+from skyloom.runtime.shapes import check_declared, check_inputs, check_outputs
 from skyloom.runtime.splitting import Splitter
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Session:
         if declared is not None:
             _check_names("input", engine.inputs, [tensor.name for tensor in declared.inputs])
             _check_names("output", engine.outputs, [tensor.name for tensor in declared.outputs])
+            check_declared((*declared.inputs, *declared.outputs), engine.forms, declared.path)
 
     @property
     def backend(self) -> str:
@@ -83,6 +85,8 @@ class Session:
         ------
         InputError
             When an input is missing, unknown, or of another type or shape.
+        NotFiniteError
+            When an output is not finite in what counts of it, for some items of the batch or for all.
         OutOfMemoryError
             When not even one item of a batch fits into the memory.
         BackendError
@@ -97,10 +101,13 @@ class Session:
                 f"the inputs are {listed(arrays)}", f"Give {listed(engine.inputs)}, and no others"
             )
         if self._declared is None:
-            return self._splitter.run(engine, arrays)
+            outputs = self._splitter.run(engine, arrays)
+            check_finite(outputs, ())
+            return outputs
         lengths = check_inputs(self._declared.inputs, arrays)
         outputs = self._splitter.run(engine, arrays)
         check_outputs(self._declared.outputs, outputs, lengths, self.provider)
+        check_finite(outputs, self._declared.outputs, self._declared.path)
         return outputs
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skyloom.cli.output import AsJson, progress, show_fields, show_json, show_table
+from skyloom.cli.output import AsJson, progress, say, show_fields, show_json, show_table
 from skyloom.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def score(
     else:
         _show(found)
         for failure in failures:
-            typer.echo(f"skyloom: left out '{failure.path}': {failure.reason}", err=True)
+            say(f"skyloom: left out '{failure.path}': {failure.reason}", err=True)
     if failures:
         raise typer.Exit(1)
 
@@ -144,12 +144,12 @@ def _show(found: Score) -> None:
         ]
     )
     if found.parts:
-        typer.echo()
+        say()
         show_table(
             ("part", "value"), [(part, f"{value:.4g}") for part, value in found.parts.items()], empty=""
         )
     for note in found.notes:
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
 
 
 def _verdict(found: Score) -> str:

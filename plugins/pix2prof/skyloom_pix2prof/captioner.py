@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from skyloom import Profile, SequenceCaptioner
-from skyloom.errors import BundleError, InputError
+from skyloom.errors import BundleError, InputError, NotFiniteError
 from skyloom.expect import expect_count, expect_images
 from skyloom.frozen import first_fault
 from skyloom.inspecting import judge_gaps
@@ -91,7 +91,8 @@ class Pix2ProfCaptioner(SequenceCaptioner):
             looks.append(look)
             if image is not None:
                 prepared += symmetries(image, self.samples)
-        told = iter(self.tell(np.stack(prepared)[:, None]) if prepared else [])
+        names = [name for (name, _), look in zip(keys, looks, strict=True) if not look.refused]
+        told = iter(self._tell(np.stack(prepared)[:, None], names) if prepared else [])
         provenance = self.provenance()
         profiles = []
         for plane, ((name, band), look) in enumerate(zip(keys, looks, strict=True)):
@@ -105,6 +106,26 @@ class Pix2ProfCaptioner(SequenceCaptioner):
                 profile = replace(profile, flags=tuple(dict.fromkeys((*profile.flags, *gaps))))
             profiles.append(profile)
         return profiles
+
+    def _tell(self, prepared: type_f4, names: list[str]) -> list[Told]:
+        """Run the network on prepared images (n, 1, y, x), `samples` of each of these names."""
+        try:
+            return self.tell(prepared)
+        except NotFiniteError as error:
+            for number, name in enumerate(names):
+                own = prepared[number * self.samples : (number + 1) * self.samples]
+                if len(names) == 1 or not self._is_finite(own):
+                    raise InputError(
+                        f"the network makes no finite numbers of '{name}'", error.remedy
+                    ) from error
+            raise
+
+    def _is_finite(self, prepared: type_f4) -> bool:
+        try:
+            self.tell(prepared)
+        except NotFiniteError:
+            return False
+        return True
 
     def _ratio(self, images: Images) -> float:
         """Return the pixel scale of training in pixels of the images; 1 where they are as good as equal."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import re
 import subprocess
 import sys
@@ -11,20 +12,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
-from skyloom.bundle import Bundle
+from skyloom.bundle import Bundle, Graph, Tensor
 from skyloom.errors import (
     BackendError,
     BundleError,
     InputError,
     MissingExtraError,
+    NotFiniteError,
     OutOfMemoryError,
 )
 from skyloom.runtime import Session, check_precision, open_session, opening, openvino_engine
 from skyloom.runtime.onnxruntime_engine import why_not
 from tests.conftest import affine_manifest, double_plus_one
-from tests.core.runtime.graphs import Doubler, declared, forgetful_loop
+from tests.core.runtime.graphs import Doubler, declared, forgetful_loop, model
 
 HERE = ["cpu", "openvino"]
 AFFINE = affine_manifest().graphs["affine"]
@@ -318,3 +322,90 @@ def test_only_a_batch_is_split(graph: None) -> None:
         Session(engine, precision="fp32", declared=graph).run({"x": batch(4)})
     assert isinstance(caught.value, MemoryError)
     assert engine.lengths == [4]
+
+
+def logarithm() -> bytes:
+    """Return the graph ``y = log(x)`` of a batch, which has no finite value at 0 and below."""
+    built = model([helper.make_node("Log", ["x"], ["y"])], {"x": ["batch", 3]}, {"y": ["batch", 3]})
+    return bytes(built.SerializeToString())
+
+
+@pytest.mark.parametrize("backend", HERE)
+@pytest.mark.parametrize("value", [0.0, -1.0])  # minus infinity, and NaN
+def test_outputs_that_are_not_finite_are_an_error_that_names_the_items(backend: str, value: float) -> None:
+    session = open_session(logarithm(), backend=backend, declared=BATCHED)
+    x = np.ones((6, 3), np.float32)
+    assert not session.run({"x": x})["y"].any()
+    x[[1, 4], 2] = value
+    with pytest.raises(NotFiniteError, match=r"output 'y' .* is not finite for the items 1, 4 of") as caught:
+        session.run({"x": x})
+    assert (caught.value.output, caught.value.items) == ("y", (1, 4))
+    assert isinstance(caught.value, InputError)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    with pytest.raises(NotFiniteError, match=r"the output 'y' is not finite\."):
+        open_session(logarithm(), backend=backend).run({"x": x})
+
+
+def test_large_numbers_whose_sum_overflows_are_finite() -> None:
+    session = Session(Doubler(), precision="fp32", declared=BATCHED)
+    x = np.full((4, 3), 1e38, np.float32)
+    np.testing.assert_array_equal(session.run({"x": x})["y"], 2 * x)
+
+
+def test_what_lies_behind_the_end_of_a_sequence_may_be_anything() -> None:
+    """The graph ``y = log(x)`` with a second output that says how much of it counts."""
+    built = model(
+        [helper.make_node("Log", ["x"], ["y"]), helper.make_node("Identity", ["n"], ["count"])],
+        {"x": ["batch", 3], "n": ["batch"]},
+        {"y": ["batch", 3], "count": ["batch"]},
+    )
+    for tensor in (built.graph.input[1], built.graph.output[1]):
+        tensor.type.tensor_type.elem_type = onnx.TensorProto.INT64
+    sequences = Tensor(name="y", dtype="float32", axes=("batch", 3), counted_by="count")
+    graph = Graph(
+        path="graphs/g/1/model.onnx",
+        inputs=(
+            Tensor(name="x", dtype="float32", axes=("batch", 3)),
+            Tensor(name="n", dtype="int64", axes=("batch",)),
+        ),
+        outputs=(sequences, Tensor(name="count", dtype="int64", axes=("batch",))),
+    )
+    session = open_session(built.SerializeToString(), backend="cpu", declared=graph)
+    x = np.array([[1, 1, -1], [1, -1, -1]], np.float32)
+    assert np.isnan(session.run({"x": x, "n": np.array([2, 1])})["y"][:, 2]).all()
+    with pytest.raises(NotFiniteError, match="for the item 1 of the batch"):
+        session.run({"x": x, "n": np.array([2, 2])})
+
+
+@pytest.mark.parametrize("backend", HERE)
+@pytest.mark.parametrize(
+    ("name", "dtype", "axes", "written"),
+    [
+        ("x", "float32", ("batch", 4), r"float32 \(batch, 4\), the graph has it as float32 \(any, 3\)"),
+        ("x", "float32", ("batch", "columns"), r"float32 \(batch, columns\)"),
+        ("x", "float32", (3, "batch"), r"float32 \(3, batch\)"),
+        ("x", "float32", ("batch",), r"float32 \(batch\)"),
+        ("x", "float32", ("batch", 3, 1), r"float32 \(batch, 3, 1\)"),
+        ("x", "float64", ("batch", 3), r"float64 \(batch, 3\)"),
+        ("y", "float32", ("batch", 2), r"float32 \(batch, 2\)"),
+        ("y", "int64", ("batch", 3), r"int64 \(batch, 3\)"),
+    ],
+)
+def test_tensors_that_the_graph_has_otherwise_are_the_fault_of_the_bundle(
+    backend: str, name: str, dtype: str, axes: tuple[str | int, ...], written: str
+) -> None:
+    wrong = Tensor(name=name, dtype=dtype, axes=axes)
+    field = "inputs" if name == "x" else "outputs"
+    message = rf"the tensor '{name}' of graph 'graphs/affine/1/model\.onnx' as {written}.*the bundle again"
+    with pytest.raises(BundleError, match=message):
+        open_session(double_plus_one(), backend=backend, declared=AFFINE.model_copy(update={field: (wrong,)}))
+
+
+@pytest.mark.parametrize("backend", HERE)
+def test_a_bundle_may_fix_a_length_that_is_open_in_the_graph(backend: str) -> None:
+    fixed = {
+        "inputs": (Tensor(name="x", dtype="float32", axes=(2, 3)),),
+        "outputs": (Tensor(name="y", dtype="float32", axes=(2, 3)),),
+    }
+    session = open_session(double_plus_one(), backend=backend, declared=AFFINE.model_copy(update=fixed))
+    np.testing.assert_array_equal(session.run({"x": batch(2)})["y"], 2 * batch(2) + 1)

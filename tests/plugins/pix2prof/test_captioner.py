@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from skyloom import Images, Profile
-from skyloom.errors import BundleError, InputError
+from skyloom.bundle import Bundle
+from skyloom.errors import BundleError, InputError, NotFiniteError
 from skyloom.testing.examples import galaxies
 from skyloom_pix2prof import telling
 from skyloom_pix2prof.captioner import Pix2ProfCaptioner, symmetries
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.looking import Look
 from skyloom_pix2prof.preparing import prepare
+from skyloom_pix2prof.profiling import caption
 from skyloom_pix2prof.telling import AtOnce, StepByStep
 
 from . import tiny
@@ -325,3 +332,61 @@ def test_a_bundle_of_a_transformer_is_opened_as_one() -> None:
     config = Pix2ProfConfig(decoder="transformer")
     found = telling.open_teller(bundle, config, backend="cpu")
     assert found == AtOnce("captioner", config)  # type: ignore[arg-type]
+
+
+def without_numbers(path: Path, graph: str) -> Bundle:
+    """Return the tiny bundle with NaN for all weights of one of its graphs, and digests that agree."""
+    shutil.copytree(tiny.folder(), path)
+    manifest = json.loads((path / "manifest.json").read_text())
+    inner = manifest["graphs"][graph]["path"]
+    model = onnx.load_from_string((path / inner).read_bytes())
+    for weights in model.graph.initializer:
+        if weights.data_type == onnx.TensorProto.FLOAT:
+            array = onnx.numpy_helper.to_array(weights)
+            weights.CopyFrom(onnx.numpy_helper.from_array(np.full_like(array, np.nan), weights.name))
+    data = model.SerializeToString()
+    (path / inner).write_bytes(data)
+    manifest["files"][inner] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    return Bundle.open(path)
+
+
+@pytest.mark.parametrize("graph", ["encoder", "decoder"])
+def test_of_weights_that_are_no_numbers_every_image_is_refused(tmp_path: Path, graph: str) -> None:
+    model = Pix2ProfCaptioner(without_numbers(tmp_path / "nan", graph), backend="cpu")
+    images = disc(11)
+    with pytest.raises(InputError, match=f"no finite numbers of '{images.names[0]}'.*the bundle again"):
+        model.caption(images)
+    profiles, refused = caption(model, images)
+    assert profiles == []
+    assert [one.path for one in refused] == list(images.names)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_an_image_of_which_nothing_finite_is_made_is_named_and_spoils_no_other(samples: int) -> None:
+    model = captioner(samples=samples)
+    images = disc(10)
+    tell, expected = model.tell, model.caption(images)
+    bad = symmetries(prepare(images.data[:, 0], tiny.CONFIG)[7], samples)[-1]
+
+    class Choking:
+        @property
+        def session(self) -> Any:
+            return tell.session
+
+        def __call__(self, prepared: np.ndarray[Any, Any]) -> Any:
+            found = [number for number, image in enumerate(prepared) if np.array_equal(image[0], bad)]
+            if found:
+                raise NotFiniteError("captioner", "values", tuple(found))
+            return tell(prepared)
+
+    choking: Any = Choking()
+    model.tell = choking
+    with pytest.raises(InputError, match=f"no finite numbers of '{images.names[7]}'"):
+        model.caption(images)
+    profiles, refused = caption(model, images)
+    assert [one.path for one in refused] == [images.names[7]]
+    kept = [profile for number, profile in enumerate(expected) if number != 7]
+    assert [profile.name for profile in profiles] == [profile.name for profile in kept]
+    for one, other in zip(profiles, kept, strict=True):
+        np.testing.assert_allclose(one.values, other.values, atol=1e-5)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skyloom.cli.output import progress, say, show_table
+
 if TYPE_CHECKING:
     from skyloom_pix2prof.report.measuring import Measured
 
@@ -24,7 +26,6 @@ def demo(
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in a browser.")] = False,
 ) -> None:
     """Simulate a small survey, read its profiles with a trained network, and show how good they are."""
-    from skyloom.cli.output import progress
     from skyloom_pix2prof.demo.showing import PAGE, Demo, run_demo
     from skyloom_pix2prof.report.drawing import check_matplotlib
 
@@ -32,7 +33,8 @@ def demo(
     measured = run_demo(Demo(model=model, count=count, seed=seed), output, progress=progress)
     page = output / PAGE
     _report(measured)
-    typer.echo(f"\nGalaxies, profiles, failures and limits are in {page}")
+    say()
+    say(f"Galaxies, profiles, failures and limits are in {page}")
     if not no_open and _somebody_looks():
         import webbrowser
 
@@ -43,10 +45,10 @@ def _report(measured: Measured) -> None:
     """Write how good each model is, and how fast."""
     import numpy as np
 
-    from skyloom.cli.output import show_table
     from skyloom_pix2prof.report.measuring import OFF, failures
 
-    typer.echo(f"{measured.test_set.description}, {len(measured.truth)} profiles:\n")
+    say(f"{measured.test_set.description}, {len(measured.truth)} profiles:")
+    say()
     rows = []
     for result in measured.results:
         bright = result.details.brighter[np.isfinite(result.details.brighter)]
@@ -63,7 +65,8 @@ def _report(measured: Measured) -> None:
     limit = measured.results[0].details.limit
     headings = ("model", f"error, mu < {limit:g}", "error", f"off by > {OFF:g}", "galaxies / s", "loading")
     show_table(headings, rows, empty="")
-    typer.echo("\nErrors: median |deviation from the truth| in mag / arcsec2.")
+    say()
+    say("Errors: median |deviation from the truth| in mag / arcsec2.")
 
 
 def _somebody_looks() -> bool:

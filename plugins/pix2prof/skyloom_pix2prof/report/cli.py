@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from skyloom.cli.output import progress, say
+
 MODELS = "pix2prof-sim-sdss", "isophote"
 """What is compared where nothing else is asked for."""
 
@@ -35,7 +37,6 @@ def report(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page that is there.")] = False,
 ) -> None:
     """Write a page on how well captioners read profiles of galaxies whose profiles are known."""
-    from skyloom.cli.output import progress
     from skyloom.files import complete
     from skyloom_pix2prof.report.further import read_table
     from skyloom_pix2prof.report.measuring import measure
@@ -51,7 +52,7 @@ def report(
             measured = measure(models, test_set, progress=update)
         page = make_page(measured, seed=test_set.source.seed, tables=tables)
         part.write_text(page, encoding="utf-8")
-    typer.echo(f"{len(models)} model{'s' * (len(models) > 1)} on {test_set.count} galaxies: {output}")
+    say(f"{len(models)} model{'s' * (len(models) > 1)} on {test_set.count} galaxies: {output}")
 
 
 def compare(
@@ -73,7 +74,6 @@ def compare(
 
     The status is 1 when some images could not be read, or a model read no profile off them.
     """
-    from skyloom.cli.output import progress
     from skyloom.files import complete
     from skyloom.reading import ImageStream
     from skyloom.reading.request import Request
@@ -105,9 +105,9 @@ def compare(
     if len(missing) > SHOWN:
         lines.append(f"and {len(missing) - SHOWN} more, which the page lists")
     for line in lines:
-        typer.echo(f"skyloom: {line}", err=True)
+        say(f"skyloom: {line}", err=True)
     count = len(compared.galaxies)
-    typer.echo(f"{len(compared.labels)} models on {count} galax{'y' if count == 1 else 'ies'}: {output}")
+    say(f"{len(compared.labels)} models on {count} galax{'y' if count == 1 else 'ies'}: {output}")
     if lines:
         raise typer.Exit(1)
 
