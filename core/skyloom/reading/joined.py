@@ -43,6 +43,10 @@ class JoinedFrames(Frames):
         self.owns(*parts)
         self.sequential = any(part.sequential for part in parts)
 
+    def _check(self) -> None:
+        for part in reversed(self.parts):  # the last extension of a file leads to its end
+            part.check()
+
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
         """See `Frames.read`."""
         finite = [
@@ -70,7 +74,11 @@ class PlaneFrames(Frames):
         super().__init__((whole.count, 1, whole.height, whole.width), replace(found, bands=None))
         self._whole, self._plane = whole, plane
         self.sequential = whole.sequential
+        self.bytes = whole.bytes
         self.owns(whole)
+
+    def _check(self) -> None:
+        self._whole.check()
 
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
         """See `Frames.read`."""
