@@ -105,4 +105,5 @@ def _joined(parts: Sequence[Found], names: tuple[str, ...] | None) -> Found:
         zero_point=tuple(zero_points) if len(zero_points) == len(parts) else None,
         unit=parts[0].unit,
         note=next((part.note for part in parts if part.note), ""),
+        scale_note="" if scales else next((part.scale_note for part in parts if part.scale_note), ""),
     )
