@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from math import prod
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,13 +27,14 @@ from skyloom.errors import (
     InputError,
     InputTypeError,
     OutOfRangeError,
+    TooLargeError,
     UnknownNameError,
     did_you_mean,
     listed,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from os import PathLike
     from pathlib import Path
 
@@ -410,15 +413,15 @@ class Images:
                     f"images of {first.shape[2:]} and {part.shape[2:]} pixels cannot be one batch",
                     "Cut them to one size, or stream them",
                 )
-        masked = any(part.mask is not None for part in parts)
+        with _memory_for((sum(map(len, parts)), *first.shape[1:])):
+            data = np.concatenate([part.data for part in parts])
+            masks = [np.zeros(part.shape, bool) if part.mask is None else part.mask for part in parts]
+            masked = any(part.mask is not None for part in parts)
+            mask = np.concatenate(masks) if masked else None
         return replace(
             first,
-            data=np.concatenate([part.data for part in parts]),
-            mask=np.concatenate(
-                [np.zeros(part.shape, bool) if part.mask is None else part.mask for part in parts]
-            )
-            if masked
-            else None,
+            data=data,
+            mask=mask,
             names=tuple(name for part in parts for name in part.names),
             index=np.concatenate([part.index for part in parts]),
             paths=tuple(path for part in parts for path in part.paths)
@@ -441,11 +444,12 @@ def _pixels(data: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.bool_] | N
     if 0 in raw.shape[-3:]:
         raise InputError(f"the pixels have shape {raw.shape}", "Give at least one band, row and column")
     full = (1,) * (4 - raw.ndim) + raw.shape
-    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and so is masked
-        values = np.array(raw, dtype=np.float32, order="C").reshape(full)
-    bad = ~np.isfinite(values)
-    if hidden is not None and hidden is not np.ma.nomask:
-        bad |= np.broadcast_to(hidden, raw.shape).reshape(full)
+    with _memory_for(full):
+        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and so is masked
+            values = np.array(raw, dtype=np.float32, order="C").reshape(full)
+        bad = ~np.isfinite(values)
+        if hidden is not None and hidden is not np.ma.nomask:
+            bad |= np.broadcast_to(hidden, raw.shape).reshape(full)
     if not bad.any():
         return values, None
     values[bad] = 0.0
@@ -459,7 +463,21 @@ def _hide(
     if mask is None:
         return values, hidden
     given = checked_mask(mask, values.shape)
-    return values, given.copy() if hidden is None else hidden | given
+    with _memory_for(values.shape):
+        return values, given.copy() if hidden is None else hidden | given
+
+
+@contextmanager
+def _memory_for(shape: tuple[int, ...]) -> Iterator[None]:
+    """Say how large images of a shape are, where they do not fit."""
+    try:
+        yield
+    except MemoryError:
+        size = 4 * prod(shape) / 2**30
+        raise TooLargeError(
+            f"pixels of shape {shape} take {size:.3g} GiB, more than there is memory",
+            "Give fewer images at a time, or read them with Images.stream",
+        ) from None
 
 
 def _joined(numbers: list[NDArray[np.int64] | None]) -> NDArray[np.int64] | None:

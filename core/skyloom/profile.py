@@ -30,8 +30,10 @@ class Profile:
 
     Attributes
     ----------
-    axis, values : float64 array (step,)
-        Where, and what; e.g. semi-major axis in arcsec and surface brightness in mag / arcsec2.
+    axis : float64 array (step,)
+        Where; e.g. semi-major axis in arcsec. Finite numbers, which a captioner gives in rising order.
+    values : float64 array (step,)
+        What; e.g. surface brightness in mag / arcsec2. NaN where a table has none; captioners end there.
     uncertainty : float64 array (step,) or None
         One standard deviation of each value.
     axis_name, axis_unit, value_name, value_unit
@@ -65,6 +67,9 @@ class Profile:
 
     def __post_init__(self) -> None:
         axis = _column("axis", self.axis)
+        if not np.isfinite(axis).all():
+            bad = axis[~np.isfinite(axis)][0]
+            raise InputError(f"the axis of the profile holds {bad}", "Leave out the steps without a place")
         arrays = {"axis": axis, "values": _column("values", self.values, axis)}
         if self.uncertainty is not None:
             arrays["uncertainty"] = _column("uncertainty", self.uncertainty, axis)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 import skyloom
 from skyloom import Images
 from skyloom.checked import checked_scale, checked_unit, checked_zero_point
-from skyloom.errors import InputError, InputTypeError, UnknownNameError
+from skyloom.errors import InputError, InputTypeError, TooLargeError, UnknownNameError
 
 STACK = np.random.default_rng(1).normal(size=(5, 3, 8, 6)).astype(np.float32)
 
@@ -37,6 +38,17 @@ def test_from_array(kind: Any, shape: Any) -> None:
     np.testing.assert_array_equal(images.data, truth.astype(np.float32).reshape(images.shape))
     assert images.mask is None
     assert not np.shares_memory(images.data, truth)
+
+
+def test_what_does_not_fit_into_memory_is_refused_with_its_size() -> None:
+    data = np.broadcast_to(np.float32(1), (5, 3, 10**7, 10**7))  # more than there are addresses
+    said = r"shape \(5, 3, 10000000, 10000000\) take 5.59e\+06 GiB, more than there is memory. Give fewer"
+    with pytest.raises(TooLargeError, match=said):
+        Images.from_array(data)
+    with pytest.raises(TooLargeError, match=said):
+        make().with_data(data)
+    with pytest.raises(TooLargeError, match=r"shape \(10, 3, 10000000, 10000000\) take 1.12e\+07 GiB"):
+        Images.concatenate([replace(make(), data=data)] * 2)
 
 
 def test_what_has_no_value_is_masked() -> None:

@@ -86,6 +86,8 @@ def test_a_profile_of_no_steps_is_allowed_in_memory() -> None:
     [
         {"values": np.zeros(3)},
         {"axis": np.zeros((2, 2))},
+        {"axis": np.array([0, 1, np.nan, 3])},
+        {"axis": np.array([0, 1, 2, np.inf])},
         {"uncertainty": np.zeros(5)},
         {"columns": {"x": np.zeros(5)}},
         {"columns": {"radius": np.zeros(4)}},

@@ -15,8 +15,11 @@ from skyloom.reading.frames import Bytes, Frames, believable
 from skyloom.reading.joined import JoinedFrames
 from skyloom.reading.pixels import ArrayFrames, FileFrames, read_into
 from skyloom.reading.request import Found, Unreadable
+from skyloom.reading.unpacked import Unpacked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 NPY_MAGIC = b"\x93NUMPY"
@@ -26,7 +29,7 @@ _PIXELS = ("data", "images", "image")
 _MASK = "mask"
 
 
-def open_npy(file: Bytes, size: int | None, *, sequential: bool = False) -> Frames:
+def open_npy(file: Bytes, size: int, *, check: Callable[[], object] | None = None) -> Frames:
     """Open one array.
 
     Parameters
@@ -34,17 +37,17 @@ def open_npy(file: Bytes, size: int | None, *, sequential: bool = False) -> Fram
     file
         At its beginning.
     size
-        Bytes in the file, where they are known.
-    sequential
-        Whether going back in the file is slow.
+        Bytes in the file.
+    check
+        As for `FileFrames`.
     """
     dtype, shape, fortran, offset = _header(file)
-    if size is not None and offset + dtype.itemsize * prod(shape) > size:
+    if offset + dtype.itemsize * prod(shape) > size:
         raise Unreadable(
             f"truncated: {size - offset} of {dtype.itemsize * prod(shape)} bytes of pixels are there"
         )
     if not fortran:
-        return FileFrames(file, offset, shape, dtype, Found(), sequential=sequential)
+        return FileFrames(file, offset, shape, dtype, Found(), check=check)
 
     def load() -> NDArray[np.generic]:
         pixels: NDArray[np.generic] = np.empty(shape[::-1], dtype)
@@ -52,7 +55,7 @@ def open_npy(file: Bytes, size: int | None, *, sequential: bool = False) -> Fram
         read_into(file, pixels)
         return pixels.T
 
-    return ArrayFrames(load, shape, Found())
+    return ArrayFrames(load, shape, Found(), check=check)
 
 
 def _header(file: Bytes) -> tuple[np.dtype[np.generic], tuple[int, ...], bool, int]:
@@ -117,11 +120,19 @@ def open_npz(file: Bytes, size: int) -> Frames:
 
 
 def _member(archive: zipfile.ZipFile, name: str, size: int) -> Frames:
-    member = archive.open(name)
-    frames = open_npy(cast("Bytes", member), None, sequential=True)
+    about = archive.getinfo(name)
+    if about.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Unreadable("compressed in a way that NumPy does not write", "Save it with savez_compressed")
+    member = Unpacked(archive.open(name))
+    frames = open_npy(member, about.file_size, check=lambda: _check_member(member, about.file_size))
     frames.owns(member)
     believable((frames.count, frames.depth, frames.height, frames.width), 8, size)
     return frames
+
+
+def _check_member(member: Unpacked, size: int) -> None:
+    if member.length() < size:
+        raise Unreadable("truncated: its compressed data end too early")
 
 
 class _Masked(Frames):
@@ -146,6 +157,10 @@ class _Masked(Frames):
             )
         self._pixels, self._mask = pixels, mask
         self.owns(pixels, mask)
+
+    def _check(self) -> None:
+        self._pixels.check()
+        self._mask.check()
 
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
         self._pixels.read(start, stop, planes, out)

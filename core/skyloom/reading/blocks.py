@@ -155,6 +155,7 @@ class Builder:
                 shape = (len(planes), frames.height, frames.width)
                 out = self._slots(stop - piece.start, shape, meaning, expected)
                 finite = frames.read(piece.start, stop, planes, out)
+                frames.check()
         except ImageReadError as error:
             self.fail(item, error, stop - piece.start)
             return
@@ -246,10 +247,18 @@ def _read_piece(builder: Builder, piece: Piece, limit: int, *, expected: int) ->
         step = step_of(frames, limit)
         if frames.count > step and frames.sequential:
             raise Unusual("a stack that has to be read from first to last")
+        _check_first(frames, piece.item, step)
         builder.note_file()
         builder.read(frames, Piece(piece.item, 0, min(step, frames.count)), expected=expected)
         if frames.count > step:
             builder.put(More(_rest(piece.item, step, frames.count)))
+
+
+def _check_first(frames: Frames, item: Item, step: int) -> None:
+    """Check what takes much memory, or several steps, before any of it; else reading it checks it, once."""
+    if frames.bytes > RUN_BYTES or frames.count > step:
+        with failures_of(item.path):
+            frames.check()
 
 
 def _rest(item: Item, step: int, count: int) -> Iterator[Piece]:
@@ -268,12 +277,17 @@ def read_here(item: Item, request: Request, limit: int) -> Iterator[Block]:
     try:
         with held_back():
             frames = open_frames(item, request, quiet=True)
+            try:
+                step = step_of(frames, limit)
+                _check_first(frames, item, step)
+            except BaseException:
+                frames.close()
+                raise
     except ImageReadError as error:
         builder.fail(item, error)
         yield from _blocks(builder)
         return
     with frames:
-        step = step_of(frames, limit)
         for start in range(0, frames.count, step):
             with held_back():
                 builder.read(frames, Piece(item, start, min(start + step, frames.count)))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BLOCK = 2880
 CARD = 80
 _MOST_BLOCKS = 4096
+_MOST_PADDING = 10 * BLOCK  # a record on tape
 _END = b"END     "
 _STRING = re.compile(r" *'((?:[^']|'')*)' *(?:/.*)?")
 _LOGICAL = re.compile(r" *([TF]) *(?:/.*)?")
@@ -167,7 +168,7 @@ def read_unit(file: Bytes, number: int, offset: int, start: bytes = b"") -> Unit
     """
     raw: list[bytes] = []
     for _ in range(_MOST_BLOCKS):
-        block = start + _exactly(file, BLOCK - len(start))
+        block = start + exactly(file, BLOCK - len(start))
         start = b""
         if not raw and not _begins_header(block, number):
             return None
@@ -189,7 +190,7 @@ def _begins_header(block: bytes, number: int) -> bool:
     return number == 0 or block.startswith(b"XTENSION=")
 
 
-def _exactly(file: Bytes, size: int) -> bytes:
+def exactly(file: Bytes, size: int) -> bytes:
     """Read `size` bytes, fewer only at the end of the file."""
     data = file.read(size)
     while 0 < len(data) < size and (more := file.read(size - len(data))):
@@ -210,6 +211,42 @@ def _unit(number: int, cards: Cards, offset: int) -> Unit:
     if extra < 0 or groups < 0:
         raise Unreadable(f"not a valid FITS file: PCOUNT is {extra}, GCOUNT is {groups}")
     return Unit(number, cards, bitpix, shape, offset, abs(bitpix) // 8 * groups * (extra + count))
+
+
+def read_to_the_end(file: Bytes, unit: Unit) -> None:
+    """Read as much as the headers announce, and refuse what is missing and what is too much.
+
+    Parameters
+    ----------
+    file
+        Not behind the padding of `unit`, unless going back is cheap.
+    unit
+        Where to begin.
+    """
+    while True:
+        end = unit.offset + unit.size
+        if (there := file.seek(end)) < end:
+            raise Unreadable(
+                f"truncated: {max(0, there - unit.offset)} of {unit.size} bytes of pixels are there"
+            )
+        file.seek(unit.after)
+        block = exactly(file, BLOCK)
+        if not block.startswith(b"XTENSION="):
+            break
+        try:
+            following = read_unit(file, unit.number + 1, unit.after, block)
+        except Unusual:  # nothing is asked of that part but that it is whole
+            while file.read(BLOCK):
+                pass
+            return
+        assert following is not None
+        unit = following
+    padding = 0
+    while block:
+        padding += len(block)
+        if block.strip(b"\0 ") or padding > _MOST_PADDING:
+            raise Unreadable("damaged: more bytes follow than its headers announce")
+        block = file.read(BLOCK)
 
 
 def axes(cards: Cards, key: str) -> tuple[int, ...]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skyloom.errors import listed
-from skyloom.reading.cards import Cards, Unit, parse_value, read_unit
+from skyloom.reading.cards import Cards, Unit, exactly, parse_value, read_to_the_end, read_unit
 from skyloom.reading.compressed import decompress, table_header
 from skyloom.reading.frames import Bytes, Frames, believable, full_shape
 from skyloom.reading.joined import JoinedFrames
 from skyloom.reading.meaning import found_in, keys_for
 from skyloom.reading.pixels import ArrayFrames, FileFrames, Scaling
 from skyloom.reading.request import Found, Request, Unreadable, settle
+from skyloom.reading.tiles import check_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,11 +45,20 @@ class Source:
     packed
         Whether it is decompressed on the fly, so that `size` says nothing about its end and going
         back is slow.
+    checked
+        Not empty once all of a compressed file was found to be there.
     """
 
     file: Bytes
     size: int
     packed: bool = False
+    checked: list[bool] = field(default_factory=list)
+
+    def check(self, unit: Unit) -> None:
+        """Unpack a compressed file from the pixels of `unit` to its end, once, and look at what is there."""
+        if self.packed and not self.checked:
+            read_to_the_end(self.file, unit)
+            self.checked.append(True)
 
 
 @dataclass(frozen=True)
@@ -230,7 +240,7 @@ def _frames(source: Source, unit: Unit, found: Found) -> Frames:
         dtype,
         found,
         scaling=_scaling(unit.cards, integer=unit.bitpix > 0),
-        sequential=source.packed,
+        check=(lambda: source.check(unit)) if source.packed else None,
     )
 
 
@@ -255,14 +265,25 @@ def _compressed(source: Source, unit: Unit, found: Found) -> Frames:
     blank = "BLANK" if unit.cards.get("BLANK") is not None else "ZBLANK"
     scaling = _scaling(unit.cards, integer=bitpix > 0, blank=blank)
 
-    def load() -> NDArray[np.generic]:
-        source.file.seek(unit.offset)
-        data = bytearray(unit.size)
-        view, done = memoryview(data), 0
-        while done < unit.size and (count := source.file.readinto(view[done:])):
-            done += count
-        if done < unit.size:
-            raise Unreadable(f"truncated: {done} of {unit.size} bytes of pixels are there")
-        return decompress(header, bytes(data))
+    tables: list[bytes] = []
 
-    return ArrayFrames(load, shape, found, scaling=scaling)
+    def table() -> bytes:
+        if not tables:
+            source.file.seek(unit.offset)
+            data = exactly(source.file, unit.size)
+            if len(data) < unit.size:
+                raise Unreadable(f"truncated: {len(data)} of {unit.size} bytes of pixels are there")
+            check_tiles(unit, data)
+            tables.append(data)
+        return tables[0]
+
+    def load() -> NDArray[np.generic]:
+        return decompress(header, table())
+
+    def check() -> None:
+        source.check(unit)
+        table()
+
+    frames = ArrayFrames(load, shape, found, scaling=scaling, check=check)
+    frames.bytes = max(frames.bytes, unit.size)
+    return frames

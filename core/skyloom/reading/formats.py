@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from skyloom.errors import listed
 from skyloom.reading.arrays import NPY_MAGIC, ZIP_MAGIC, open_npy, open_npz
@@ -13,8 +13,10 @@ from skyloom.reading.cards import BLOCK
 from skyloom.reading.failing import failures_of
 from skyloom.reading.fits import Source, open_fits
 from skyloom.reading.joined import JoinedFrames, PlaneFrames
-from skyloom.reading.raster import JPEG_MAGIC, PNG_MAGIC, open_raster
+from skyloom.reading.png import PNG_MAGIC
+from skyloom.reading.raster import JPEG_MAGIC, open_raster
 from skyloom.reading.request import Request, Unreadable, Unusual, settle
+from skyloom.reading.unpacked import Unpacked
 from skyloom.reading.zarr import open_zarr
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ def _open_fits(file: Bytes, size: int, start: bytes, request: Request, *, quiet:
     packed = start.startswith(GZIP_MAGIC)
     if packed:
         file.seek(0)
-        file, start = gzip.GzipFile(fileobj=file), b""
+        file, start = Unpacked(cast("IO[bytes]", gzip.GzipFile(fileobj=file))), b""
     try:
         return open_fits(Source(file, size, packed), request, start)
     except Unusual:
@@ -135,5 +137,9 @@ def _open_fits(file: Bytes, size: int, start: bytes, request: Request, *, quiet:
             raise
     from skyloom.reading.lenient import open_leniently
 
+    if isinstance(file, Unpacked):
+        length = file.length()
+        file.file.seek(0)
+        return open_leniently(file.file, size, request, length=length)
     file.seek(0)
-    return open_leniently(file, size, request)
+    return open_leniently(cast("IO[bytes]", file), size, request)

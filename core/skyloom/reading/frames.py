@@ -55,6 +55,8 @@ class Frames(ABC):
         Number of images, and of planes, rows and columns of each.
     found
         What the file says about them.
+    bytes
+        Memory that all of them take, as the file has it.
     sequential
         Whether images have to be read from first to last.
     """
@@ -64,7 +66,9 @@ class Frames(ABC):
     def __init__(self, shape: Sequence[int], found: Found) -> None:
         self.count, self.depth, self.height, self.width = full_shape(shape)
         self.found = found
+        self.bytes = 4 * self.count * self.depth * self.height * self.width
         self._owned: list[Closable] = []
+        self._checked = False
 
     @abstractmethod
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
@@ -84,6 +88,19 @@ class Frames(ABC):
         bool
             Whether all of it is known to be finite; False where nobody looked.
         """
+
+    def check(self) -> None:
+        """Make sure that all pixels are there and their checksum is right, without keeping any.
+
+        Compressed pixels may take as long as reading them; others are checked when they are opened. It
+        happens once, before the first image of many is handed on or much memory is taken, else at the end.
+        """
+        if not self._checked:
+            self._check()
+            self._checked = True
+
+    def _check(self) -> None:  # noqa: B027 - most have nothing to check
+        """Raise `Unreadable`, or what a decoder raises."""
 
     def owns(self, *things: Closable) -> None:
         """Close these when this is closed."""

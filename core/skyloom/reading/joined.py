@@ -43,6 +43,10 @@ class JoinedFrames(Frames):
         self.owns(*parts)
         self.sequential = any(part.sequential for part in parts)
 
+    def _check(self) -> None:
+        for part in reversed(self.parts):  # the last extension of a file leads to its end
+            part.check()
+
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
         """See `Frames.read`."""
         finite = [
@@ -70,7 +74,11 @@ class PlaneFrames(Frames):
         super().__init__((whole.count, 1, whole.height, whole.width), replace(found, bands=None))
         self._whole, self._plane = whole, plane
         self.sequential = whole.sequential
+        self.bytes = whole.bytes
         self.owns(whole)
+
+    def _check(self) -> None:
+        self._whole.check()
 
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
         """See `Frames.read`."""
@@ -97,4 +105,5 @@ def _joined(parts: Sequence[Found], names: tuple[str, ...] | None) -> Found:
         zero_point=tuple(zero_points) if len(zero_points) == len(parts) else None,
         unit=parts[0].unit,
         note=next((part.note for part in parts if part.note), ""),
+        scale_note="" if scales else next((part.scale_note for part in parts if part.scale_note), ""),
     )

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from skyloom.reading.fits import Hdu, band_names, choose
-from skyloom.reading.frames import EXPANSION, Bytes, Frames, full_shape
+from skyloom.reading.frames import EXPANSION, Frames, full_shape
 from skyloom.reading.meaning import found_in, keys_for
 from skyloom.reading.pixels import ArrayFrames, Scaling
 from skyloom.reading.request import Found, Request, Unreadable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SERIOUS = ("truncated", "corrupted", "END card", "not a multiple")
 
 
-def open_leniently(file: Bytes, size: int, request: Request) -> Frames:
+def open_leniently(file: IO[bytes], size: int, request: Request, *, length: int | None = None) -> Frames:
     """Open a FITS file with astropy, and load what is asked for.
 
     Parameters
@@ -39,11 +39,16 @@ def open_leniently(file: Bytes, size: int, request: Request) -> Frames:
         Bytes on disk.
     request
         What to read.
+    length
+        Bytes of the file when it is not compressed any more, where it is compressed.
     """
     from astropy.io import fits
 
     with _noticing(), fits.open(file, memmap=False, do_not_scale_image_data=True) as hdus:
-        parts = [_hdu(hdu, number, hdus[0].header, size) for number, hdu in enumerate(_in_order(hdus))]
+        parts = [
+            _hdu(hdu, number, hdus[0].header, size, length or size)
+            for number, hdu in enumerate(_in_order(hdus))
+        ]
         if not parts:
             raise Unreadable("not a FITS file: nothing in it is a header")
         frames = choose(iter(parts), request)
@@ -90,7 +95,7 @@ def _load(frames: Frames) -> None:
             part.load()
 
 
-def _hdu(hdu: Any, number: int, primary: Any, size: int) -> Hdu:
+def _hdu(hdu: Any, number: int, primary: Any, size: int, length: int) -> Hdu:
     from astropy.io import fits
 
     shape: tuple[int, ...] = ()
@@ -114,6 +119,9 @@ def _hdu(hdu: Any, number: int, primary: Any, size: int) -> Hdu:
         full_shape(shape)
         if prod(shape) * abs(int(header["BITPIX"])) // 8 > size * EXPANSION:
             raise Unreadable(f"truncated: {shape} pixels are claimed by a file of {size} bytes")
+        place = hdu.fileinfo()
+        if place and place["datLoc"] + hdu.size > length:
+            raise Unreadable(f"truncated: {length - place['datLoc']} of {hdu.size} bytes of pixels are there")
         pixels: NDArray[np.generic] | None = hdu.data
         if pixels is None:
             raise Unreadable("empty: it has no pixels")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _MOST_NUMBERED = 998  # of cards with five letters and a number
 _BAND_LISTS = ("BANDS", "FILTERS", "BAND", "FILTER")
 _SCALES = ("PIXSCALE", "PIXSCAL1", "SECPIX", "SECPIX1")
+_EITHER_SIGN = ("SECPIX", "SECPIX1")  # as in CDELT, the sign is the direction of the axis
+_SCALE_RANGE = (1e-6, 180 * 3600.0)
 _ZERO_POINTS = (
     "MAGZP",
     "MAGZPT",
@@ -75,12 +77,14 @@ def found_in(values: Mapping[str, object], depth: int) -> Found:
     zero_point = _zero_point(values, depth)
     if zero_point is None and implied is not None:
         zero_point = (implied,) * depth
+    scale, scale_note = _scale(values)
     return Found(
         bands=_bands(values, depth),
-        pixel_scale=_scale(values),
+        pixel_scale=scale,
         zero_point=zero_point,
         unit=unit,
         note=note,
+        scale_note=scale_note,
     )
 
 
@@ -103,18 +107,46 @@ def _bands(values: Mapping[str, object], depth: int) -> tuple[str, ...] | None:
     return next((names for names in lists if names), None)
 
 
-def _scale(values: Mapping[str, object]) -> float | None:
-    """Return arcsec per pixel: the root of the area of a pixel on the sky, else what a card states."""
+def believable_scale(key: str, value: object) -> tuple[float | None, str]:
+    """Return what a file states as its pixel scale, or None and a note where it cannot be one.
+
+    Parameters
+    ----------
+    key
+        What states it.
+    value
+        In arcsec.
+    """
+    number = _number(value)
+    if number is None or not _SCALE_RANGE[0] <= number <= _SCALE_RANGE[1]:
+        return None, f"the pixel scale {key} = {repr(value)[:24]} is not one in arcsec and is left out"
+    return number, ""
+
+
+def _scale(values: Mapping[str, object]) -> tuple[float | None, str]:
+    """Return arcsec per pixel, from the area of a pixel on the sky or as a card states it, and a note."""
+    notes: list[str] = []
     kind = _text(values.get("CTYPE1")).upper()
     if kind.split("-")[0] in _SKY_AXES:
         units = [_DEGREES.get((_text(values.get(key)) or "deg").lower()) for key in ("CUNIT1", "CUNIT2")]
         area = _determinant(values)
         if None not in units and area:
             scale = 3600 * math.sqrt(abs(area * (units[0] or 0) * (units[1] or 0)))
-            if 0 < scale < math.inf:
-                return float(f"{scale:.9g}")  # cutouts of one survey differ in the digits behind
-    stated = (_number(values.get(key)) for key in _SCALES)
-    return next((abs(value) for value in stated if value), None)
+            known, note = believable_scale("of the coordinates", scale)
+            if known is not None:
+                return float(f"{known:.9g}"), ""  # cutouts of one survey differ in the digits behind
+            notes.append(note)
+    for key in _SCALES:
+        value = values.get(key)
+        if value is None:
+            continue
+        number = _number(value)
+        unsigned = key in _EITHER_SIGN and number is not None
+        known, note = believable_scale(key, abs(number) if unsigned and number is not None else value)
+        if known is not None:
+            return known, ""
+        notes.append(note)
+    return None, "".join(notes[:1])
 
 
 def _determinant(values: Mapping[str, object]) -> float | None:

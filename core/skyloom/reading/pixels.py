@@ -72,8 +72,8 @@ class FileFrames(Frames):
         What it means.
     scaling
         How the values are made.
-    sequential
-        Whether going back in the file is slow.
+    check
+        Unpacks the rest of a file that is compressed, where going back is slow; see `Frames.check`.
     """
 
     def __init__(
@@ -85,12 +85,17 @@ class FileFrames(Frames):
         found: Found,
         *,
         scaling: Scaling | None = None,
-        sequential: bool = False,
+        check: Callable[[], object] | None = None,
     ) -> None:
         super().__init__(shape, found)
+        self._unpack = check
         self._file, self._offset, self._dtype = file, offset, dtype
         self._scaling = scaling or Scaling()
-        self.sequential = sequential
+        self.sequential = check is not None
+
+    def _check(self) -> None:
+        if self._unpack is not None:
+            self._unpack()
 
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
         """See `Frames.read`."""
@@ -142,9 +147,11 @@ class ArrayFrames(Frames):
         What they mean.
     scaling
         How the values are made.
-    sequential
-        Whether loading is slow, so that it should happen once.
+    check
+        See `Frames.check`.
     """
+
+    sequential = True  # loading happens once
 
     def __init__(
         self,
@@ -153,12 +160,15 @@ class ArrayFrames(Frames):
         found: Found,
         *,
         scaling: Scaling | None = None,
-        sequential: bool = True,
+        check: Callable[[], object] | None = None,
     ) -> None:
         super().__init__(shape, found)
-        self._load, self._scaling = load, scaling or Scaling()
+        self._load, self._scaling, self._verify = load, scaling or Scaling(), check
         self._pixels: NDArray[np.generic] | None = None
-        self.sequential = sequential
+
+    def _check(self) -> None:
+        if self._verify is not None:
+            self._verify()
 
     def load(self) -> NDArray[np.generic]:
         """Return the stored numbers, (image, band, y, x), brought into memory at the first call."""

@@ -8,13 +8,13 @@ import numpy as np
 
 from skyloom.reading.frames import Bytes, Frames, believable
 from skyloom.reading.pixels import ArrayFrames
+from skyloom.reading.png import PNG_MAGIC, check_png
 from skyloom.reading.request import Found, Unreadable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
 
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
 COLOURS = ("red", "green", "blue")
 _GREY = {"1", "L", "I", "F", "I;16", "I;16B", "LA"}
@@ -61,6 +61,8 @@ def _opened(file: Bytes) -> ImageFile:
         raise Unreadable("not an image: an animated PNG", "Store one picture a file")
     if start[24:25] == b"\x10" and start[25:26] not in (b"\x00", b""):
         raise Unreadable("16 bits a colour, of which only 8 can be read", "Store it as FITS or NPY")
+    check_png(file)
+    file.seek(0)
     return PngImageFile(cast("IO[bytes]", file))
 
 

@@ -77,8 +77,8 @@ class Found:
         The names belong to the format (the colours of a PNG), so that others may take their place.
     pixel_scale, zero_point, unit
         As in `Images`.
-    note
-        What was passed over, for the record.
+    note, scale_note
+        What was passed over, for the record: of the unit, and of the pixel scale.
     """
 
     bands: tuple[str, ...] | None = None
@@ -87,6 +87,7 @@ class Found:
     zero_point: tuple[float, ...] | None = None
     unit: str = ""
     note: str = ""
+    scale_note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +129,16 @@ def settle(request: Request, found: Found, depth: int) -> tuple[tuple[int, ...],
             f"wrong number of bands: {len(planes)} for {len(zero_point)} zero-points",
             "Give one zero-point, or one a band",
         )
+    notes = (
+        found.note if request.unit is None else "",
+        found.scale_note if request.pixel_scale is None else "",
+    )
     return planes, Meaning(
         bands=bands,
         pixel_scale=found.pixel_scale if request.pixel_scale is None else request.pixel_scale,
         zero_point=zero_point,
         unit=found.unit if request.unit is None else request.unit,
-        note=found.note if request.unit is None else "",
+        note="; ".join(filter(None, notes)),
         contradiction=_contradiction(request, found),
     )
 

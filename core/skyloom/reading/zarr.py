@@ -9,7 +9,7 @@ import numpy as np
 from skyloom.errors import MissingExtraError, listed
 from skyloom.reading.frames import Frames, full_shape
 from skyloom.reading.joined import JoinedFrames
-from skyloom.reading.meaning import canonical_unit, split_bands
+from skyloom.reading.meaning import believable_scale, canonical_unit, split_bands
 from skyloom.reading.request import Found, Unreadable, Unusual
 
 if TYPE_CHECKING:
@@ -107,13 +107,16 @@ def _found(attributes: Mapping[str, Any], depth: int) -> Found:
         bands = None
     unit, implied, note = canonical_unit(str(attributes.get("unit") or ""))
     zero_point = _numbers(attributes.get("zero_point"), depth)
-    scale = _numbers(attributes.get("pixel_scale"), 1)
+    stated = attributes.get("pixel_scale")
+    stated = stated[0] if isinstance(stated, list | tuple) and len(stated) == 1 else stated
+    scale, scale_note = (None, "") if stated is None else believable_scale("pixel_scale", stated)
     return Found(
         bands=bands if bands and len(set(bands)) == len(bands) == depth else None,
-        pixel_scale=scale[0] if scale and scale[0] > 0 else None,
+        pixel_scale=scale,
         zero_point=zero_point or (None if implied is None else (implied,) * depth),
         unit=unit,
         note=note,
+        scale_note=scale_note,
     )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from astropy import units
+from astropy.io import fits
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from skyloom.reading import ImageStream
 from skyloom.reading.meaning import canonical_unit, found_in, split_bands
 
 small = st.floats(-1e-3, 1e-3).filter(lambda value: abs(value) > 1e-7)
@@ -48,6 +51,7 @@ def test_scale_of_steps_and_rotation_agrees_with_astropy(steps: Any, angle: Any)
         ({"CDELT1": 1.0, "CDELT2": 1.0}, None),
         ({"CTYPE1": "RA---TAN", "CD1_1": 0.0, "CD2_2": 0.0, "PIXSCALE": 0.3}, 0.3),
         ({"SECPIX": -0.4}, 0.4),
+        ({"PIXSCALE": -0.4, "SECPIX": 0.3}, 0.3),
         ({"PIXSCALE": float("nan")}, None),
         ({"PIXSCALE": "0.3"}, None),
         ({"PIXSCALE": 10**400}, None),
@@ -58,6 +62,46 @@ def test_scales_that_are_stated_or_not_there(header: Any, expected: Any) -> None
     assert found_in(header, 1).pixel_scale == (
         None if expected is None else pytest.approx(expected, rel=1e-8)
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ({"PIXSCALE": -0.4}, "PIXSCALE = -0.4"),
+        ({"PIXSCALE": 0}, "PIXSCALE = 0"),
+        ({"PIXSCALE": -0.4, "SECPIX": 0}, "PIXSCALE = -0.4"),
+        ({"PIXSCALE": float("inf")}, "PIXSCALE = inf"),
+        ({"PIXSCALE": 1e300}, "PIXSCALE = 1e+300"),
+        ({"PIXSCALE": 1e-300}, "PIXSCALE = 1e-300"),
+        ({"PIXSCALE": "0.3"}, "PIXSCALE = '0.3'"),
+        ({"CTYPE1": "RA---TAN", "CDELT1": 1e200, "CDELT2": 1e90}, "of the coordinates = "),
+    ],
+)
+def test_scales_that_cannot_be_are_left_out_with_a_note(header: Any, said: str) -> None:
+    found = found_in(header, 1)
+    assert found.pixel_scale is None
+    assert found.scale_note.startswith(f"the pixel scale {said}")
+    assert found.scale_note.endswith(" is not one in arcsec and is left out")
+
+
+def test_the_notes_of_scale_and_unit_are_those_of_what_counts(tmp_path: Path) -> None:
+    hdu = fits.PrimaryHDU(np.ones((4, 4)))
+    hdu.header.update({"PIXSCALE": -0.4, "BUNIT": "furlong"})
+    hdu.writeto(tmp_path / "a.fits")
+    noted, values = {}, {"unit": "nmgy", "pixel_scale": 0.4}
+    for stated in ((), ("unit",), ("pixel_scale",), ("unit", "pixel_scale")):
+        stream = ImageStream(tmp_path / "a.fits", None, **{what: values[what] for what in stated})  # type: ignore[arg-type]
+        (images,) = stream
+        assert images.pixel_scale == (0.4 if "pixel_scale" in stated else None)
+        noted[stated] = list(stream.notes)
+    scale = "the pixel scale PIXSCALE = -0.4 is not one in arcsec and is left out"
+    unit = "the unit 'furlong' is not one that astropy knows and is left out"
+    assert noted == {
+        (): [f"{unit}; {scale}"],
+        ("unit",): [scale],
+        ("pixel_scale",): [unit],
+        ("unit", "pixel_scale"): [],
+    }
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,15 @@ def test_zarr_array(tmp_path: Path, form: Any, shape: Any) -> None:
         np.testing.assert_array_equal(Images.open(tmp_path / "a.zarr", "r").data, images.data[:, [1]])
 
 
+@pytest.mark.parametrize(("stated", "expected"), [([0.3], 0.3), (None, None), (-0.3, None), ("a", None)])
+def test_the_pixel_scale_of_zarr(tmp_path: Path, stated: Any, expected: Any) -> None:
+    zarr.create_array(tmp_path / "a.zarr", data=CUBE).attrs["pixel_scale"] = stated
+    stream = Images.stream(tmp_path / "a.zarr")
+    (images,) = stream
+    assert images.pixel_scale == expected
+    assert len(stream.notes) == (stated is not None and expected is None)
+
+
 def test_zarr_group(tmp_path: Path) -> None:
     group = zarr.create_group(tmp_path / "a.zarr", attributes={"bands": ["g", "r", "z"], "zero_point": 25})
     group.create_array("data", data=STACK)
