@@ -185,7 +185,7 @@ class MockSky:
             size=self.config.size,
             step=self.config.step,
             mask=mask,
-            name=_name(index),
+            name=self._name(index),
             tolerance=_NOISE_FREE_TOLERANCE,
         )
 
@@ -207,7 +207,7 @@ class MockSky:
             pixel_scale=survey.pixel_scale,
             zero_point=survey.zero_point,
             unit=survey.unit,
-            names=[_name(index) for index in indices],
+            names=[self._name(index) for index in indices],
         )
         return MockBatch(replace(images, index=np.array(indices, np.int64)), tuple(truths), masks)
 
@@ -254,6 +254,6 @@ class MockSky:
             light[trail.band] += draw_trail(trail, size)
         return light
 
-
-def _name(index: int) -> str:
-    return f"mock-{index:08d}"
+    def _name(self, index: int) -> str:
+        """Return a name that no image of another seed has, so that their tables can be joined."""
+        return f"mock-{self.seed}-{index:08d}"
