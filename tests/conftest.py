@@ -6,7 +6,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoints, distributions
+from importlib.metadata import distributions
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SKYLOOM_HOME", str(folder))
     monkeypatch.delenv("SKYLOOM_PLUGINS", raising=False)
     monkeypatch.delenv("SKYLOOM_PLUGINS_STRICT", raising=False)
-    monkeypatch.setattr(entries, "entry_points", lambda: EntryPoints(()))
+    monkeypatch.delenv("SKYLOOM_PLUGIN_TIMEOUT", raising=False)
+    monkeypatch.setattr(entries, "distributions", lambda: iter(()))
     forget()
     if torch := sys.modules.get("torch"):  # what a test draws must not depend on those before it
         torch.manual_seed(0)
@@ -52,11 +53,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     site = tmp_path / "site"
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setattr(
-        entries,
-        "entry_points",
-        lambda: EntryPoints(entry for dist in distributions(path=[str(site)]) for entry in dist.entry_points),
-    )
+    monkeypatch.setattr(entries, "distributions", lambda: distributions(path=[str(site)]))
     installed: list[str] = []
 
     def run(

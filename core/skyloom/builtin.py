@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CAPTIONER, GENERATOR, PRIOR, METRIC = "sequence-captioner", "field-generator", "image-prior", "metric"
+TASKS = frozenset({CAPTIONER, GENERATOR, PRIOR, METRIC})
 
 
 @hookimpl

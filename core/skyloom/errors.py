@@ -118,6 +118,10 @@ class DownloadError(SkyloomError, OSError):
     """A file could not be downloaded, or is not the file that was expected."""
 
 
+class WorkerError(SkyloomError, RuntimeError):
+    """A process that shared the work ended before it was done."""
+
+
 class OutputError(SkyloomError, OSError):
     """An output cannot be written."""
 

@@ -25,6 +25,7 @@ from skyloom.names import resolve
 from skyloom.plugins import PluginRecord, plugins
 from skyloom.registry import ModelInfo, everything, find, model_spec, needs_plugin, task_spec
 from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
+from skyloom.stdout import printing_to_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -260,7 +261,8 @@ def _resolve_task(spec: ModelSpec) -> type[Any]:
 def _resolve(spec: ModelSpec, owner: PluginRecord, target: str) -> Callable[..., Any]:
     """Import a class of a plugin; a failure is the plugin's."""
     try:
-        found: Callable[..., Any] = resolve(target)
+        with printing_to_stderr():
+            found: Callable[..., Any] = resolve(target)
     except MissingExtraError:
         raise
     except (Exception, SystemExit) as error:  # whatever happens while it is imported is its own fault

@@ -6,41 +6,50 @@ left out; everything else works.
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
 import re
-import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Iterable
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-import pluggy
 from pydantic import ValidationError
 
-from skyloom import builtin, hookspecs
-from skyloom.entries import ALLOW_VARIABLE, all_entries, allow_list, distribution_of, is_allowed, normal
-from skyloom.errors import PluginError, SkyloomError, did_you_mean, listed
+from skyloom import builtin
+from skyloom.asking import Manager, Spec, ask
+from skyloom.entries import (
+    ALLOW_VARIABLE,
+    all_entries,
+    allow_list,
+    allows,
+    distribution_of,
+    is_allowed,
+    normal,
+    read_entries,
+)
+from skyloom.errors import InputError, PluginError, SkyloomError, listed
 from skyloom.frozen import Frozen, first_fault
 from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
+from skyloom.stdout import printing_to_stderr
+from skyloom.timelimit import within
 from skyloom.version import version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable
     from importlib.metadata import EntryPoint
 
 API = 1
 GROUP = f"skyloom.plugins.v{API}"
 STRICT_VARIABLE = "SKYLOOM_PLUGINS_STRICT"
+TIMEOUT_VARIABLE = "SKYLOOM_PLUGIN_TIMEOUT"
+_SECONDS = 60.0  # for specifications alone it takes none; somebody's cluster may read them from a slow disk
+_NOT_ALLOWED = f"it is not named in {ALLOW_VARIABLE}"
+_used: ContextVar[str] = ContextVar("skyloom_plugin_in_use", default="")
 
-Spec = TaskSpec | ModelSpec | WeightsSpec
 _S = TypeVar("_S", TaskSpec, ModelSpec, WeightsSpec)
-_HOOKS: dict[str, type[Spec]] = {
-    "skyloom_tasks": TaskSpec,
-    "skyloom_models": ModelSpec,
-    "skyloom_weights": WeightsSpec,
-}
 
 
 class PluginWarning(UserWarning):
@@ -134,14 +143,6 @@ class Plugins:
         return f" ({listed(owners)} {be} installed but cannot be used: see 'skyloom plugins doctor')"
 
 
-class _Manager(pluggy.PluginManager):
-    """Looks only at what is marked; inspecting all else in a module takes longer than importing it."""
-
-    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
-        marked = hasattr(getattr(plugin, name, None), f"{self.project_name}_impl")
-        return super().parse_hookimpl_opts(plugin, name) if marked else None
-
-
 @cache
 def plugins() -> Plugins:
     """Import all allowed plugins once and collect what they offer.
@@ -156,7 +157,7 @@ def plugins() -> Plugins:
 
 def refresh() -> None:
     """Forget what was found, so that plugins installed since are seen."""
-    all_entries.cache_clear()
+    read_entries.cache_clear()
     all_plugins.cache_clear()
     plugins.cache_clear()
 
@@ -164,139 +165,110 @@ def refresh() -> None:
 @cache
 def all_plugins() -> Plugins:
     """Do the same and report nothing: for those who want to see the faults."""
-    manager = _Manager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    records: list[PluginRecord] = []
-    offers: list[tuple[PluginRecord, Spec]] = []
+    if owner := _used.get():
+        raise PluginError(
+            f"'{owner}' asks for plugins while it is imported or asked itself",
+            "Ask in a function called later",
+        )
+    manager = Manager()
     core = PluginRecord(name="core", distribution="skyloom", version=version(), target="skyloom.builtin")
-    for record, plugin in _import_all(core):
-        if record.state == "ok":
-            record, offered = _ask(manager, record, plugin)  # noqa: PLW2901
+    core, offered = _recorded(core, ask(manager, "skyloom:core", builtin))
+    records = [core, *_damaged()]
+    offers = [(core, spec) for spec in offered]
+    seconds = _time_limit()
+    with printing_to_stderr():
+        for entry in all_entries():
+            if entry.group != GROUP and not _later(entry.group):
+                continue
+            record, offered = _unusable(entry), []
+            if record.state == "ok":
+                record, offered = _use_within(seconds, manager, record, entry)
+            records.append(record)
             offers += [(record, spec) for spec in offered]
-        records.append(record)
     return Plugins(records, offers)
 
 
-def _import_all(core: PluginRecord) -> Iterator[tuple[PluginRecord, object]]:
-    yield core, builtin
-    for entry in all_entries():
-        if entry.group != GROUP and not _later(entry.group):
-            continue
-        record = _identify(entry)
-        if entry.group != GROUP:
-            reason = f"it is written for the plugin interface {entry.group}, this Skyloom speaks {GROUP}"
-            yield record.model_copy(update={"state": "too-new", "reason": f"{reason}: upgrade skyloom"}), None
-        elif not is_allowed(entry):
-            reason = f"it is not named in {ALLOW_VARIABLE}"
-            yield record.model_copy(update={"state": "disabled", "reason": reason}), None
-        else:
-            try:
-                with _quiet():
-                    plugin = entry.load()
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # noqa: BLE001 - SystemExit, too, must stay the plugin's own affair
-                yield _broken(record, "importing it failed", error), None
-            else:
-                yield record, plugin
+def _damaged() -> list[PluginRecord]:
+    """Return a record for each distribution of which nobody can say whether it has plugins."""
+    return [
+        PluginRecord(
+            name=name, distribution=name, version=number, state="broken", reason=f"{reason}: Reinstall it"
+        )
+        if allows(name)
+        else PluginRecord(name=name, distribution=name, version=number, state="disabled", reason=_NOT_ALLOWED)
+        for name, number, reason in read_entries().damaged
+    ]
+
+
+def _unusable(entry: EntryPoint) -> PluginRecord:
+    """Return the record of a plugin, with the reason if it is not to be used at all."""
+    name, number = distribution_of(entry)
+    record = PluginRecord(name=entry.name, distribution=name, version=number, target=entry.value)
+    if entry.group != GROUP:
+        reason = f"it is written for the plugin interface {entry.group}, this Skyloom speaks {GROUP}"
+        return record.model_copy(update={"state": "too-new", "reason": f"{reason}: upgrade skyloom"})
+    if not is_allowed(entry):
+        return record.model_copy(update={"state": "disabled", "reason": _NOT_ALLOWED})
+    return record
+
+
+def _time_limit() -> float:
+    """Return the seconds that a plugin may take."""
+    text = os.environ.get(TIMEOUT_VARIABLE, "").strip()
+    try:
+        seconds = float(text or _SECONDS)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise InputError(f"{TIMEOUT_VARIABLE} is '{text}'", "Give seconds, or 0 for as long as it takes")
+    return seconds or math.inf
+
+
+def _use_within(
+    seconds: float, manager: Manager, record: PluginRecord, entry: EntryPoint
+) -> tuple[PluginRecord, list[Spec]]:
+    try:
+        return within(seconds, lambda: _use(manager, record, entry))
+    except TimeoutError as error:
+        reason = (
+            f"importing and asking it took longer than {seconds:g} s: Set {TIMEOUT_VARIABLE} to allow more"
+        )
+        detail = "".join(traceback.format_exception(error))
+        return record.model_copy(update={"state": "broken", "reason": reason, "detail": detail}), []
+
+
+def _use(manager: Manager, record: PluginRecord, entry: EntryPoint) -> tuple[PluginRecord, list[Spec]]:
+    """Import one plugin and collect what it offers."""
+    token = _used.set(record.owner)
+    what = "importing it"
+    try:
+        plugin = entry.load()
+        what = "asking it what it offers"
+        return _recorded(record, ask(manager, f"{record.distribution}:{record.name}", plugin))
+    except BaseException as error:  # noqa: BLE001 - SystemExit, too, must stay the plugin's own affair
+        _raise_if_of_user(error)
+        return _broken(record, f"{what} failed", error), []
+    finally:
+        _used.reset(token)
+
+
+def _recorded(record: PluginRecord, offered: list[Spec]) -> tuple[PluginRecord, list[Spec]]:
+    names = {
+        key: tuple(spec.name for spec in offered if isinstance(spec, kind))
+        for key, kind in (("tasks", TaskSpec), ("models", ModelSpec), ("weights", WeightsSpec))
+    }
+    return record.model_copy(update=names), offered
+
+
+def _raise_if_of_user(error: BaseException) -> None:
+    """Let an interrupt end the program. Python raises those of the user in the main thread alone."""
+    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        raise error
 
 
 def _later(group: str) -> bool:
     match = re.fullmatch(r"skyloom\.plugins\.v(\d+)", group)
     return match is not None and int(match[1]) > API
-
-
-def _identify(entry: EntryPoint) -> PluginRecord:
-    name, number = distribution_of(entry)
-    return PluginRecord(name=entry.name, distribution=name, version=number, target=entry.value)
-
-
-def _ask(
-    manager: pluggy.PluginManager, record: PluginRecord, plugin: object
-) -> tuple[PluginRecord, list[Spec]]:
-    """Register one plugin and collect what it offers; all of it or nothing."""
-    try:
-        if manager.is_registered(plugin):
-            raise PluginError("another entry point names the same module", "Register it once")
-        manager.register(plugin, f"{record.distribution}:{record.name}")
-        with _quiet():
-            offered = [
-                spec
-                for hook, answer in _implementations(manager, plugin)
-                for spec in _checked(hook, answer())
-            ]
-        _check_unique(offered)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is this plugin's fault alone
-        if manager.get_name(plugin) == f"{record.distribution}:{record.name}":
-            manager.unregister(plugin)
-        return _broken(record, "asking it what it offers failed", error), []
-    return record.model_copy(
-        update={
-            key: tuple(spec.name for spec in offered if isinstance(spec, kind))
-            for key, kind in (("tasks", TaskSpec), ("models", ModelSpec), ("weights", WeightsSpec))
-        }
-    ), offered
-
-
-def _implementations(
-    manager: pluggy.PluginManager, plugin: object
-) -> list[tuple[str, Callable[..., object]]]:
-    """Return the hooks that a plugin implements; refuse those that Skyloom would never call.
-
-    They are called one by one, not through pluggy's ``hook.name()``, which would let one plugin's
-    exception hide what the others answer.
-    """
-    found = []
-    for caller in manager.get_hookcallers(plugin) or []:
-        for implementation in caller.get_hookimpls():
-            if implementation.plugin is not plugin:
-                continue
-            if implementation.wrapper or implementation.hookwrapper:
-                raise PluginError(
-                    f"it wraps the hook '{caller.name}'", "Implement it; there is nothing to wrap"
-                )
-            if caller.has_spec():
-                found.append((caller.name, implementation.function))
-            elif not implementation.optionalhook:
-                raise PluginError(f"it implements a hook '{caller.name}'", did_you_mean(caller.name, _HOOKS))
-    if not found:
-        raise PluginError(
-            "it implements no hook", f"Mark functions named {listed(_HOOKS)} with @skyloom.hookimpl"
-        )
-    return found
-
-
-def _checked(hook: str, answer: object) -> Iterator[Spec]:
-    kind = _HOOKS[hook]
-    if isinstance(answer, Spec) or not isinstance(answer, Iterable):
-        raise PluginError(
-            f"its hook {hook} returned a {type(answer).__name__}",
-            f"Return a list of {kind.__name__}, or yield them",
-        )
-    for spec in answer:
-        if not isinstance(spec, kind):
-            raise PluginError(
-                f"its hook {hook} offered a {type(spec).__name__}", f"Offer objects of {kind.__name__}"
-            )
-        yield spec
-
-
-def _check_unique(offered: list[Spec]) -> None:
-    """Refuse two tasks, or two things to load, of one name; models of different tasks may share one."""
-    seen: set[tuple[type[Spec], str, str]] = set()
-    loaded_by_name = {spec.name for spec in offered if isinstance(spec, ModelSpec)}
-    for spec in offered:
-        key = (type(spec), spec.name, spec.task if isinstance(spec, ModelSpec) else "")
-        if key in seen or (isinstance(spec, WeightsSpec) and spec.name in loaded_by_name):
-            raise PluginError(f"it offers '{spec.name}' twice", "Give each a name of its own")
-        seen.add(key)
-
-
-def _quiet() -> contextlib.AbstractContextManager[object]:
-    """Send what a plugin prints to the standard error output: the standard output is for results."""
-    return contextlib.redirect_stdout(sys.stderr)
 
 
 def _broken(record: PluginRecord, what: str, error: BaseException) -> PluginRecord:
@@ -305,7 +277,10 @@ def _broken(record: PluginRecord, what: str, error: BaseException) -> PluginReco
     elif isinstance(error, ValidationError):
         reason = f"it offers an invalid {error.title}: {first_fault(error)}"
     else:
-        text = " ".join(str(error).split())
+        try:
+            text = " ".join(str(error).split())
+        except BaseException:  # noqa: BLE001 - an exception of a plugin may have faults of its own
+            text = ""
         reason = f"{what}: {type(error).__name__}{text and ': '}{text}"
     detail = "".join(traceback.format_exception(error))
     return record.model_copy(update={"state": "broken", "reason": reason, "detail": detail})

@@ -254,6 +254,23 @@ def test_a_verb_that_cannot_be_imported(capsys: Capture, install: Installer) -> 
     assert "the verb 'shout' of 'shouting' cannot be imported" in err
 
 
+@pytest.mark.parametrize("raised", ["KeyboardInterrupt", "SystemExit", "RuntimeError"])
+def test_a_verb_whose_module_raises(capsys: Capture, install: Installer, raised: str) -> None:
+    install("shouting", f"print('loading')\nraise {raised}", entry="shout", target=":shout", **COMMANDS)
+    status, out, err = run(capsys, "shout")
+    assert (status, out) == (2, "")
+    assert f"the verb 'shout' of 'shouting' cannot be imported: {raised}" in err
+    assert err.startswith("loading\n")
+
+
+def test_what_models_print_while_they_are_checked_stays_out_of_the_results(
+    capsys: Capture, install: Installer
+) -> None:
+    install("skyloom-affine", AFFINE.replace("self.step = step", "self.step = step; print('making')"))
+    out = run(capsys, "plugins", "check", "metric/plain", "--json")[1]
+    assert {result["model"] for result in json.loads(out)} == {"plain"}
+
+
 def test_two_plugins_with_one_verb(capsys: Capture, install: Installer) -> None:
     install("shouting", VERB, entry="shout", target=":shout", **COMMANDS)
     install("yelling", VERB, entry="shout", target=":shout", **COMMANDS)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 
 import skyloom
-from skyloom.errors import NameClashError, PluginError, UnknownNameError
+from skyloom import entries
+from skyloom.cli import main
+from skyloom.entries import distribution_of
+from skyloom.errors import InputError, NameClashError, PluginError, UnknownNameError
 from skyloom.plugins import PluginRecord, PluginWarning, plugins
 from tests.conftest import Installer, forget
+from tests.core.test_interrupts import INTERRUPTIBLE
 
 GOOD = """
     import skyloom
@@ -33,6 +43,15 @@ BROKEN = {
     "import-error": ("import a_module_that_is_not_there", "ModuleNotFoundError: No module named"),
     "syntax-error": ("def broken(:\n", "SyntaxError"),
     "system-exit": ("raise SystemExit(3)", "SystemExit: 3"),
+    "interrupted-import": ("raise KeyboardInterrupt", "importing it failed: KeyboardInterrupt"),
+    "interrupted-hook": (
+        "import skyloom\n@skyloom.hookimpl\ndef skyloom_models():\n    raise KeyboardInterrupt('no')",
+        "asking it what it offers failed: KeyboardInterrupt: no",
+    ),
+    "silent-exception": (
+        "class Silent(Exception):\n    def __str__(self):\n        raise SystemExit\nraise Silent",
+        "importing it failed: Silent",
+    ),
     "module-raises": ("1 / 0", "ZeroDivisionError"),
     "no-hook": ("x = 1", "it implements no hook"),
     "unmarked-hook": ("def skyloom_models():\n    return []", "it implements no hook"),
@@ -79,12 +98,58 @@ BROKEN = {
         "    yield skyloom.ModelSpec(name='m', task='metric', summary='s', factory='a:b', telepathy=True)",
         "it offers an invalid ModelSpec: at 'telepathy': Extra inputs are not permitted",
     ),
+    "endless-generator": (
+        "import skyloom, itertools\n@skyloom.hookimpl\ndef skyloom_models():\n"
+        "    for n in itertools.count():\n"
+        "        yield skyloom.ModelSpec(name=f'm{n}', task='metric', summary='s', factory='a:b')",
+        "its hook skyloom_models offered more than 10000 ModelSpec: Let what it yields come to an end",
+    ),
+    "own-task": (
+        "import skyloom\n@skyloom.hookimpl\ndef skyloom_tasks():\n"
+        "    yield skyloom.TaskSpec(name='metric', summary='s', interface='a:b')",
+        "it offers the task 'metric', which is Skyloom's own: Rename it",
+    ),
+    "listing-at-import": (
+        "import skyloom\nskyloom.models()",
+        "asks for plugins while it is imported or asked",
+    ),
+    "listing-hook": (
+        "import skyloom\n@skyloom.hookimpl\ndef skyloom_models():\n    return skyloom.models()",
+        "'a-broken-one 1.0' asks for plugins while it is imported or asked itself",
+    ),
     "one-name-twice": (
         "import skyloom\n@skyloom.hookimpl\ndef skyloom_models():\n"
         "    return [skyloom.ModelSpec(name='m', task='metric', summary='s', factory='a:b')] * 2",
         "it offers 'm' twice",
     ),
 }
+
+
+def installed(site: Path, version: str = "1.0", **plugins: str) -> None:
+    """Write distributions with one plugin each, as an installer leaves them on disk."""
+    for name, code in plugins.items():
+        (site / f"{name}_module.py").write_text(textwrap.dedent(code))
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[skyloom.plugins.v1]\n{name} = {name}_module\n")
+
+
+def search_path(site: Path) -> str:
+    return os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+
+
+def skyloom_with(site: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process that sees the plugins of a folder, and no others."""
+    names = " ".join(path.name.partition("-")[0] for path in site.glob("*.dist-info"))
+    return subprocess.run(
+        [sys.executable, "-m", "skyloom", *arguments],
+        env={**os.environ, "PYTHONPATH": search_path(site), "SKYLOOM_PLUGINS": names, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def record_of(distribution: str) -> PluginRecord:
@@ -149,10 +214,180 @@ def test_strict_mode_raises_for_a_clash(install: Installer, monkeypatch: pytest.
         skyloom.models()
 
 
-def test_keyboard_interrupt_is_not_swallowed(install: Installer) -> None:
-    install("slow", "raise KeyboardInterrupt")
-    with pytest.raises(KeyboardInterrupt):
-        plugins()
+ENDLESS = {
+    "busy-import": "while True:\n    pass",
+    "waiting-import": "import time\ntime.sleep(5)",
+    "busy-hook": "import skyloom\n@skyloom.hookimpl\ndef skyloom_models():\n    while True:\n        pass",
+    "busy-generator": (
+        "import skyloom\n@skyloom.hookimpl\ndef skyloom_models():\n    while True:\n        pass\n    yield"
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", ENDLESS)
+def test_a_plugin_that_never_returns_is_left_behind(
+    install: Installer, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    install(fault, ENDLESS[fault])
+    install("skyloom-good", GOOD.format(name="nothing"))
+    monkeypatch.setenv("SKYLOOM_PLUGIN_TIMEOUT", "0.3")
+    before = set(threading.enumerate())
+    with pytest.warns(PluginWarning, match=rf"{fault} 1.0: importing and asking it took longer than 0.3 s"):
+        assert [info.name for info in skyloom.models()] == ["nothing"]
+    where = f"{fault.replace('-', '_')}_module.py"
+    assert where in record_of(fault).detail, "it does not say where it was"
+    if "busy" in fault:  # a loop in Python is ended, so that it takes no processor
+        for thread in set(threading.enumerate()) - before:
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan"])
+def test_the_time_limit_is_a_number_of_seconds(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("SKYLOOM_PLUGIN_TIMEOUT", text)
+    with pytest.raises(InputError, match=f"SKYLOOM_PLUGIN_TIMEOUT is '{text}'"):
+        skyloom.models()
+
+
+def test_without_a_time_limit_a_plugin_may_take_its_time(
+    install: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("skyloom-good", "import time\ntime.sleep(0.1)\n" + textwrap.dedent(GOOD.format(name="nothing")))
+    monkeypatch.setenv("SKYLOOM_PLUGIN_TIMEOUT", "0")
+    assert [info.name for info in skyloom.models()] == ["nothing"]
+
+
+def test_models_may_be_listed_while_the_package_of_a_plugin_is_imported(
+    install: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread would wait for the lock that the import of the package holds."""
+    code = "from weaving import NAME\n" + textwrap.dedent(GOOD.format(name="nothing"))
+    site = install("skyloom-good", code)
+    (site / "weaving.py").write_text(
+        "import skyloom\nNAME = 1\nMODELS = [m.name for m in skyloom.models()]\n"
+    )
+    monkeypatch.setenv("SKYLOOM_PLUGIN_TIMEOUT", "2")
+    try:
+        assert importlib.import_module("weaving").MODELS == ["nothing"]
+    finally:
+        sys.modules.pop("weaving", None)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent to a process")
+@pytest.mark.parametrize("place", ["import", "hook"])
+def test_an_interrupt_of_the_user_during_a_slow_import_ends_the_program(tmp_path: Path, place: str) -> None:
+    slow = "import sys, time\nsys.stderr.write('now\\n')\ntime.sleep(60)\n"
+    if place == "hook":
+        slow = "import skyloom\n@skyloom.hookimpl\ndef skyloom_models():\n" + textwrap.indent(slow, "    ")
+    installed(tmp_path, slow=slow)
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, "models"],
+        env={**os.environ, "PYTHONPATH": search_path(tmp_path), "SKYLOOM_PLUGINS": "slow"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "now\n"
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "skyloom: interrupted\n")
+    assert time.monotonic() - started < 20
+
+
+STUBBORN = """
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+"""
+
+
+def test_a_plugin_that_refuses_to_end_holds_nobody_up(tmp_path: Path) -> None:
+    installed(tmp_path, good=GOOD.format(name="nothing"), stubborn=STUBBORN)
+    done = skyloom_with(tmp_path, "models", "--json", SKYLOOM_PLUGIN_TIMEOUT="0.5")
+    assert done.returncode == 0
+    assert [model["name"] for model in json.loads(done.stdout)] == ["nothing"]
+    assert "stubborn 1.0: importing and asking it took longer than 0.5 s" in done.stderr
+
+
+def test_what_plugins_write_past_python_stays_out_of_the_results(tmp_path: Path) -> None:
+    noise = """
+    import ctypes, os, subprocess, sys
+    print("print")
+    sys.__stdout__.write("original\\n")
+    os.write(1, b"descriptor\\n")
+    ctypes.CDLL(None).puts(b"library")
+    subprocess.run([sys.executable, "-c", "print('child')"])
+    """
+    hook = GOOD.format(name="nothing") + textwrap.indent(textwrap.dedent(noise), "        ")
+    installed(tmp_path, loud=noise + "\n" + hook)
+    done = skyloom_with(tmp_path, "models", "--json")
+    assert [model["name"] for model in json.loads(done.stdout)] == ["nothing"]
+    assert sorted(done.stderr.split()) == sorted(["print", "original", "descriptor", "library", "child"] * 2)
+
+
+def test_a_plugin_cannot_take_a_task_of_skyloom(install: Installer) -> None:
+    install("captious", TASK.replace("dowsing", "sequence-captioner"))
+    model = GOOD.format(name="nothing").replace('task="metric"', 'task="sequence-captioner"')
+    install("skyloom-good", model)
+    with pytest.warns(
+        PluginWarning, match=r"captious 1.0: it offers the task 'sequence-captioner', which is"
+    ):
+        (info,) = skyloom.models("sequence-captioner")
+    assert (info.name, info.ready) == ("nothing", True)
+    assert [task.plugin.split()[0] for task in skyloom.tasks()] == ["skyloom"] * 4
+
+
+DAMAGED = {
+    "rubbish": (bytes(range(128, 256)), "UnicodeDecodeError"),
+    "syntax": (b"[skyloom.plugins.v1]\nno sign here\n", "TypeError"),
+    "others' syntax": (b"[console_scripts]\nno sign here\n", "TypeError"),
+    "no module": (b"[skyloom.commands.v1]\nloud = see page 12\n", "'loud' is 'see page 12', where a module"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_entry_points_that_cannot_be_read_stop_nobody(
+    install: Installer, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content, reason = DAMAGED[damage]
+    install("skyloom-good", GOOD.format(name="nothing"))
+    site = install("a-damaged-one", "", version="2.1")
+    (site / "a_damaged_one-2.1.dist-info" / "entry_points.txt").write_bytes(content)
+    forget()
+    assert main(["--help"]) == 0
+    with pytest.warns(PluginWarning, match=r"a-damaged-one 2.1: its entry_points.txt is damaged: ") as caught:
+        assert [info.name for info in skyloom.models()] == ["nothing"]
+    assert len(caught) == 1
+    record = record_of("a-damaged-one")
+    assert (record.state, reason in record.reason) == ("broken", True)
+    capsys.readouterr()
+    assert main(["plugins", "doctor"]) == 1
+    assert "a-damaged-one 2.1" in capsys.readouterr().out
+
+
+def test_the_allow_list_holds_for_damaged_distributions(
+    install: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = install("a-damaged-one", "")
+    (site / "a_damaged_one-1.0.dist-info" / "entry_points.txt").write_bytes(b"\xff")
+    monkeypatch.setenv("SKYLOOM_PLUGINS", "skyloom")
+    forget()
+    assert record_of("a-damaged-one").state == "disabled"
+
+
+def test_the_first_distribution_of_a_name_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in "12":
+        (tmp_path / number).mkdir()
+        installed(tmp_path / number, version=number, good=GOOD.format(name="nothing"))
+    sites = [str(tmp_path / "1"), str(tmp_path / "2")]
+    monkeypatch.setattr(entries, "distributions", lambda: distributions(path=sites))
+    forget()
+    assert [distribution_of(entry) for entry in entries.all_entries()] == [("good", "1")]
 
 
 def test_a_clash_names_both_and_leaves_the_rest(install: Installer) -> None:
@@ -231,19 +466,8 @@ def test_an_unknown_name_tells_of_near_names_and_faulty_plugins(install: Install
 
 def test_real_distributions_in_a_real_process(tmp_path: Path) -> None:
     """Without any fixture in between: files on the path, a new interpreter, the command line."""
-    for name, code in {"good": GOOD.format(name="nothing"), "bad": "raise SystemExit(3)"}.items():
-        (tmp_path / f"{name}_module.py").write_text(textwrap.dedent(code))
-        info = tmp_path / f"{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[skyloom.plugins.v1]\n{name} = {name}_module\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "skyloom", "models", "--plugin", "good"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "SKYLOOM_PLUGINS": "good bad"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    installed(tmp_path, good=GOOD.format(name="nothing"), bad="raise SystemExit(3)")
+    done = skyloom_with(tmp_path, "models", "--plugin", "good")
     assert done.returncode == 0
     assert "nothing" in done.stdout
     fault = "bad 1.0: importing it failed: SystemExit: 3"

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skyloom.cli import bundles, images, listing, plugins, running, scaffold, sky
+from skyloom.cli.interrupts import INTERRUPTED, MESSAGE, Interrupts
 from skyloom.cli.output import say
 from skyloom.cli.verbs import add_plugin_verbs
 from skyloom.errors import SkyloomError
+from skyloom.stdout import owning_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-INTERRUPTED = 130
 VERBS: dict[str, Callable[..., None]] = {
     "tasks": listing.tasks,
     "models": listing.models,
@@ -77,10 +78,15 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), owning_stdout(), Interrupts() as interrupts:
         warnings.filterwarnings("default", category=UserWarning)
         warnings.showwarning = _show_warning
-        return _run(arguments)
+        status = _run(arguments)
+        if status == INTERRUPTED:
+            interrupts.hold()
+            _fail(MESSAGE)
+            interrupts.end()
+        return status
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -97,16 +103,16 @@ def _run(arguments: Sequence[str] | None) -> int:
             return 0
         return _fail(f"{message.rstrip('.')}. Try 'skyloom --help'.")
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", INTERRUPTED)
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return status if isinstance(status, int) else 0
+    return status if isinstance(status, int) else 0  # INTERRUPTED, too, which typer makes of an interrupt
 
 
-def _fail(message: str, status: int = 2) -> int:
+def _fail(message: str) -> int:
     say(f"skyloom: {' '.join(message.split())}", err=True)
-    return status
+    return 2
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -50,10 +50,11 @@ def check(
 
     The status is 1 when one fails.
     """
+    from skyloom.stdout import printing_to_stderr
     from skyloom.testing import check_plugin
 
     done = count(1)
-    with progress("checking") as update:
+    with progress("checking") as update, printing_to_stderr():
         report = check_plugin(name, progress=lambda _: update(next(done), None))
     if as_json:
         show_json(records(report.results))
@@ -74,12 +75,13 @@ def doctor(as_json: AsJson = False) -> None:
     from skyloom.cli.main import GROUPS, VERBS
     from skyloom.cli.verbs import verb_problems
     from skyloom.entries import ALLOW_VARIABLE
-    from skyloom.plugins import STRICT_VARIABLE, all_plugins
+    from skyloom.plugins import STRICT_VARIABLE, TIMEOUT_VARIABLE, all_plugins
     from skyloom.registry import everything
     from skyloom.store import HOME_VARIABLE, home
     from skyloom.version import version
 
-    variables = {name: os.environ.get(name) for name in (HOME_VARIABLE, ALLOW_VARIABLE, STRICT_VARIABLE)}
+    names = (HOME_VARIABLE, ALLOW_VARIABLE, STRICT_VARIABLE, TIMEOUT_VARIABLE)
+    variables = {name: os.environ.get(name) for name in names}
     os.environ.pop(STRICT_VARIABLE, None)  # here the faults are to be seen
     faulty = all_plugins().faulty()
     problems = [

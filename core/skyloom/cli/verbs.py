@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from skyloom.cli.interrupts import Interrupted
 from skyloom.cli.output import printable
 from skyloom.cli.summaries import summary_of
 from skyloom.entries import all_entries, distribution_of, is_allowed
 from skyloom.errors import NameClashError, PluginError, listed
 from skyloom.names import is_name
+from skyloom.stdout import printing_to_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -86,10 +88,14 @@ def _forwarder(name: str, entries: list[EntryPoint]) -> Callable[[typer.Context]
         if len(entries) > 1:
             raise NameClashError(f"the verb '{name}' is offered by {listed(owners)}", "Uninstall one")
         try:
-            target = entries[0].load()
-        except (Exception, SystemExit) as error:
+            with printing_to_stderr():
+                target = entries[0].load()
+        except Interrupted:
+            raise
+        except BaseException as error:
+            reason = str(error) or type(error).__name__
             raise PluginError(
-                f"the verb '{name}' of '{owners[0]}' cannot be imported: {error}",
+                f"the verb '{name}' of '{owners[0]}' cannot be imported: {reason}",
                 f"Reinstall {owners[0]}, or report this to its authors",
             ) from error
         if not callable(target):

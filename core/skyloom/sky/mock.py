@@ -185,7 +185,7 @@ class MockSky:
             size=self.config.size,
             step=self.config.step,
             mask=mask,
-            name=_name(index),
+            name=self._name(index),
             tolerance=_NOISE_FREE_TOLERANCE,
         )
 
@@ -207,7 +207,7 @@ class MockSky:
             pixel_scale=survey.pixel_scale,
             zero_point=survey.zero_point,
             unit=survey.unit,
-            names=[_name(index) for index in indices],
+            names=[self._name(index) for index in indices],
         )
         return MockBatch(replace(images, index=np.array(indices, np.int64)), tuple(truths), masks)
 
@@ -239,21 +239,9 @@ class MockSky:
         if processes == 1:
             yield from map(self.batch, parts)
         else:
-            yield from self._in_processes(parts, processes)
+            from skyloom.sky.processes import in_processes
 
-    def _in_processes(self, parts: list[range], processes: int) -> Iterator[MockBatch]:
-        from collections import deque
-        from multiprocessing import get_context
-        from signal import SIG_IGN, SIGINT, signal
-
-        # an interrupt is for this process, which ends the others as it leaves the block
-        with get_context("spawn").Pool(processes, signal, (SIGINT, SIG_IGN)) as pool:
-            waiting = deque(pool.apply_async(self.batch, (part,)) for part in parts[: 2 * processes])
-            for part in parts[2 * processes :]:
-                yield waiting.popleft().get()
-                waiting.append(pool.apply_async(self.batch, (part,)))
-            while waiting:
-                yield waiting.popleft().get()
+            yield from in_processes(self.batch, parts, processes)
 
     def _others(self, index: int) -> type_f4:
         """Draw everything around the galaxy (band, y, x): galaxies, stars, trails."""
@@ -266,6 +254,6 @@ class MockSky:
             light[trail.band] += draw_trail(trail, size)
         return light
 
-
-def _name(index: int) -> str:
-    return f"mock-{index:08d}"
+    def _name(self, index: int) -> str:
+        """Return a name that no image of another seed has, so that their tables can be joined."""
+        return f"mock-{self.seed}-{index:08d}"

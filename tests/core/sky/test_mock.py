@@ -67,11 +67,15 @@ def test_an_image_does_not_depend_on_its_batch_or_on_processes() -> None:
     whole = sky.batch(range(5))
     parts = list(sky.batches(5, batch_size=2))
     np.testing.assert_array_equal(whole.images.data, np.concatenate([part.images.data for part in parts]))
-    assert [part.images.names[0] for part in parts] == ["mock-00000000", "mock-00000002", "mock-00000004"]
+    assert [part.images.names[0] for part in parts] == [
+        "mock-5-00000000", "mock-5-00000002", "mock-5-00000004",
+    ]  # fmt: skip
     again = list(MockSky(SMALL, seed=5).batches(2, first=3, batch_size=1, processes=2))
     np.testing.assert_array_equal(again[1].images.data[0], whole.images.data[4])
     np.testing.assert_array_equal(again[1].truths[0].observed, whole.truths[4].observed)
-    assert not np.array_equal(MockSky(SMALL, seed=6).image(0)[0], whole.images.data[0])
+    other = MockSky(SMALL, seed=6)
+    assert not np.array_equal(other.image(0)[0], whole.images.data[0])
+    assert other.truth(0).name not in whole.images.names, "tables of two seeds cannot be joined"
 
 
 def test_the_galaxy_on_the_image_is_the_one_that_is_true() -> None:

@@ -12,5 +12,5 @@ from skyloom import entries, plugins
 @pytest.fixture
 def registry(home: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the test see the plugins that are installed, which the others do not."""
-    monkeypatch.setattr(entries, "entry_points", importlib.metadata.entry_points)
+    monkeypatch.setattr(entries, "distributions", importlib.metadata.distributions)
     plugins.refresh()

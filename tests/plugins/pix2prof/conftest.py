@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ def tiny_bundle() -> Path:
 @pytest.fixture
 def installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the test see the plugins that are installed."""
-    monkeypatch.setattr(entries, "entry_points", entry_points)
+    monkeypatch.setattr(entries, "distributions", distributions)
     plugins.refresh()
     yield
     plugins.refresh()

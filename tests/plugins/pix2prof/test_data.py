@@ -209,7 +209,7 @@ def test_validation_galaxies_are_others_and_lie_still() -> None:
     images, profiles = validation_set(CONFIG, settings)
     assert images.shape == (6, 1, 48, 48)
     assert [(profile.name, profile.band) for profile in profiles[:3]] == [
-        ("mock-00000000", band) for band in "gri"
+        (f"mock-{settings.validation_seed}-00000000", band) for band in "gri"
     ]
     sky = MockSky(CONFIGS["sdss"].model_copy(update={"size": 48}), settings.validation_seed)
     assert np.array_equal(images[0, 0], prepare(sky.image(0)[0][0], CONFIG))

@@ -21,7 +21,7 @@ from skyloom_pix2prof.demo import cli, showing
 
 COUNT, SEED = 3, 11
 OFFSET = 0.2
-REFUSED = "mock-00000001"
+REFUSED = f"mock-{SEED}-00000001"
 
 
 class Offset(SequenceCaptioner):
@@ -94,7 +94,7 @@ def test_the_demo_writes_survey_tables_figures_and_page(
     assert images.mask is None
     np.testing.assert_array_equal(images.data, MockSky("sdss", SEED).batch(range(COUNT)).images.data)
     table = QTable.read(folder / "tables" / "isophote.ecsv", format="ascii.ecsv")
-    assert set(table["name"]) == {"mock-00000000", "mock-00000002"}
+    assert set(table["name"]) == {f"mock-{SEED}-00000000", f"mock-{SEED}-00000002"}
     for name in ("gallery", "radius"):
         assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 

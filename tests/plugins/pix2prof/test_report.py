@@ -66,8 +66,8 @@ def models(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
     load = skyloom.load
     known: dict[str, SequenceCaptioner] = {
         "good": Shifted(0.05),
-        "b<ad": Shifted(-0.7, empty=("mock-00000002",)),
-        "lost": Shifted(0.0, empty=tuple(f"mock-{number:08d}" for number in range(COUNT))),
+        "b<ad": Shifted(-0.7, empty=(f"mock-{SEED}-00000002",)),
+        "lost": Shifted(0.0, empty=tuple(f"mock-{SEED}-{number:08d}" for number in range(COUNT))),
     }
     monkeypatch.setattr(skyloom, "load", lambda name: known[name] if name in known else load(name))
 
