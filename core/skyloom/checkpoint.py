@@ -98,6 +98,11 @@ class Checkpoint:
                 f"{CONFIG} of the checkpoint '{folder}' is not valid at '{place}': {first['msg']}",
                 "Correct it, or save the checkpoint again",
             ) from None
+        except OSError as error:
+            raise CheckpointError(
+                f"{CONFIG} of the checkpoint '{folder}' cannot be read: {error.strerror or error}",
+                "See that the disk is sound, and that you may read there",
+            ) from error
         return cls(folder, config)
 
     @property
@@ -148,12 +153,12 @@ def write_checkpoint(
     import numpy as np
 
     try:
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
     except ImportError:
         raise MissingExtraError("safetensors", "train", "save the weights of a network") from None
     contiguous = {name: np.array(array, order="C") for name, array in weights.items()}
     with complete(path, overwrite=overwrite) as part:
         part.mkdir()
         (part / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        save_file(contiguous, str(part / WEIGHTS))
-    return Checkpoint.open(path)
+        (part / WEIGHTS).write_bytes(save(contiguous))
+    return Checkpoint(Path(path), config)

@@ -41,8 +41,9 @@ def fetch(weights: WeightsSpec) -> Path:
     if not weights.url:
         raise SpecError(f"the weights '{weights.name}' have no address", "They ship with their plugin")
     target = download_path(weights)
-    if target.is_file() and _digest(target) == weights.sha256:
-        return target
+    with contextlib.suppress(OSError):  # what cannot be read is downloaded again
+        if target.is_file() and _digest(target) == weights.sha256:
+            return target
     make_folder(target.parent)
     with complete(target, overwrite=True) as part:
         _download(weights, part)

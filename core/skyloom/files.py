@@ -92,9 +92,12 @@ def check_output(
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder and those above it, where they are not there yet."""
+    """Make a folder and those above it, for good, where they are not there yet."""
     try:
+        made = [each for each in (path, *path.parents) if not each.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for each in made:
+            fsync_folder(each.parent)
     except OSError as error:
         raise OutputError(
             f"cannot make the folder '{path}': {error.strerror or error}", "Give one that can be written to"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from skyloom.bundle.manifest import Tolerance
 from skyloom.bundle.verify import Golden, Measured, compare, golden_of
 from skyloom.errors import SkyloomError
-from skyloom.files import complete
+from skyloom.files import complete, make_folder
 from skyloom.frozen import Frozen
 from skyloom.runtime.machine import cores, fingerprint
 from skyloom.runtime.names import AUTO, BACKENDS, CPU, OPENVINO
@@ -125,7 +125,7 @@ def tune(
     report(len(ways), len(ways))
     tuning = Tuning(bundle=bundle.name, digest=bundle.digest, machine=fingerprint(), trials=tuple(trials))
     path = _path(bundle)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with complete(path, overwrite=True) as part:
         part.write_text(tuning.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return tuning
