@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,16 @@ def test_a_second_interrupt_ends_the_wait_for_threads(tmp_path: Path) -> None:
             process.wait(0.5)
         except subprocess.TimeoutExpired:
             continue
+    assert end(process) == (130, "")
+
+
+def test_interrupts_while_python_ends_change_nothing(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    process.send_signal(signal.SIGINT)
+    assert [said(process) for _ in range(3)] == ["cleaning\n", "clean\n", "skyloom: interrupted\n"]
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.001)
     assert end(process) == (130, "")
 
 

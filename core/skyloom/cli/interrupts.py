@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
@@ -34,6 +35,7 @@ class Interrupts:
         self._installed = default and threading.current_thread() is threading.main_thread()
         if self._installed:
             signal.signal(signal.SIGINT, self._handle)
+            atexit.register(self.hold)  # now, to be the last: as it ends, Python takes handlers away
         return self
 
     def __exit__(
@@ -41,9 +43,10 @@ class Interrupts:
     ) -> None:
         if self._installed and not self._came:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            atexit.unregister(self.hold)
 
     def hold(self) -> None:
-        """Ignore further interrupts, while the one that came is reported."""
+        """Ignore further interrupts: while the one that came is reported, and when all is over."""
         if self._came:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
