@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from skyloom_runs.pipeline import Feed
@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     from skyloom_runs.parts import Part
     from skyloom_runs.plan import Shard
 
-Engine = Callable[[Task, Sequence["Shard"]], Iterator[tuple["Shard", "Part"]]]
-"""Sees to it that shards are computed; yields each with its record when it is committed."""
+Done = Callable[["Shard", "Part"], object]
+"""Is told of each shard that is committed, with its record; in any thread, one at a time."""
+
+Engine = Callable[[Task, Sequence["Shard"], Done], None]
+"""Sees to it that shards are computed, and returns when all are committed."""
 
 
-def here(task: Task, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Part]]:
+def here(task: Task, shards: Sequence[Shard], done: Done) -> None:
     """Compute shards in this process; files are read and parts written in threads of their own."""
-    return work(task, task.job.open(), Feed(shards)) if shards else iter(())
+    if shards:
+        work(task, task.job.open(), Feed(shards), done=done)

@@ -57,9 +57,16 @@ class Behind:
     """Does things in order in a thread of its own; whoever is too far ahead has to wait.
 
     After something that went wrong nothing else is done: whatever came behind it raises the same.
+
+    Parameters
+    ----------
+    on_error
+        Called, in that thread, when something goes wrong; whoever has nothing to do just then would not
+        notice.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_error: Callable[[], object] = lambda: None) -> None:
+        self._on_error = on_error
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="skyloom-writer")
         self._waiting: deque[Future[Any]] = deque()
         self._error: BaseException | None = None
@@ -82,6 +89,7 @@ class Behind:
             return what(*arguments)
         except BaseException as error:
             self._error = error
+            self._on_error()
             raise
 
     def quietly(self, what: Callable[..., object]) -> None:

@@ -17,17 +17,16 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
-from skyloom.errors import SkyloomError
+from skyloom.errors import WorkerError
 from skyloom.expect import expect_count
 from skyloom_runs.pipeline import Feed
 from skyloom_runs.work import Task, work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from multiprocessing.context import SpawnProcess
 
-    from skyloom_runs.engines import Engine
-    from skyloom_runs.parts import Part
+    from skyloom_runs.engines import Done, Engine
     from skyloom_runs.plan import Shard
 
 AT_A_TIME = 2
@@ -37,24 +36,20 @@ STRIKES = 2
 _PATIENCE = 5.0
 
 
-class WorkerError(SkyloomError, RuntimeError):
-    """A process of a run ended before it could do anything."""
-
-
 def processes(count: int) -> Engine:
     """Return an engine of this many processes."""
     expect_count(count, what="the number of processes")
     return partial(_computed, count)
 
 
-def _computed(count: int, task: Task, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Part]]:
+def _computed(count: int, task: Task, shards: Sequence[Shard], done: Done) -> None:
     """Hand out shards until all are committed."""
     if not shards:
         return
-    pool = _Pool(task, min(count, len(shards)), shards)
+    pool = _Pool(task, min(count, len(shards)), shards, done)
     try:
         while pool.unfinished:
-            yield from pool.step()
+            pool.step()
     finally:
         pool.end()
 
@@ -91,8 +86,8 @@ class _Member:
 class _Pool:
     """The workers, and the shards that are left."""
 
-    def __init__(self, task: Task, count: int, shards: Sequence[Shard]) -> None:
-        self._task = task
+    def __init__(self, task: Task, count: int, shards: Sequence[Shard], done: Done) -> None:
+        self._task, self._done = task, done
         self._threads = max(1, (os.cpu_count() or 1) // count)
         self._left = deque(shards)
         self._strikes: Counter[int] = Counter()
@@ -111,7 +106,7 @@ class _Pool:
                 return
             member.give(self._left.popleft())
 
-    def step(self) -> Iterator[tuple[Shard, Part]]:
+    def step(self) -> None:
         """Wait for workers to say something, or to die."""
         lines = {member.line: member for member in self._members}
         for ready in wait(list(lines)):
@@ -132,7 +127,7 @@ class _Pool:
                 shard, part = what
                 member.shards.pop(shard.number, None)
                 self.unfinished.discard(shard.number)
-                yield shard, part
+                self._done(shard, part)
                 self._fill(member)
 
     def _bury(self, member: _Member) -> None:
@@ -178,17 +173,25 @@ def _member(line: Connection, task: Task, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides
     handed: Feed[Shard] = Feed(open=True)
     threading.Thread(target=_listen, args=(line, handed), daemon=True).start()
+    one_at_a_time = threading.Lock()
+
+    def say(kind: str, what: object = None) -> None:
+        with one_at_a_time:
+            line.send((kind, what))
+
     try:
         worker = task.job.open(threads=threads)
-        line.send(("ready", None))
-        for shard, part in work(task, worker, handed, begun=lambda number: line.send(("begun", number))):
-            line.send(("done", (shard, part)))
-    except BrokenPipeError:
-        os._exit(1)  # nobody waits for the results any more
-    except Exception as error:  # noqa: BLE001 - it is raised in the process that waits
+        say("ready")
+        work(
+            task,
+            worker,
+            handed,
+            done=lambda shard, part: say("done", (shard, part)),
+            begun=lambda number: say("begun", number),
+        )
+    except Exception as error:  # noqa: BLE001 - it is raised in the process that waits, if that is still there
         with contextlib.suppress(OSError):
-            line.send(("error", _portable(error)))
-        os._exit(1)  # a thread may still wait for a shard
+            say("error", _portable(error))
     line.close()
 
 

@@ -119,10 +119,14 @@ def _computed(
     missing = [shard for shard in every if shard not in found]
     if missing:
         check()
-    for shard, part in engine(task, missing):
+
+    def done(shard: Shard, part: Part) -> None:
+        nonlocal count
         found[shard._replace(alone=False, quarantined=())] = part
         count += shard.stop - shard.start
         progress(count, total)
+
+    engine(task, missing, done)
     return [(shard, found[shard]) for shard in every]
 
 

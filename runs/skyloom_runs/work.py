@@ -10,14 +10,14 @@ from skyloom_runs.parts import Parts
 from skyloom_runs.pipeline import Behind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Callable
     from pathlib import Path
 
     from skyloom_runs.job import Event, Fault, Job, Worker
     from skyloom_runs.parts import Draft, Part
     from skyloom_runs.pipeline import Feed
     from skyloom_runs.plan import Shard
+    from skyloom_runs.summary import Failure
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,10 @@ def work(
     worker: Worker,
     shards: Feed[Shard],
     *,
-    begun: Callable[[int], None] = lambda _: None,
-) -> Iterator[tuple[Shard, Part]]:
-    """Work through shards; yields each when it is committed.
+    done: Callable[[Shard, Part], object],
+    begun: Callable[[int], object] = lambda _: None,
+) -> None:
+    """Work through shards.
 
     Parameters
     ----------
@@ -67,32 +68,31 @@ def work(
         The job of the task with its model loaded.
     shards
         The shards.
+    done
+        Called with each shard that is committed, in the thread that writes.
     begun
         Called with the number of each input that is worked through alone, before that begins.
     """
-    state = _State(task)
-    with Behind() as behind:
+    state = _State(task, done)
+    with Behind(shards.close) as behind:
         try:
             for event in worker.events(shards):
                 if isinstance(event, Begun):
                     begun(event.number)
                 else:
                     state.take(event, behind)
-                yield from state.committed()
-            yield from state.committed(wait=True)
         except BaseException:
             state.give_up(behind)
             raise
 
 
 class _State:
-    """The shard that is being worked on, and those that wait to be committed."""
+    """The shard that is being worked on."""
 
-    def __init__(self, task: Task) -> None:
-        self._task, self._parts = task, task.parts
+    def __init__(self, task: Task, done: Callable[[Shard, Part], object]) -> None:
+        self._task, self._parts, self._done = task, task.parts, done
         self._draft: Draft | None = None
         self._faults: list[tuple[int, Fault]] = []
-        self._waiting: list[tuple[Shard, Future[Part]]] = []
 
     def take(self, event: Event, behind: Behind) -> None:
         """Do what an event asks for."""
@@ -108,20 +108,16 @@ class _State:
         elif isinstance(event, Ended):
             faults = sorted(self._faults, key=lambda one: one[0])
             failures = tuple(failure_of(fault) for _, fault in faults)
-            commit = self._draft_of(event.shard).commit
-            self._waiting.append((event.shard, behind.do(commit, event.counts, failures)))
+            behind.do(self._commit, self._draft_of(event.shard), event, failures)
             self._draft, self._faults = None, []
-
-    def committed(self, *, wait: bool = False) -> Iterator[tuple[Shard, Part]]:
-        """Yield the shards that were committed meanwhile; with `wait`, all of them."""
-        while self._waiting and (wait or self._waiting[0][1].done()):
-            shard, future = self._waiting.pop(0)
-            yield shard, future.result()
 
     def give_up(self, behind: Behind) -> None:
         """Throw away what is not complete."""
         if self._draft is not None:
             behind.quietly(self._draft.drop)
+
+    def _commit(self, draft: Draft, end: Ended, failures: tuple[Failure, ...]) -> None:
+        self._done(end.shard, draft.commit(end.counts, failures))
 
     def _draft_of(self, shard: Shard) -> Draft:
         if self._draft is None:

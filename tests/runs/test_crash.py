@@ -18,8 +18,7 @@ from skyloom_runs import image_job
 from skyloom_runs.run import run
 from skyloom_runs.summary import Summary
 from tests.faults import Trial, contents, crash_test, every_fault, faults
-
-from .test_profile import job
+from tests.runs.brightest import job
 
 IMAGES = 4
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from skyloom import Images, Profile, SequenceCaptioner, registry
+from skyloom import Images, Profile, registry
 from skyloom.cli import main
 from skyloom.errors import BackendError, ImageReadError, InputError, OutputError
 from skyloom.profile import profiles_from_table, profiles_to_table
@@ -28,50 +28,11 @@ from skyloom.testing.examples import galaxies
 from skyloom_runs import plotting
 from skyloom_runs.bands import band_colours, by_wavelength
 from skyloom_runs.pipeline import ahead
-from skyloom_runs.profiling import ProfileJob, profile_job
+from skyloom_runs.profiling import profile_job
 from skyloom_runs.run import run
-from skyloom_runs.summary import Summary
 from skyloom_runs.tables import format_of
 from skyloom_runs.text import restored
-
-FILES = 11
-RUN_OPTIONS = {"strict", "restart", "overwrite", "takeover", "progress", "engine"}
-
-
-class Brightest(SequenceCaptioner):
-    """Tells the brightest pixels of each band, as many as the image has number; stops when told to."""
-
-    origin = Provenance(model="brightest", task="sequence-captioner")
-
-    def __init__(self, fail_after: int = 10**9) -> None:
-        self.left = fail_after
-
-    def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
-        self.left -= len(images)
-        if self.left < 0:
-            raise KeyboardInterrupt
-        if (images.data > 1e6).any():
-            raise InputError("an image is too bright", "Leave it out")
-        found = []
-        for name, image in zip(images.names, images.data, strict=True):
-            for band, pixels in zip(images.bands, image, strict=True):
-                length = int("".join(filter(str.isdigit, name))) % 4
-                values = np.sort(pixels.ravel())[::-1][:length].astype(float)
-                extra = {"rank": np.arange(length, dtype=float), "growth": np.arange(length) / 8}
-                found.append(
-                    Profile(
-                        axis=0.4 * np.arange(length, dtype=float),
-                        values=values,
-                        uncertainty=None if band == "g" else 0.1 * values,
-                        columns=extra,
-                        name=name,
-                        band=band,
-                        stopped="noise" if length else "empty",
-                        flags=("a,b", 'c"d') if length == 3 else (),
-                        provenance=self.provenance(),
-                    )
-                )
-        return found
+from tests.runs.brightest import FILES, Brightest, job, profile_files
 
 
 @pytest.fixture
@@ -81,21 +42,6 @@ def folder(tmp_path: Path) -> Path:
     for number, image in enumerate(galaxies(FILES, ("g", "r"), (36, 36))):
         image.to_fits(path / f"galaxy {number:03d}.fits")
     return path
-
-
-def job(
-    output: Path, *sources: Path, captioner: SequenceCaptioner | None = None, **changes: Any
-) -> ProfileJob:
-    items = resolve([str(source) for source in sources], Request())
-    options = {"batch_size": 3, "shard_size": 3, **changes}
-    return profile_job(items, options.pop("name", "brightest"), captioner or Brightest(), output, **options)
-
-
-def profile_files(
-    output: Path, *sources: Path, captioner: SequenceCaptioner | None = None, **changes: Any
-) -> Summary:
-    asked = {name: changes.pop(name) for name in list(changes) if name in RUN_OPTIONS}
-    return run(job(output, *sources, captioner=captioner, **changes), output, **asked)
 
 
 def left_behind(folder: Path) -> list[str]:

@@ -22,8 +22,8 @@ from skyloom_pix2prof.captioner import Pix2ProfCaptioner, symmetries
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.looking import Look
 from skyloom_pix2prof.preparing import prepare
-from skyloom_pix2prof.profiling import caption
 from skyloom_pix2prof.telling import AtOnce, StepByStep
+from skyloom_runs.profiling import caption
 
 from . import tiny
 
@@ -359,7 +359,7 @@ def test_of_weights_that_are_no_numbers_every_image_is_refused(tmp_path: Path, g
         model.caption(images)
     profiles, refused = caption(model, images)
     assert profiles == []
-    assert [one.path for one in refused] == list(images.names)
+    assert [fault.name for _, fault in refused] == list(images.names)
 
 
 @pytest.mark.parametrize("samples", [1, 3])
@@ -385,7 +385,7 @@ def test_an_image_of_which_nothing_finite_is_made_is_named_and_spoils_no_other(s
     with pytest.raises(InputError, match=f"no finite numbers of '{images.names[7]}'"):
         model.caption(images)
     profiles, refused = caption(model, images)
-    assert [one.path for one in refused] == [images.names[7]]
+    assert [(place, fault.name) for place, fault in refused] == [(7, images.names[7])]
     kept = [profile for number, profile in enumerate(expected) if number != 7]
     assert [profile.name for profile in profiles] == [profile.name for profile in kept]
     for one, other in zip(profiles, kept, strict=True):
