@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +81,43 @@ def expect_images(
                 "Leave them out",
             )
     return images
+
+
+def expect_alike(images: Images, like: Images, *, what: str = "the images") -> Images:
+    """Return `images` with the bands and the zero-points of others, to be compared with them pixel by pixel.
+
+    Where both sides have zero-points and these differ, the pixels are scaled, which is exact. Another pixel
+    scale or unit is refused. What one side does not state is taken to be that of the other.
+
+    Parameters
+    ----------
+    images
+        What is compared.
+    like
+        What it is compared with; its pixels do not matter, so that ``images[:0]`` is enough.
+    what
+        How the error calls `images`.
+    """
+    missing = [band for band in like.bands if band not in images.bands]
+    if missing:
+        raise InputError(
+            f"{what} have the bands {listed(images.bands)}, to be compared with {listed(like.bands)}",
+            "Give both sides the same bands: images.select([...]), Images.open(path, bands)",
+        )
+    images = images if images.bands == like.bands else images.select(like.bands)
+    for attribute in ("pixel_scale", "unit"):
+        here, there = getattr(images, attribute), getattr(like, attribute)
+        if here and there and here != there:
+            raise InputError(
+                f"{what} have the {attribute} {here!r}, to be compared with {there!r}",
+                "Bring both sides to the same one",
+            )
+    if images.zero_point is None or like.zero_point is None or images.zero_point == like.zero_point:
+        return images
+    factors = 10 ** (0.4 * (np.array(like.zero_point) - np.array(images.zero_point)))
+    data = images.data * factors[:, None, None]
+    scaled = images.with_data(data, mask=images.mask, provenance=images.provenance)
+    return replace(scaled, zero_point=like.zero_point)
 
 
 def expect_shape(shape: object) -> tuple[int, int]:

@@ -29,7 +29,7 @@ SUFFIXES = {
 }
 _BAND = "{band}"
 _BAND_PATTERN = "(?P<band>[A-Za-z0-9]+)"
-_TRIMMED = "_-. "
+_TRIMMED = "_-. "  # what parts a band from the rest of a name
 
 PathLike = str | os.PathLike[str]
 Source = PathLike | Mapping[str, PathLike] | Sequence[PathLike | Mapping[str, PathLike]]
@@ -205,16 +205,27 @@ def _shared_name(paths: tuple[Path, ...], bands: tuple[str, ...]) -> str:
     """Return what the names of the files have in common when the bands are taken away."""
     for form in (r"(?<![A-Za-z0-9]){}(?![A-Za-z0-9])", "{}"):
         stems = {
-            re.sub(form.format(re.escape(band)), "", _stem(path), count=1).strip(_TRIMMED)
+            _without(form.format(re.escape(band)), _stem(path))
             for path, band in zip(paths, bands, strict=True)
         }
         if len(stems) == 1 and (name := stems.pop()):
-            return re.sub(r"([-_. ])[-_. ]+", r"\1", name)
+            return name
     return paths[0].absolute().parent.name
 
 
+def _without(band: str, name: str) -> str:
+    """Take the first match of a pattern out of a name, with what parts it from the rest."""
+    match = re.search(band, name)
+    if match is None:
+        return name
+    before, after = name[: match.start()], name[match.end() :]
+    if not before or before[-1] in _TRIMMED:
+        after = after.lstrip(after[:1] if after[:1] in _TRIMMED else "")
+    return before + after if after else before.rstrip(before[-1:] if before[-1:] in _TRIMMED else "")
+
+
 def _stem(path: Path) -> str:
-    name = path.name
+    name = path.name.rstrip(" ")
     for ending in sorted(_endings("auto"), key=len, reverse=True):
         if name.lower().endswith(ending) and len(name) > len(ending):
             name = name[: -len(ending)]
@@ -227,7 +238,7 @@ def _matching(pattern: str, *, format: str) -> list[Path | dict[str, Path]]:  # 
     paths = sorted(
         path
         for path in map(Path, glob.glob(pattern.replace(_BAND, "*"), recursive="**" in pattern))  # noqa: PTH207
-        if path.name.lower().endswith(endings) and (not path.is_dir() or is_zarr(path))
+        if path.name.rstrip(" ").lower().endswith(endings) and (not path.is_dir() or is_zarr(path))
     )
     return list(paths) if _BAND not in pattern else list(_grouped(paths, pattern))
 
@@ -247,7 +258,8 @@ def _grouped(paths: Iterable[Path], pattern: str) -> list[dict[str, Path]]:
 
 def _regular(pattern: str) -> str:
     """Translate a glob pattern with ``{band}`` to a regular expression."""
-    pieces = {"**": ".*", "*": r"[^/\\]*", "?": r"[^/\\]", _BAND: _BAND_PATTERN}
+    inside = f"[^{re.escape(os.sep + (os.altsep or ''))}]"
+    pieces = {"**": ".*", "*": f"{inside}*", "?": inside, _BAND: _BAND_PATTERN}
     tokens = re.findall(r"\*\*|\*|\?|\{band\}|\[[^]]+\]|.", pattern, flags=re.DOTALL)
     return "".join(pieces.get(token) or _literal(token) for token in tokens)
 

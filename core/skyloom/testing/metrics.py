@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _COUNT = 24
 _NOISES = (0.0, 0.5, 2.0, 8.0)
+_OTHER_ZERO_POINT = 25.0
 _KINDS = ("images", "profiles", "fields", "catalogues")
 
 
@@ -201,6 +203,28 @@ def check_bands_of_both_sides(subject: Subject) -> None:
     other = subject.images(_COUNT, bands=("x", "y", "z"))
     action = partial(model.compare, subject.images(_COUNT), other, seed=1)
     expect_refusal(action, ValueError, "compare of images without a band in common")
+
+
+@check(takes_images)
+def check_zero_points_of_both_sides(subject: Subject) -> None:
+    """A candidate with other zero-points scores as if it had those of the reference, or is refused."""
+    model: Any = subject.model
+    images = replace(subject.images(_COUNT), unit="")
+    images = replace(images, zero_point=(22.5,) * len(images.bands))
+    noisy = with_noise(images, 0.5)
+    shift = _OTHER_ZERO_POINT - 22.5
+    scaled = noisy.with_data(noisy.data * 10 ** (0.4 * shift), mask=noisy.mask)
+    scaled = replace(scaled, zero_point=(_OTHER_ZERO_POINT,) * len(images.bands))
+    score = model.compare(images, noisy, seed=1)
+    made: Any = result_or_refusal(
+        lambda: model.compare(images, scaled, seed=1), "compare of images with other zero-points"
+    )
+    expect(
+        made is None or math.isclose(made.value, score.value, rel_tol=1e-3, abs_tol=1e-9),
+        f"the score {score.value:.5g} of the same light with another zero-point, or a refusal",
+        "" if made is None else f"{made.value:.5g}",
+        "Bring the candidate to the zero-points of the reference with skyloom.expect.expect_alike",
+    )
 
 
 CHECKS = checks_in(__name__)

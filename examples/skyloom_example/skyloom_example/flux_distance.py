@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skyloom import Metric, Score
-from skyloom.expect import expect_count, expect_images
+from skyloom.expect import expect_alike, expect_count, expect_images
 from skyloom.random import generator
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class FluxDistance(Metric):
     def compare(self, reference: object, candidate: object, *, seed: int = 0) -> Score:
         """Compare two sets of images that share their bands."""
         one = expect_images(reference, what="the reference images")
-        other = expect_images(candidate, bands=one.bands, what="the candidate images")
+        other = expect_images(candidate, what="the candidate images")
+        other = expect_alike(other, one, what="the candidate images")
         fluxes = total_fluxes(one), total_fluxes(other)
         parts = _distances(*fluxes)
         drawn = self._resample(*fluxes, generator(seed, INTERVAL))

@@ -6,8 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from skyloom.errors import InputError
-from skyloom.expect import expect_images
-from skyloom_metrics.samples import alike, batches_of
+from skyloom.expect import expect_alike, expect_images
+from skyloom_metrics.samples import batches_of, meaning_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +51,9 @@ class Pairs:
                 if image is None:
                     open_sides.remove(side)
                     continue
-                image = alike(image, like, CANDIDATE if side else REFERENCE)
-                like = image[:0] if like is None else like
+                if like is not None:
+                    image = expect_alike(image, like, what=CANDIDATE if side else REFERENCE)
+                like = meaning_of(image, like)
                 counts[side] += 1
                 name = image.names[0]
                 partners = waiting[1 - side].get(name)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from skyloom import Metric, Score
-from skyloom.errors import InputError, InputTypeError, listed
-from skyloom.expect import expect_images
+from skyloom.errors import InputError, InputTypeError
+from skyloom.expect import expect_alike, expect_images
 from skyloom.images import Images
 from skyloom.random import check_seed
 from skyloom_metrics.resampling import order_of
@@ -42,7 +42,7 @@ class Sample:
     excluded
         Reason to number of items that could not be measured.
     meaning
-        A batch without images that says what the pixels meant: bands, scale, zero-point, unit.
+        A batch without images that says what the pixels mean: bands, scale, zero-point, unit.
     filled
         Number of items of which masked pixels were filled.
     eight_bit
@@ -146,19 +146,20 @@ class SampleMetric(Metric):
         what
             How errors call them.
         like
-            A batch whose bands, scale and unit these must have.
+            A batch whose bands, scale and unit these must have, and to whose zero-points they are scaled.
         """
         parts: list[NDArray[np.float64]] = []
         positions: list[NDArray[np.int64]] = []
         names: list[str] = []
         seen = 0
         excluded: dict[str, int] = {}
-        meaning: Images | None = None
-        eight_bit, filled = True, 0
+        meaning = like
+        none, eight_bit, filled = True, True, 0
         for given in batches_of(source, what):
             batch = self.expect(given, what)
-            batch = alike(batch, like if like is not None else meaning, what)
-            meaning = batch[:0] if meaning is None else meaning
+            if meaning is not None:
+                batch = expect_alike(batch, meaning, what=what)
+            meaning, none = meaning_of(batch, meaning), False
             place = np.arange(seen, seen + len(batch))
             seen += len(batch)
             batch, place, mended, hopeless = without_masked(batch, place)
@@ -171,7 +172,7 @@ class SampleMetric(Metric):
                 parts.append(rows[good])
                 positions.append(place[good])
                 names += [batch.names[k] for k in good]
-        if meaning is None:
+        if none or meaning is None:
             raise InputError(f"{what} are none at all", "Give at least one batch with at least one image")
         count = sum(map(len, parts))
         if count < self.least:
@@ -242,25 +243,12 @@ def batches_of(source: object, what: str) -> Iterator[object]:
         )
 
 
-def alike(images: Images, like: Images | None, what: str) -> Images:
-    """Return `images` with the bands of `like`, in their order; refuse what cannot be compared with it."""
-    if like is None:
-        return images
-    missing = [band for band in like.bands if band not in images.bands]
-    if missing:
-        raise InputError(
-            f"{what} have the bands {listed(images.bands)}, to be compared with {listed(like.bands)}",
-            "Give both sides the same bands: images.select([...]), Images.open(path, bands)",
-        )
-    images = images if images.bands == like.bands else images.select(like.bands)
-    for attribute in ("pixel_scale", "unit"):
-        here, there = getattr(images, attribute), getattr(like, attribute)
-        if here and there and here != there:
-            raise InputError(
-                f"{what} have the {attribute} {here!r}, to be compared with {there!r}",
-                "Bring both sides to the same one",
-            )
-    return images
+def meaning_of(images: Images, known: Images | None) -> Images:
+    """Return a batch without images that says what those so far mean: what `known` lacks, `images` add."""
+    if known is None:
+        return images[:0]
+    lacking = [what for what in ("pixel_scale", "zero_point", "unit") if not getattr(known, what)]
+    return replace(known, **{what: getattr(images, what) for what in lacking})
 
 
 def without_masked(

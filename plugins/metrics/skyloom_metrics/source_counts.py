@@ -59,6 +59,8 @@ class Population:
         Whether and how the pixels are calibrated.
     notes
         What was noticed in finding them.
+    unit
+        Of the pixels, empty where it is not known.
     """
 
     bands: tuple[str, ...]
@@ -70,6 +72,7 @@ class Population:
     calibrated: bool
     picture: bool
     notes: tuple[str, ...]
+    unit: str = ""
 
     def __len__(self) -> int:
         return len(self.radius)
@@ -279,6 +282,7 @@ class SourceCounts(Metric):
             pixel_scale=first.pixel_scale,
             calibrated=first.zero_point is not None,
             picture=picture,
+            unit=first.unit,
             notes=tuple(f"{what}: {note}" for note in dict.fromkeys(notes)),
         )
 
@@ -372,9 +376,13 @@ def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _check_alike(mosaic: Mosaic, first: Mosaic, like: Population | None, what: str) -> None:
     """Refuse a field whose sources cannot be compared with the others."""
-    wanted: dict[str, Any] = {"pixel_scale": first.pixel_scale, "calibrated": first.zero_point is not None}
+    wanted: dict[str, Any] = {
+        "pixel_scale": first.pixel_scale,
+        "calibrated": first.zero_point is not None,
+        "unit": first.unit,
+    }
     if like is not None:
-        wanted = {"pixel_scale": like.pixel_scale, "calibrated": like.calibrated}
+        wanted = {what: getattr(like, what) for what in wanted}
     if mosaic.pixel_scale != wanted["pixel_scale"]:
         raise InputError(
             f"{what} has a field ({mosaic.name}) with the pixel scale {mosaic.pixel_scale} and one with "
@@ -386,4 +394,10 @@ def _check_alike(mosaic: Mosaic, first: Mosaic, like: Population | None, what: s
             f"{what} has a field ({mosaic.name}) {'with' if mosaic.zero_point else 'without'} a zero-point, "
             "and the others are the other way",
             "State zero_point= where it is not known",
+        )
+    if not wanted["calibrated"] and mosaic.unit and wanted["unit"] and mosaic.unit != wanted["unit"]:
+        raise InputError(
+            f"{what} has a field ({mosaic.name}) in '{mosaic.unit}' and one in '{wanted['unit']}' is to be "
+            "compared, and neither has a zero-point",
+            "State zero_point=, or bring both to one unit",
         )

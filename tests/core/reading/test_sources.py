@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from astropy.io import fits
 
 from skyloom import Images
 from skyloom.errors import ImageReadError, InputError, MissingFileError, SkippedFilesWarning
-from skyloom.reading import find_files
+from skyloom.reading import find_files, survey
 from skyloom.reading.request import Request
 from skyloom.reading.sources import resolve
 
@@ -151,11 +153,75 @@ def test_several_sources_in_the_order_given(tmp_path: Path) -> None:
         (".fits", ".fits"),
         ("x.JPEG", "x"),
         ("y.dat", "y.dat"),
+        ("a.fits ", "a"),
+        (" a .fits", " a "),
     ],
 )
 def test_names(file: Any, name: str, tmp_path: Path) -> None:
     (tmp_path / file).write_bytes(b"x")
     assert resolve(tmp_path / file, Request())[0].name == name
+
+
+ODD = {
+    "percent": b"a%20b%",
+    "hash first": b"#a",
+    "newline": b"new\nline\n",
+    "carriage return": b"a\rb",
+    "next line": "a\u0085b".encode(),
+    "line separator": "a\u2028b".encode(),
+    "blanks": b" a ",
+    "Latin-1": b"caf\xe9",
+    "no text": b"\xff\xfe",
+    "brackets": b"[a]*?",
+    "backslash": b"a\\b",
+    "dash first": b"-a",
+    "tilde": b"~a",
+}
+"""Names of files as the bytes that the disk has."""
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_names_are_found_and_kept(tmp_path: Path, odd: str) -> None:
+    name = os.fsdecode(ODD[odd])
+    for kind, folder in enumerate((tmp_path, tmp_path / name)):
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{name}.npy"
+        np.save(path, PLANE)
+        assert Path(os.fsdecode(ODD[odd] + b".npy")).name == path.name
+        pattern = str(folder / "*.npy") if kind == 0 else os.path.join(glob.escape(str(folder)), "*.npy")  # noqa: PTH118
+        for source in (path, str(path), [path], folder, [folder], pattern, {"g": path}):
+            images = Images.open(source)
+            assert images.paths == (str(path),)
+            assert os.fsencode(images.paths[0]) == os.fsencode(path)
+            assert images.names == (name,)
+        path.write_bytes(b"oops")
+        for source in (path, folder, pattern):
+            with pytest.raises(ImageReadError) as caught:
+                Images.open(source)
+            assert caught.value.path == path
+            assert str(path) in str(caught.value)
+        assert survey(folder).failures[0].path == str(path)
+        path.unlink()
+        with pytest.raises(MissingFileError, match=r"no such file|no image file fits"):
+            Images.open(path)
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("form", ["{name}_{band}", "{band}_{name}", "{name}-{band}-x"])
+def test_odd_names_of_a_file_a_band(tmp_path: Path, odd: str, form: str) -> None:
+    name = os.fsdecode(ODD[odd])
+    for band in ("g", "r"):
+        np.save(tmp_path / (form.format(name=name, band=band) + ".npy"), PLANE)
+    images = Images.from_folder(tmp_path, pattern=form.replace("{name}", "*") + ".npy")
+    assert images.bands == ("g", "r")
+    assert images.names == (name + "-x" if form.endswith("x") else name,)
+    assert images.paths == (str(tmp_path / (form.format(name=name, band="g") + ".npy")),)
+
+
+def test_a_blank_behind_the_ending_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.npy ").write_bytes(b"")
+    (tmp_path / "b.npy").write_bytes(b"")
+    assert names(find_files(tmp_path)) == ["a.npy ", "b.npy"]
 
 
 def test_a_file_with_glob_characters_in_its_name(tmp_path: Path) -> None:

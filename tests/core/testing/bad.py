@@ -506,6 +506,12 @@ class HeadOnly(Spread):
         return super().spread(images[:5])
 
 
+@bad("check_zero_points_of_both_sides", SPREAD)
+class AnyZeroPoint(Spread):
+    def compare(self, reference: Any, candidate: Any, *, seed: int = 0) -> Any:
+        return super().compare(reference, replace(candidate, zero_point=None), seed=seed)
+
+
 @bad("check_bands_of_both_sides", SPREAD)
 class AnyBands(Spread):
     def compare(self, reference: Any, candidate: Any, *, seed: int = 0) -> Any:

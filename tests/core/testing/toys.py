@@ -10,6 +10,7 @@ import numpy as np
 from skyloom.builtin import CAPTIONER, GENERATOR, METRIC, PRIOR
 from skyloom.bundle import Bundle, Graph, Manifest, Tensor, write_bundle
 from skyloom.expect import (
+    expect_alike,
     expect_count,
     expect_fraction,
     expect_images,
@@ -123,7 +124,7 @@ class Spread(Metric):
 
     def compare(self, reference: object, candidate: object, *, seed: int = 0) -> Score:
         one = expect_images(reference)
-        other = expect_images(candidate, bands=one.bands)
+        other = expect_alike(expect_images(candidate), one)
         return self.score(abs(self.spread(other) - self.spread(one)), one, other)
 
     def spread(self, images: Images) -> float:
