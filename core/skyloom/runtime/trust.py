@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from skyloom.bundle.manifest import MAX_GRAPH_BYTES
 from skyloom.errors import BundleError
 from skyloom.runtime.wire import BYTES, VARINT, MalformedError, Span, fields
 
-MAX_GRAPH_BYTES = 2**31 - 1  # what Protocol Buffers can hold
 MAX_DEPTH = 64  # three a subgraph: graph, node, attribute
 MAX_FIELDS = 3_000_000
 STANDARD = (b"", b"ai.onnx")
