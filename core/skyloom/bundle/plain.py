@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 AGAIN = "Get the bundle again from its author"
+# What takes the place of a file after the look at it neither leads elsewhere nor makes anybody wait.
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""Whatever takes the place of a file between the look at it and its opening neither leads elsewhere nor waits."""
 
 
 def what_is(path: Path) -> str:

@@ -14,7 +14,7 @@ from skyloom.errors import BackendError, BundleError, InputTypeError, MissingExt
 from skyloom.files import exists
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from os import PathLike
 
     import numpy as np
@@ -209,14 +209,21 @@ class Bundle:
                 f"'{GOLDEN}' in the bundle '{self.path}' cannot be read: {error}", AGAIN
             ) from error
 
-    def check_files(self) -> None:
-        """Check every file against its digest, and that there is no other file."""
-        self._mended(self._check_files)
+    def check_files(self, *, but: Collection[str] = ()) -> None:
+        """Check every file against its digest, and that there is no other file.
 
-    def _check_files(self) -> None:
+        Parameters
+        ----------
+        but
+            Files to leave out, because they are going to be read.
+        """
+        self._mended(lambda: self._check_files(but))
+
+    def _check_files(self, but: Collection[str]) -> None:
         self._check_no_others()  # before anything is read
         for inner in self.manifest.files:
-            self._check_file(inner)
+            if inner not in but:
+                self._check_file(inner)
 
     def _check_no_others(self) -> None:
         """Refuse what the manifest does not list; folders are entered only where it lists a file in them."""
@@ -245,9 +252,7 @@ class Bundle:
             raise BundleError(f"'{inner}' is missing from the bundle '{self.path}'", AGAIN)
         size = path.stat().st_size
         if size != record.size:
-            raise BundleError(
-                f"{self._called(inner)} has {size} bytes, expected are {record.size}", AGAIN
-            )
+            raise BundleError(f"{self._called(inner)} has {size} bytes, expected are {record.size}", AGAIN)
         return path
 
 

@@ -69,6 +69,13 @@ def fields(data: bytes, start: int, end: int) -> Iterator[Span]:
         at = stop
 
 
+def varints(data: bytes, start: int, end: int) -> Iterator[int]:
+    """Yield the numbers that are packed between `start` and `end`."""
+    while start < end:
+        value, start = _varint(data, start, end)
+        yield value
+
+
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     """Return a number in groups of seven bits, and where it ends."""
     value = 0
