@@ -16,6 +16,7 @@ from skyloom import hookspecs
 from skyloom.cli.main import GROUPS, VERBS
 from skyloom.entries import ALLOW_VARIABLE
 from skyloom.plugins import _HOOKS, GROUP, STRICT_VARIABLE
+from skyloom.runtime.limits import MEMORY_VARIABLE, TIME_VARIABLE
 from skyloom.store import HOME_VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,9 @@ def test_the_documentation_knows_no_other_hook() -> None:
     assert set(re.findall(r"### `(skyloom_\w+)", text_of("docs/plugins.md"))) == set(HOOKS)
 
 
-@pytest.mark.parametrize("variable", [ALLOW_VARIABLE, STRICT_VARIABLE, HOME_VARIABLE])
+@pytest.mark.parametrize(
+    "variable", [ALLOW_VARIABLE, STRICT_VARIABLE, HOME_VARIABLE, MEMORY_VARIABLE, TIME_VARIABLE]
+)
 def test_every_variable_is_documented(variable: str) -> None:
     assert f"| `{variable}` |" in text_of("docs/plugins.md")
 
