@@ -11,8 +11,9 @@ from skyloom.bundle.manifest import MANIFEST
 from skyloom.bundle.verify import verify
 from skyloom.errors import InputError, OutputError, UnknownNameError, did_you_mean
 from skyloom.files import complete, make_folder
+from skyloom.loading import model_of
 from skyloom.names import is_name
-from skyloom.registry import ModelInfo, find, offered
+from skyloom.registry import ModelInfo, find, model_spec, offered
 from skyloom.store import bundles_folder
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 def add(path: str | os.PathLike[str], *, name: str | None = None, overwrite: bool = False) -> ModelInfo:
     """Verify a bundle and copy it into the user's store.
+
+    Where its model is installed, the bundle must be one that can be loaded.
 
     Parameters
     ----------
@@ -58,6 +61,9 @@ def add(path: str | os.PathLike[str], *, name: str | None = None, overwrite: boo
         for inner in (MANIFEST, *bundle.manifest.files):  # and nothing else that lies there
             (part / inner).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle.path / inner, part / inner)
+        kept = Bundle.open(part)
+        if model_spec(kept.manifest.model, kept.manifest.task):
+            model_of(kept)
         verify(part)
     return find(name, bundle.manifest.task)
 

@@ -110,6 +110,10 @@ class OutOfMemoryError(BackendError, MemoryError):
     """The memory does not hold even one of the inputs at a time."""
 
 
+class OutOfTimeError(BackendError, TimeoutError):
+    """A graph took longer than is allowed."""
+
+
 class MissingWeightsError(SkyloomError, FileNotFoundError):
     """Weights have to be fetched and converted by hand first."""
 

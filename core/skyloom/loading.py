@@ -28,12 +28,15 @@ from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
 from skyloom.stdout import printing_to_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from skyloom.bundle import Bundle
     from skyloom.interfaces import Model
 
 _M = TypeVar("_M")
+
+_NO_SENSE = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+"""What the settings of a bundle may lead to in a model that believes them."""
 
 
 @overload
@@ -191,22 +194,36 @@ def _load_bundle(
     from skyloom.bundle.reader import Bundle
 
     bundle = replace(Bundle.open(path), precision=running.precision, threads=running.threads)
+    return model_of(bundle, running.backend, options=options, offered_as=offered_as)
+
+
+def model_of(
+    bundle: Bundle,
+    backend: str = "auto",
+    *,
+    options: Mapping[str, Any] | None = None,
+    offered_as: ModelInfo | None = None,
+) -> Model:
+    """Check a bundle and make its model: all that `load` asks of it, and so does ``skyloom verify``."""
     record, spec = _spec_of(bundle.manifest.model, bundle.manifest.task, bundle)
     if offered_as is not None and offered_as.model != spec.name:
         raise BundleError(
             f"'{offered_as.name}' should hold weights of '{offered_as.model}', not of '{spec.name}'",
             f"Report it to the authors of {offered_as.plugin}",
         )
-    return open_bundle(spec, record, bundle, backend=running.backend, **options)
+    return open_bundle(spec, record, bundle, backend=backend, **(options or {}))
 
 
 def open_bundle(
     spec: ModelSpec, owner: PluginRecord, bundle: Bundle, /, *, backend: str = "auto", **options: Any
 ) -> Model:
-    """Make a model from its specification and a bundle."""
+    """Check a bundle, and make a model from its specification and the bundle."""
+    from skyloom.bundle.checks import check_bundle
+
+    check_bundle(bundle)
     try:
         model = open_model(spec, owner, bundle, backend=backend, **options)
-    except (LookupError, TypeError, ValueError) as error:
+    except _NO_SENSE as error:
         if isinstance(error, SkyloomError):
             raise
         raise BundleError(

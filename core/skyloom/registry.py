@@ -284,15 +284,14 @@ def _stored() -> Iterator[ModelInfo]:
     folder = bundles_folder()
     if not folder.is_dir():
         return
-    from skyloom.bundle.manifest import MAX_MANIFEST_BYTES, parse_manifest
+    from skyloom.bundle.reader import read_manifest
 
     names = {(spec.task, spec.name) for _, spec in plugins().offers(ModelSpec)}
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         try:
-            with (path / MANIFEST).open("rb") as file:
-                manifest = parse_manifest(file.read(MAX_MANIFEST_BYTES + 1), str(path))
+            manifest, _ = read_manifest(path, str(path))
         except (OSError, BundleError) as error:
             yield ModelInfo(
                 name=path.name, task="", summary="", kind="bundle", model="", plugin=_STORE, ready=False,

@@ -366,7 +366,8 @@ def test_a_plugin_is_not_called_like_a_part_of_skyloom(capsys: Capture, tmp_path
     assert "there is a package skyloom_export already" in err
 
 
-def test_verifying_says_a_verdict_per_output(capsys: Capture, tmp_path: Path) -> None:
+def test_verifying_says_a_verdict_per_output(capsys: Capture, install: Installer, tmp_path: Path) -> None:
+    install("skyloom-affine", AFFINE)
     contents = {GRAPH_PATH: double_plus_one()}
     path = write_bundle(tmp_path / "b", affine_manifest(), contents=contents, golden=affine_golden())
     status, out, _ = run(capsys, "verify", str(path), "--backend", "cpu")

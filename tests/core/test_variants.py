@@ -12,7 +12,7 @@ from skyloom.bundle import Bundle, Graph, Manifest, Tolerance, write_bundle
 from skyloom.bundle.verify import verify
 from skyloom.cli import main
 from skyloom.errors import BundleError
-from tests.conftest import GRAPH_PATH, affine_golden, affine_manifest, double_plus_one
+from tests.conftest import GRAPH_PATH, Installer, affine_golden, affine_manifest, double_plus_one
 
 VARIANT_PATH = "graphs/affine-int8/1/model.onnx"
 
@@ -49,7 +49,12 @@ def with_sizes(path: Path, **wrong: float) -> Path:
     return write_bundle(path, affine_manifest(), contents={GRAPH_PATH: double_plus_one()}, golden=golden)
 
 
-def test_every_size_has_a_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_size_has_a_verdict(
+    tmp_path: Path, install: Installer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.core.test_registry import AFFINE  # which imports from here
+
+    install("skyloom-affine", AFFINE)
     verdicts = verify(with_sizes(tmp_path / "b"))
     assert [verdict.sizes for verdict in verdicts] == [{"batch": 5}, {"batch": 9}, {"batch": 1}]
     assert main(["verify", str(tmp_path / "b")]) == 0

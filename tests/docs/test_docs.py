@@ -17,6 +17,7 @@ from skyloom.asking import _HOOKS
 from skyloom.cli.main import GROUPS, VERBS
 from skyloom.entries import ALLOW_VARIABLE
 from skyloom.plugins import GROUP, STRICT_VARIABLE, TIMEOUT_VARIABLE
+from skyloom.runtime.limits import MEMORY_VARIABLE, TIME_VARIABLE
 from skyloom.store import HOME_VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +49,10 @@ def test_the_documentation_knows_no_other_hook() -> None:
     assert set(re.findall(r"### `(skyloom_\w+)", text_of("docs/plugins.md"))) == set(HOOKS)
 
 
-@pytest.mark.parametrize("variable", [ALLOW_VARIABLE, STRICT_VARIABLE, TIMEOUT_VARIABLE, HOME_VARIABLE])
+@pytest.mark.parametrize(
+    "variable",
+    [ALLOW_VARIABLE, STRICT_VARIABLE, TIMEOUT_VARIABLE, HOME_VARIABLE, MEMORY_VARIABLE, TIME_VARIABLE],
+)
 def test_every_variable_is_documented(variable: str) -> None:
     assert f"| `{variable}` |" in text_of("docs/plugins.md")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -16,6 +18,8 @@ GOLDEN = "golden.npz"
 ABOUT = "about"  # the folder of what is only for people to read
 MAX_MANIFEST_BYTES = 4 * 2**20
 MAX_BUNDLE_BYTES = 16 * 2**30
+MAX_GRAPH_BYTES = 2**31 - 1  # what Protocol Buffers can hold
+MAX_OTHER_BYTES = 2**28  # of golden arrays and of what people read: held in memory whole
 MAX_FILES = 1000
 BATCH = "batch"  # what an axis is called along which a graph does not mix what it is given
 
@@ -187,6 +191,11 @@ class Manifest(Frozen):
     def model_post_init(self, context: object) -> None:
         """Refuse a manifest that contradicts itself."""
         del context
+        paths = {graph.path for graph in self.graphs.values()}
+        for path, record in self.files.items():
+            most = MAX_GRAPH_BYTES if path in paths else MAX_OTHER_BYTES
+            if record.size > most:
+                raise ValueError(f"the file '{path}' has {record.size} bytes, allowed are {most}")
         total = sum(record.size for record in self.files.values())
         if total > MAX_BUNDLE_BYTES:
             raise ValueError(f"the files add up to {total} bytes, allowed are {MAX_BUNDLE_BYTES}")
@@ -251,7 +260,7 @@ def parse_manifest(text: bytes, origin: str) -> Manifest:
             "Get the bundle again from its author",
         )
     try:
-        return Manifest.model_validate_json(text)
+        manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
         first, what = error.errors()[0], first_fault(error)
         what = what if first["loc"] else f"({what})"
@@ -260,3 +269,25 @@ def parse_manifest(text: bytes, origin: str) -> Manifest:
             found = repr(first["input"])[:40]
             what, remedy = f"(schema version {found}, this Skyloom reads 1)", "Upgrade skyloom"
         raise BundleError(f"the manifest of '{origin}' is not valid {what}", remedy) from None
+    try:
+        json.loads(text, object_pairs_hook=_once, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(
+            f"the manifest of '{origin}' is not valid ({error})", "Get the bundle again from its author"
+        ) from None
+    return manifest
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    """Refuse an object that has a key twice: two readers may believe different ones."""
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise ValueError(f"it has the key '{key[:80]}' twice")
+        seen.add(key)
+
+
+def _finite(text: str) -> None:
+    """Refuse what JSON does not know, and what no float64 holds."""
+    if not math.isfinite(float(text)):
+        raise ValueError(f"it holds the number {text[:40]}")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from skyloom.bundle.manifest import GOLDEN, MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from skyloom.bundle.plain import AGAIN, check_plain, open_plain, what_is
 from skyloom.errors import BackendError, BundleError, InputTypeError, MissingExtraError
 from skyloom.files import exists
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from os import PathLike
 
     import numpy as np
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_AGAIN = "Get the bundle again from its author"
+_CHUNK = 2**20
+LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
+"""What file managers leave in folders that were looked at; nothing reads it."""
 
 
 @dataclass(frozen=True)
@@ -78,17 +81,8 @@ class Bundle:
     @classmethod
     def _open(cls, folder: Path, path: str, archive: Path | None) -> Bundle:
         """Open the bundle in a folder; `path` is what the user calls it."""
-        manifest_path = folder / MANIFEST
-        if not manifest_path.is_file():
-            raise BundleError(
-                f"'{path}' is not a bundle: it holds no {MANIFEST}", "Give the folder of a bundle"
-            )
-        if manifest_path.is_symlink():
-            raise BundleError(f"'{MANIFEST}' in the bundle '{path}' is a symbolic link", _AGAIN)
-        with manifest_path.open("rb") as file:
-            text = file.read(MAX_MANIFEST_BYTES + 1)
-        digest = hashlib.sha256(text).hexdigest()
-        bundle = cls(folder, parse_manifest(text, path), digest, archive=archive)
+        manifest, digest = read_manifest(folder, path)
+        bundle = cls(folder, manifest, digest, archive=archive)
         for inner in bundle.manifest.files:
             bundle._locate(inner)
         return bundle
@@ -114,18 +108,32 @@ class Bundle:
         return look()
 
     def _read(self, inner: str) -> bytes:
-        size = self.manifest.files[inner].size if inner in self.manifest.files else 0
-        with self._locate(inner).open("rb") as file:
-            data = file.read(size + 1)  # no more than promised, whatever became of it meanwhile
-        digest = hashlib.sha256(data).hexdigest()
+        with open_plain(self._locate(inner), self._called(inner)) as file:
+            # no more than promised, whatever became of it meanwhile
+            data = file.read(self.manifest.files[inner].size + 1)
+        self._compare(inner, hashlib.sha256(data).hexdigest())
+        return data
+
+    def _check_file(self, inner: str) -> None:
+        """Compare a file with its digest, holding little of it at a time."""
+        left, digest = self.manifest.files[inner].size + 1, hashlib.sha256()
+        with open_plain(self._locate(inner), self._called(inner)) as file:
+            while chunk := file.read(min(_CHUNK, left)):
+                digest.update(chunk)
+                left -= len(chunk)
+        self._compare(inner, digest.hexdigest())
+
+    def _compare(self, inner: str, digest: str) -> None:
         expected = self.manifest.files[inner].sha256
         if digest != expected:
             raise BundleError(
-                f"'{inner}' in the bundle '{self.path}' was altered: "
+                f"{self._called(inner)} was altered: "
                 f"its SHA-256 begins with {digest[:12]}, expected is {expected[:12]}",
-                _AGAIN,
+                AGAIN,
             )
-        return data
+
+    def _called(self, inner: str) -> str:
+        return f"'{inner}' in the bundle '{self.path}'"
 
     def session(
         self,
@@ -198,38 +206,62 @@ class Bundle:
             return read_golden(self.read(GOLDEN))
         except GoldenError as error:
             raise BundleError(
-                f"'{GOLDEN}' in the bundle '{self.path}' cannot be read: {error}", _AGAIN
+                f"'{GOLDEN}' in the bundle '{self.path}' cannot be read: {error}", AGAIN
             ) from error
 
-    def check_files(self) -> None:
-        """Check every file against its digest, and that there is no other file."""
-        self._mended(self._check_files)
+    def check_files(self, *, but: Collection[str] = ()) -> None:
+        """Check every file against its digest, and that there is no other file.
 
-    def _check_files(self) -> None:
+        Parameters
+        ----------
+        but
+            Files to leave out, because they are going to be read.
+        """
+        self._mended(lambda: self._check_files(but))
+
+    def _check_files(self, but: Collection[str]) -> None:
+        self._check_no_others()  # before anything is read
         for inner in self.manifest.files:
-            self._read(inner)
+            if inner not in but:
+                self._check_file(inner)
+
+    def _check_no_others(self) -> None:
+        """Refuse what the manifest does not list; folders are entered only where it lists a file in them."""
         known = {MANIFEST, *self.manifest.files}
-        for path in sorted(self.path.rglob("*")):
-            inner = path.relative_to(self.path).as_posix()
-            if not path.is_dir() and inner not in known:
-                raise BundleError(
-                    f"the bundle '{self.path}' holds '{inner}', which its manifest does not list", _AGAIN
-                )
+        folders = {str(parent) for inner in self.manifest.files for parent in PurePosixPath(inner).parents}
+        for folder in sorted(folders | {"."}):
+            for entry in (self.path / folder).glob("*"):
+                inner, found = entry.relative_to(self.path).as_posix(), what_is(entry)
+                litter = found == "file" and entry.name in LITTER
+                if inner not in (folders if found == "folder" else known) and not litter:
+                    raise BundleError(
+                        f"the bundle '{self.path}' holds '{inner}', which its manifest does not list", AGAIN
+                    )
 
     def _locate(self, inner: str) -> Path:
         """Return the path of a file that is there, is a plain file of the bundle, and has the right size."""
         record = self.manifest.files.get(inner)
         if record is None:
-            raise BundleError(f"the bundle '{self.path}' lists no file '{inner}'", _AGAIN)
+            raise BundleError(f"the bundle '{self.path}' lists no file '{inner}'", AGAIN)
         path = self.path / inner
-        steps = [path, *list(path.parents)[: len(Path(inner).parts) - 1]]
+        steps = list(path.parents)[: len(Path(inner).parts) - 1]
         if any(step.is_symlink() for step in steps):
-            raise BundleError(f"'{inner}' in the bundle '{self.path}' is a symbolic link", _AGAIN)
+            raise BundleError(f"{self._called(inner)} is a symbolic link", AGAIN)
+        check_plain(path, self._called(inner))
         if not path.is_file():
-            raise BundleError(f"'{inner}' is missing from the bundle '{self.path}'", _AGAIN)
+            raise BundleError(f"'{inner}' is missing from the bundle '{self.path}'", AGAIN)
         size = path.stat().st_size
         if size != record.size:
-            raise BundleError(
-                f"'{inner}' in the bundle '{self.path}' has {size} bytes, expected are {record.size}", _AGAIN
-            )
+            raise BundleError(f"{self._called(inner)} has {size} bytes, expected are {record.size}", AGAIN)
         return path
+
+
+def read_manifest(folder: Path, path: str) -> tuple[Manifest, str]:
+    """Return the manifest of the bundle in a folder, and its SHA-256; `path` is what the user calls it."""
+    place = folder / MANIFEST
+    check_plain(place, f"'{MANIFEST}' in the bundle '{path}'")
+    if not place.is_file():
+        raise BundleError(f"'{path}' is not a bundle: it holds no {MANIFEST}", "Give the folder of a bundle")
+    with open_plain(place, f"'{MANIFEST}' in the bundle '{path}'") as file:
+        text = file.read(MAX_MANIFEST_BYTES + 1)
+    return parse_manifest(text, path), hashlib.sha256(text).hexdigest()

@@ -65,12 +65,12 @@ class Verdict(Frozen):
 
 
 def verify(path: str | PathLike[str], *, backend: str = "auto") -> list[Verdict]:
-    """Check every file of a bundle, and every graph against its golden outputs.
+    """Check a bundle, and compare every graph with its golden outputs.
 
     Raises
     ------
     BundleError
-        When a file was altered, a graph has no golden arrays, or an output misses its tolerance.
+        When the bundle does not pass `check_bundle`, or an output misses its tolerance.
     """
     bundle = Bundle.open(path)
     verdicts = judge(bundle, backend=backend)
@@ -87,7 +87,7 @@ def verify(path: str | PathLike[str], *, backend: str = "auto") -> list[Verdict]
 
 
 def judge(bundle: Bundle, *, backend: str = "auto") -> list[Verdict]:
-    """Check every file of a bundle, and return a verdict on every output of every graph.
+    """Check a bundle, and return a verdict on every output of every graph.
 
     A variant in a lower precision is compared with the golden arrays of its base, within its own
     tolerance.
@@ -95,10 +95,11 @@ def judge(bundle: Bundle, *, backend: str = "auto") -> list[Verdict]:
     Raises
     ------
     BundleError
-        When a file was altered, or a graph has no golden arrays.
+        When the bundle does not pass `check_bundle`, or a graph cannot be opened.
     """
-    bundle.check_files()
-    arrays = bundle.golden()
+    from skyloom.bundle.checks import check_bundle
+
+    arrays = check_bundle(bundle)
     verdicts: list[Verdict] = []
     for name, graph in bundle.manifest.graphs.items():
         with bundle.session(name, backend=backend) as session:

@@ -10,7 +10,14 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
-from skyloom.bundle.manifest import MANIFEST, MAX_FILES, MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from skyloom.bundle.manifest import (
+    MANIFEST,
+    MAX_BUNDLE_BYTES,
+    MAX_FILES,
+    MAX_MANIFEST_BYTES,
+    Manifest,
+    parse_manifest,
+)
 from skyloom.errors import BundleError, OutputError, SkyloomError
 from skyloom.files import complete, make_folder
 from skyloom.store import unpacked_folder
@@ -65,6 +72,9 @@ def unpacked_anew(archive: Path, folder: Path) -> bool:
 
 def _place(archive: Path) -> Path:
     """Return where an archive is unpacked."""
+    size = archive.stat().st_size
+    if size > MAX_BUNDLE_BYTES:
+        raise BundleError(f"'{archive}' has {size} bytes, allowed are {MAX_BUNDLE_BYTES}", _AGAIN)
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return unpacked_folder() / digest[:32]

@@ -45,13 +45,16 @@ def verify(
 ) -> None:
     """Check the files and graphs of a bundle.
 
-    Every file is compared with its digest, every graph with the network it was made from, and every
-    variant in a lower precision with the network of its base. Exits with 1 when one of them misses
-    its tolerance.
+    What cannot be loaded is refused. Every file is compared with its digest, every graph with the
+    network it was made from, and every variant in a lower precision with the network of its base.
+    Exits with 1 when one of them misses its tolerance.
     """
     from skyloom.bundle.verify import judge, lengths
+    from skyloom.loading import model_of
 
-    verdicts = judge(open_bundle(bundle), backend=backend)
+    opened = open_bundle(bundle)
+    model_of(opened, backend)  # what cannot be loaded is refused by the same error
+    verdicts = judge(opened, backend=backend)
     failed = sum(not verdict.passed for verdict in verdicts)
     if as_json:
         show_json(records(verdicts))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skyloom.errors import BackendError, BundleError
 from skyloom.runtime.engine import Engine, ShortageError, first_line, is_shortage
+from skyloom.runtime.limits import Limited
 from skyloom.runtime.names import CPU, CUDA, TENSORRT
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ PROVIDERS = {
     CUDA: "CUDAExecutionProvider",
     TENSORRT: "TensorrtExecutionProvider",
 }
+_FOLDED = str(2**28)  # bytes
 _SILENT = 4  # only what is fatal is logged: the rest is raised
 
 
@@ -54,12 +56,17 @@ class OnnxRuntimeEngine(Engine):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
+        # What is computed while a graph is opened can neither be interrupted nor split.
+        options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", _FOLDED)
+        opening = Limited(lambda: options.set_load_cancellation_flag(True), fenced=backend == CPU)
         try:
             # Without enable_fallback=0, a provider that fails is replaced with a message on the output.
-            self._opened = onnxruntime.InferenceSession(
-                graph, options, providers=_providers(backend, precision), enable_fallback=0
-            )
+            with opening:
+                self._opened = onnxruntime.InferenceSession(
+                    graph, options, providers=_providers(backend, precision), enable_fallback=0
+                )
         except Exception as error:
+            opening.check()
             if backend != CPU:
                 raise BackendError(
                     f"the backend '{backend}' cannot open the graph: {first_line(error)}", _remedy(backend)
@@ -80,9 +87,15 @@ class OnnxRuntimeEngine(Engine):
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the outputs by name."""
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        running = Limited(functools.partial(setattr, options, "terminate", True), fenced=self.backend == CPU)
         try:
-            arrays = self._run(dict(inputs)) if self.backend == CPU else self._run_bound(dict(inputs), "cuda")
+            with running:
+                arrays = self._run(dict(inputs), options)
         except Exception as error:
+            running.check()
             if is_shortage(error):
                 raise ShortageError(first_line(error)) from error
             raise BackendError(
@@ -91,11 +104,15 @@ class OnnxRuntimeEngine(Engine):
             ) from error
         return dict(zip(self.outputs, arrays, strict=True))
 
-    def _run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        arrays: list[NDArray[Any]] = self._opened.run(list(self.outputs), inputs)
+    def _run(self, inputs: dict[str, NDArray[Any]], options: Any) -> list[NDArray[Any]]:
+        if self.backend != CPU:
+            return self._run_bound(inputs, "cuda", options)
+        arrays: list[NDArray[Any]] = self._opened.run(list(self.outputs), inputs, options)
         return arrays
 
-    def _run_bound(self, inputs: dict[str, NDArray[Any]], device: str) -> list[NDArray[Any]]:
+    def _run_bound(
+        self, inputs: dict[str, NDArray[Any]], device: str, options: Any = None
+    ) -> list[NDArray[Any]]:
         """Copy the inputs to the device once, and the outputs back once."""
         binding = self._opened.io_binding()
         for name, array in inputs.items():
@@ -103,7 +120,7 @@ class OnnxRuntimeEngine(Engine):
         for name in self.outputs:
             binding.bind_output(name, device)
         binding.synchronize_inputs()
-        self._opened.run_with_iobinding(binding)
+        self._opened.run_with_iobinding(binding, options)
         binding.synchronize_outputs()
         arrays: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
         return arrays

@@ -137,9 +137,9 @@ def _shared(key: Key, read: Callable[[], bytes]) -> Engine:
 
 
 def _open(key: Key, graph: bytes) -> Engine:
-    from skyloom.runtime.trust import check_graph
+    from skyloom.runtime.trust import checked_graph
 
-    tensors = check_graph(graph)
+    tensors = checked_graph(key.digest, graph)
     if key.backend == OPENVINO:
         from skyloom.runtime.openvino_engine import OpenVinoEngine
 

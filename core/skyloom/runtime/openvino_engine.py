@@ -10,6 +10,7 @@ import numpy as np
 
 from skyloom.errors import BackendError, BundleError, MissingExtraError
 from skyloom.runtime.engine import Engine, ShortageError, first_line, is_shortage
+from skyloom.runtime.limits import Limited
 from skyloom.runtime.names import OPENVINO
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _DEVICE = "CPU"
 _HINT = "INFERENCE_PRECISION_HINT"
+_POLL = 50  # ms
+_at_work: dict[int, tuple[Any, Any]] = {}
 
 
 class OpenVinoEngine(Engine):
@@ -53,8 +56,9 @@ class OpenVinoEngine(Engine):
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
         try:
-            model = core.read_model(graph)
-            self._compiled = core.compile_model(model, _DEVICE, config)
+            with Limited(lambda: None, fenced=True):  # nothing stops it, and memory can run out
+                model = core.read_model(graph)
+                self._compiled = core.compile_model(model, _DEVICE, config)
         except RuntimeError as error:
             raise BundleError(
                 f"OpenVINO cannot open the graph: {first_line(error)}", "Ask for backend='cpu'"
@@ -79,12 +83,15 @@ class OpenVinoEngine(Engine):
             request = self._compiled.create_infer_request()
         feed = {index: np.asarray(inputs[name], order="C") for index, name in enumerate(self.inputs)}
         try:
-            # infer() returns what the run before has left when the memory runs out; wait() raises.
-            request.start_async(feed, share_inputs=True)
-            request.wait()
+            with Limited(request.cancel, fenced=True) as running:
+                # infer() returns what the run before has left when the memory runs out; wait() raises.
+                request.start_async(feed, share_inputs=True)
+                _wait(request, feed, running)
             arrays = {
                 name: request.get_output_tensor(index).data.copy() for index, name in enumerate(self.outputs)
             }
+        except BackendError:
+            raise
         except Exception as error:
             if is_shortage(error):
                 raise ShortageError(first_line(error)) from error
@@ -94,6 +101,19 @@ class OpenVinoEngine(Engine):
             ) from error
         self._idle.append(request)
         return arrays
+
+
+def _wait(request: Any, feed: Mapping[int, NDArray[Any]], running: Limited) -> None:
+    """Wait until a request is done; leave it alone where it is stopped, or the user presses Ctrl-C.
+
+    OpenVINO stops between two operators, and a loop is one: a request may go on in the background, and
+    whoever deletes it would wait for it.
+    """
+    _at_work[id(request)] = request, feed  # which it reads
+    while not request.wait_for(_POLL):  # Ctrl-C is delivered here
+        running.check()
+    del _at_work[id(request)]
+    request.wait()
 
 
 def openvino() -> ModuleType:

@@ -46,7 +46,8 @@ class Splitter:
                     what = "not even one item of the batch fits" if self._batched else "the inputs do not fit"
                     raise OutOfMemoryError(
                         f"{what} into the memory on '{engine.backend}'",
-                        "Give smaller images, or use another backend or machine",
+                        "Give smaller images, use another backend or machine, "
+                        "or allow more in SKYLOOM_MEMORY_LIMIT",
                     ) from error
                 self._most = min(length // 2, self._most or length)
                 continue

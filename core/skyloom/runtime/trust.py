@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from skyloom.bundle.manifest import MAX_GRAPH_BYTES
 from skyloom.errors import BundleError
+from skyloom.runtime.bounds import check_bounds
 from skyloom.runtime.wire import BYTES, VARINT, MalformedError, Span, fields
 
-MAX_GRAPH_BYTES = 2**31 - 1  # what Protocol Buffers can hold
 MAX_DEPTH = 64  # three a subgraph: graph, node, attribute
 MAX_FIELDS = 3_000_000
 STANDARD = (b"", b"ai.onnx")
@@ -45,16 +46,33 @@ def check_graph(data: bytes) -> Tensors:
     Raises
     ------
     BundleError
-        When it is malformed, nested too deeply, uses operators outside the standard, or keeps
-        weights in other files.
+        When it is malformed, nested too deeply, uses operators outside the standard, keeps
+        weights in other files, or is endless or enormous (`check_bounds`).
     """
     if len(data) > MAX_GRAPH_BYTES:
         raise BundleError(f"a graph has {len(data)} bytes, allowed are {MAX_GRAPH_BYTES}", _AGAIN)
     try:
         _walk(data)
-        return _tensors(data)
+        tensors = _tensors(data)
+        check_bounds(data)
     except (MalformedError, UnicodeDecodeError) as error:
         raise BundleError(f"a graph is not a valid ONNX model: {error}", _AGAIN) from None
+    return tensors
+
+
+_passed: dict[str, Tensors] = {}
+_MOST_PASSED = 1000
+
+
+def checked_graph(digest: str, data: bytes) -> Tensors:
+    """Return what `check_graph` does; a graph of this SHA-256 is looked through once in a process."""
+    found = _passed.get(digest)
+    if found is None:
+        found = check_graph(data)
+        if len(_passed) >= _MOST_PASSED:
+            _passed.clear()
+        _passed[digest] = found
+    return found
 
 
 def _walk(data: bytes) -> None:

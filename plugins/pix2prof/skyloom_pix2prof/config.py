@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from skyloom.frozen import Frozen
 
 Channel = Literal["surface_brightness", "ellipticity", "position_angle", "curve_of_growth"]
+# Far beyond what any survey or network has, and near enough for products of them to stay numbers.
+Arcsec = Annotated[float, Field(gt=1e-6, le=1e6)]
+Magnitude = Annotated[float, Field(ge=-1000, le=1000)]
+Flux = Annotated[float, Field(ge=-1e15, le=1e15)]
+Factor = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class Pix2ProfConfig(Frozen):
@@ -84,21 +89,21 @@ class Pix2ProfConfig(Frozen):
     passes: int = Field(default=3, ge=1, le=16)
     channels: tuple[Channel, ...] = Field(default=("surface_brightness",), min_length=1)
     crop: int = Field(default=256, ge=8, le=8192)
-    pixel_scale: float = Field(default=0.396, gt=0, allow_inf_nan=False)
-    zero_point: float = Field(default=22.5, allow_inf_nan=False)
+    pixel_scale: Arcsec = 0.396
+    zero_point: Magnitude = 22.5
     clip_percentile: float = Field(default=99.9, gt=0, le=100)
-    floor: float = Field(default=2.0, allow_inf_nan=False)
-    ceiling: float = Field(default=30.0, allow_inf_nan=False)
+    floor: Flux = 2.0
+    ceiling: Flux = 30.0
     stretch: Literal["linear", "asinh"] = "linear"
-    softening: float = Field(default=0.01, gt=0, allow_inf_nan=False)
-    step: float = Field(default=0.2, gt=0, allow_inf_nan=False)
+    softening: float = Field(default=0.01, gt=1e-12, le=1e12)
+    step: Arcsec = 0.2
     max_steps: int = Field(default=1024, ge=1, le=100_000)
-    halting_window: int = Field(default=100, ge=3)
-    halting_tolerance: float = Field(default=0.01, ge=0, allow_inf_nan=False)
-    offset: tuple[float, ...] = (0.0,)
-    scale: tuple[float, ...] = (1.0,)
+    halting_window: int = Field(default=100, ge=3, le=100_000)
+    halting_tolerance: float = Field(default=0.01, ge=0, le=1000)
+    offset: tuple[Factor, ...] = (0.0,)
+    scale: tuple[Factor, ...] = (1.0,)
     rectified: bool = True
-    errors: tuple[tuple[float, float], ...] = ()
+    errors: tuple[tuple[Magnitude, Magnitude], ...] = Field(default=(), max_length=10_000)
 
     @property
     def reach(self) -> int:

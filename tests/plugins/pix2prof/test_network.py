@@ -137,6 +137,14 @@ def test_dropout_acts_while_unrolling_in_training() -> None:
         ({"decoder": "transformer", "hidden": 18}, "divisible"),
         ({"colour": "red"}, "Extra inputs"),
         ({"pixel_scale": 0}, "greater than 0"),
+        ({"pixel_scale": 1e308}, "less than or equal to"),
+        ({"step": 1e-308}, "greater than 0"),
+        ({"zero_point": 1e308}, "less than or equal to"),
+        ({"floor": -1e308}, "greater than or equal to"),
+        ({"softening": 1e-308}, "greater than 0"),
+        ({"halting_window": 10**12}, "less than or equal to"),
+        ({"scale": [1e308]}, "less than or equal to"),
+        ({"errors": [[20, 1e308]]}, "less than or equal to"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, object], said: str) -> None:

@@ -1,0 +1,191 @@
+"""Limits of time and memory for what a library does with a graph, and Ctrl-C meanwhile.
+
+A graph may be endless or enormous in ways that nobody sees before it runs. While a library opens or runs
+one, a thread that all runs share looks at the clock, and the system refuses the process more memory than
+the limit leaves (on Linux alone). A run costs some microseconds more for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import re
+import select
+import signal
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from skyloom.errors import InputError, OutOfTimeError
+from skyloom.runtime.fence import Fence
+from skyloom.runtime.machine import memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+MEMORY_VARIABLE, TIME_VARIABLE = "SKYLOOM_MEMORY_LIMIT", "SKYLOOM_TIME_LIMIT"
+DEFAULT_SECONDS = 3600.0
+DEFAULT_SHARE = 0.9  # of the memory of the machine
+POLL = 0.05  # s
+_LINGER = 2.0  # s that the thread waits for another run before it ends
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def time_limit() -> float:
+    """Return how many seconds one run of a graph may take; infinite where it is ``none``."""
+    return _seconds(os.environ.get(TIME_VARIABLE, "").strip())
+
+
+def memory_limit() -> float:
+    """Return how many bytes the process may hold while a graph runs; infinite where it is ``none``."""
+    return _bytes(os.environ.get(MEMORY_VARIABLE, "").strip())
+
+
+class Limited:
+    """A block in which a library opens or runs a graph, within the limits.
+
+    Parameters
+    ----------
+    stop
+        What makes the library stop; called from another thread.
+    fenced
+        Whether the memory of the process is limited, which is not for libraries that drive a device.
+    """
+
+    def __init__(self, stop: Callable[[], None], *, fenced: bool) -> None:
+        self._stop, self._fenced, self._mine = stop, fenced, False
+        self._seconds = time_limit()
+        self.deadline = time.monotonic() + self._seconds
+        self.reason: type[BaseException] | None = None
+
+    def stop(self, reason: type[BaseException]) -> None:
+        """Make the library stop; `check` then raises the reason."""
+        if self.reason is None:
+            self.reason = reason
+            self._stop()
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether the main thread waits here, to which Ctrl-C is delivered."""
+        return self._mine
+
+    def check(self) -> None:
+        """Raise what the library was stopped for, if it was."""
+        if self.reason is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        if self.reason is OutOfTimeError:
+            raise OutOfTimeError(
+                f"the graph took longer than the {self._seconds:g} s that are allowed",
+                f"Give less at a time, or allow more seconds in {TIME_VARIABLE}",
+            )
+
+    def __enter__(self) -> Limited:
+        if self._fenced:
+            _fence.enter(memory_limit())
+        self._mine = _watchdog.enter(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _watchdog.leave(self)
+        if self._fenced:
+            _fence.leave()
+
+
+class _Watchdog:
+    """Stops what takes too long, and what the user wants to end.
+
+    Python delivers Ctrl-C to the main thread, and only when the library has returned to it. The handler
+    in C, though, writes a byte to a socket at once, on which this thread listens.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[Limited] = set()
+        self._thread: threading.Thread | None = None
+        self._ears: tuple[socket.socket, socket.socket] | None = None
+
+    def enter(self, block: Limited) -> bool:
+        """Watch a block; say whether Ctrl-C ends it."""
+        with self._lock:
+            if self._ears is None:
+                self._ears = socket.socketpair()
+                for ear in self._ears:
+                    ear.setblocking(False)
+            self._running.add(block)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="skyloom-limits", daemon=True)
+                self._thread.start()
+        if threading.get_ident() != threading.main_thread().ident:
+            return False
+        before = signal.set_wakeup_fd(self._ears[1].fileno(), warn_on_full_buffer=False)
+        if before != -1:  # an event loop listens already
+            signal.set_wakeup_fd(before)
+        return before == -1
+
+    def leave(self, block: Limited) -> None:
+        """Watch a block no longer."""
+        if block.interruptible:
+            signal.set_wakeup_fd(-1)
+        with self._lock:
+            self._running.discard(block)
+
+    def _watch(self) -> None:
+        assert self._ears is not None
+        ear, busy = self._ears[0], time.monotonic()
+        while True:
+            heard = ear.recv(1000) if select.select([ear], [], [], POLL)[0] else b""
+            wanted = signal.SIGINT in heard and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            now = time.monotonic()
+            with self._lock:
+                busy = now if self._running else busy
+                if now - busy > _LINGER:
+                    self._thread = None
+                    return
+                for block in self._running:
+                    if wanted and block.interruptible:
+                        block.stop(KeyboardInterrupt)
+                    elif now > block.deadline:
+                        block.stop(OutOfTimeError)
+
+
+@functools.lru_cache(maxsize=8)
+def _seconds(text: str) -> float:
+    if text.casefold() == "none":
+        return math.inf
+    try:
+        seconds = float(text) if text else DEFAULT_SECONDS
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        raise InputError(f"{TIME_VARIABLE} is '{text}'", "Give a number of seconds, or 'none'")
+    return seconds
+
+
+@functools.lru_cache(maxsize=8)
+def _bytes(text: str) -> float:
+    if text.casefold() == "none":
+        return math.inf
+    if not text:
+        return DEFAULT_SHARE * memory()
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?([KMGT]?)(?:i?B)?", text, re.IGNORECASE | re.ASCII)
+    if found is None or not float(found[1]):
+        raise InputError(f"{MEMORY_VARIABLE} is '{text}'", "Give a size such as 8G or 500M, or 'none'")
+    return float(found[1]) * _UNITS[found[2].upper()]
+
+
+_watchdog, _fence = _Watchdog(), Fence()
+
+
+def _forget() -> None:
+    """Begin anew in a forked process, which has neither the thread nor sockets of its own."""
+    global _watchdog, _fence
+    _watchdog, _fence = _Watchdog(), Fence()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
