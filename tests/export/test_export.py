@@ -238,7 +238,7 @@ def shifted(by: float) -> Run:
 
     def run(inputs: Any) -> dict[str, np.ndarray[Any, Any]]:
         expected = verifying.run_network(encoder(), inputs)
-        return {"code": expected["code"] + np.float32(by)}
+        return {"code": expected["code"].astype(np.float32) + np.float32(by)}
 
     return run
 

@@ -86,8 +86,8 @@ def check_tolerance(
     """Refuse a tolerance that a wrong output could keep.
 
     What it allows must be at most `LOOSEST` of the scatter of the golden outputs, or of their size where
-    all are the same; for each entry along the last axis where the tolerance tells them apart. Booleans
-    are bounded by the form of the tolerance itself.
+    all are the same; for each entry along the last axis where the tolerance tells them apart, and about the
+    mean of each where there are more axes. Booleans are bounded by the form of the tolerance itself.
 
     Parameters
     ----------
@@ -103,18 +103,19 @@ def check_tolerance(
     BundleError
         When it is too loose.
     """
-    parts = [
-        array if counts is None else array[counting(array.shape[:2], counts)] for array, counts in golden
-    ]
-    kind = parts[0].dtype.kind
+    pairs = list(golden)
+    kind = pairs[0][0].dtype.kind
     if kind == "b":
         return
-    columns = len(tolerance.atol) if isinstance(tolerance.atol, tuple) and kind == "f" else 1
+    single = kind == "f" and isinstance(tolerance.atol, tuple)
+    columns = _quantities([array for array, _ in pairs], several=single)
+    parts = [array if counts is None else array[counting(array.shape[:2], counts)] for array, counts in pairs]
     values = np.concatenate([part.reshape(-1, columns) for part in parts]).astype(np.float64)
     values = values[np.isfinite(values).all(1)]  # of all others it is said that they are wrong
     values = values if len(values) else np.zeros((1, columns))  # where nothing counts, nothing is told apart
-    allowed = _size(np.broadcast_to(_allowed(values, kind, tolerance), values.shape))
-    scatter, size = _size(values - values.mean(0)), _size(values)
+    off = np.broadcast_to(_allowed(values, kind, tolerance), values.shape)
+    sizes = [one if single else one.reshape(-1, 1) for one in (off, values - values.mean(0), values)]
+    allowed, scatter, size = map(_size, sizes)
     scale = np.where(scatter > _CONSTANT * size, scatter, size)
     wide = allowed > LOOSEST * scale
     if wide.any():
@@ -124,6 +125,15 @@ def check_tolerance(
             f"it allows {allowed[worst]:.3g} where the golden outputs scatter by {scale[worst]:.3g}",
             f"Declare one of at most {LOOSEST:g} of the scatter, and export the bundle again",
         )
+
+
+def _quantities(arrays: list[NDArray[Any]], *, several: bool) -> int:
+    """Return how many quantities lie along the last axis; one, where that is the only one beside the batch.
+
+    How far quantities are apart, such as magnitudes from angles, is no scatter of theirs.
+    """
+    lengths = {array.shape[-1] for array in arrays if array.ndim > (1 if several else 2)}
+    return lengths.pop() if len(lengths) == 1 else 1
 
 
 def _allowed(wanted: NDArray[np.float64], kind: str, tolerance: Tolerance) -> Any:
