@@ -8,17 +8,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from skyloom.bundle import Graph, Manifest, Tensor, Tolerance, write_bundle
 from skyloom.bundle.verify import golden_key
-from skyloom.errors import SpecError
+from skyloom.errors import InputError, SpecError, listed
 from skyloom.files import check_output
-from skyloom.runtime import open_session
 from skyloom_export.errors import DeclarationError
 from skyloom_export.lint import lint
 from skyloom_export.passes import PASSES, rewrite
-from skyloom_export.precision import VariantReport, make_variant, run_bf16
+from skyloom_export.precision import VariantReport, make_variant
 from skyloom_export.tracing import parse, serialise, trace
 from skyloom_export.verifying import Case, Check, check_graph, run_cases
 
@@ -29,9 +26,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from skyloom_export.declaration import Arrays, Exportable, GraphDeclaration, Run
+    from skyloom_export.declaration import Arrays, Exportable, GraphDeclaration
 
-HEADROOM = 4.0  # other backends round a variant differently; its science is judged on its own
 GOLDEN_BYTES = 2_000_000  # of the golden arrays in a bundle, unpacked; those of the first sizes always stay
 _MEASURED = ("errors", "scientific")
 
@@ -93,6 +89,7 @@ def export_bundle(
     task: str,
     plugin: str = "",
     skip: Collection[str] = (),
+    precisions: Collection[str] | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
     """Make a bundle of a network.
@@ -107,6 +104,8 @@ def export_bundle(
         What goes into the manifest under these names.
     skip
         Passes to leave out.
+    precisions
+        The lower precisions to offer, of those that are declared; all of them where nothing is given.
     overwrite
         Replace the bundle that is there.
 
@@ -116,7 +115,11 @@ def export_bundle(
         When a graph is not its network; nothing is written then.
     """
     check_output(path, overwrite=overwrite, folder=True)
-    made = {declaration.name: make_graph(declaration, skip=skip) for declaration in exportable.graphs}
+    _check_precisions(exportable, precisions or ())
+    made = {
+        declaration.name: make_graph(declaration, skip=skip, precisions=precisions)
+        for declaration in exportable.graphs
+    }
     graphs = {name: graph.entry for name, graph in made.items()}
     data = {graph.entry.path: graph.data for graph in made.values()}
     for graph in made.values():
@@ -154,6 +157,17 @@ def export_bundle(
     )
 
 
+def _check_precisions(exportable: Exportable, precisions: Collection[str]) -> None:
+    """Refuse a precision that no graph declares."""
+    declared = {variant.precision for graph in exportable.graphs for variant in graph.variants}
+    for precision in precisions:
+        if precision not in declared:
+            raise InputError(
+                f"no graph declares a variant in {precision}",
+                f"Ask for {listed(sorted(declared), last='or')}",
+            )
+
+
 def _golden(made: Mapping[str, list[Case]]) -> Arrays:
     """Name the arrays of the first size of each graph, and those of further sizes while they stay small."""
     kept = {name: cases[:1] for name, cases in made.items()}
@@ -172,8 +186,13 @@ def _golden(made: Mapping[str, list[Case]]) -> Arrays:
     }
 
 
-def make_graph(declaration: GraphDeclaration, *, skip: Collection[str] = ()) -> Made:
-    """Trace, rewrite, check and compare one graph, and make its variants."""
+def make_graph(
+    declaration: GraphDeclaration,
+    *,
+    skip: Collection[str] = (),
+    precisions: Collection[str] | None = None,
+) -> Made:
+    """Trace, rewrite, check and compare one graph, and make its variants, or those in `precisions`."""
     traced = trace(declaration)
     lint(traced, declaration.axes, declaration.name)
     inputs, outputs = _tensors(traced, declaration)
@@ -191,60 +210,45 @@ def make_graph(declaration: GraphDeclaration, *, skip: Collection[str] = ()) -> 
         inputs=inputs,
         outputs=outputs,
         tolerance=declaration.tolerance,
+        tolerances=dict(declaration.tolerances),
         passes=passes,
         opset=traced.opset_imports[""],
     )
     variants: dict[str, tuple[Graph, bytes]] = {}
     reports = []
     for variant in declaration.variants:
+        if precisions is not None and variant.precision not in precisions:
+            continue
         if variant.precision == "bf16":  # a hint at run time: the graph is the one that is run otherwise
-            _, report = make_variant(declaration, variant, data)
-            entry = entry.model_copy(update={"scientific": _found_in_bf16(report, data, cases)})
+            _, report = make_variant(declaration, variant, data, cases)
+            bf16 = {"scientific": _found_in_bf16(report), "tolerances_bf16": dict(variant.tolerances)}
+            entry = entry.model_copy(update=bf16)
         else:
-            stored, report = make_variant(declaration, variant, portable)
+            stored, report = make_variant(declaration, variant, portable, cases)
             if stored is not None:
                 name = f"{declaration.name}-{variant.precision}"
-                variants[name] = (_variant(entry, name, stored, report, cases), stored)
+                variants[name] = (_variant(entry, name, stored, report, variant.tolerances), stored)
         reports.append(report)
     return Made(entry, data, checks, variants, reports, cases)
 
 
-def _found_in_bf16(report: VariantReport, graph: bytes, cases: list[Case]) -> dict[str, float]:
-    """Return what is recorded of a graph that was measured in bf16, good enough or not."""
-    if not math.isfinite(report.measured):
+def _found_in_bf16(report: VariantReport) -> dict[str, float]:
+    """Return what is recorded of the science in bf16, good enough or not; of wrong outputs nothing."""
+    if report.note or not math.isfinite(report.measured):
         return {}
-    found = {"allowed_bf16": report.allowed, "measured_bf16": report.measured}
-    seen = _seen(run_bf16(graph), cases) if report.passed else {}
-    return found | {f"tolerance_bf16/{output}": atol for output, atol in seen.items()}
+    return {"allowed_bf16": report.allowed, "measured_bf16": report.measured}
 
 
-def _seen(run: Run, cases: list[Case]) -> dict[str, float]:
-    """Return what each output may be off: a multiple of what it is.
-
-    Whole numbers, such as where a sequence ends, may be one off: other backends round differently.
-    """
-    seen: dict[str, float] = {}
-    for case in cases:
-        computed = run(case.inputs)
-        for output, array in case.expected.items():
-            off = np.abs(computed[output].astype(np.float64) - array.astype(np.float64)).max(initial=0.0)
-            least = 0.0 if array.dtype.kind == "f" else 1.0
-            seen[output] = max(seen.get(output, least), HEADROOM * float(off))
-    return seen
-
-
-def _variant(base: Graph, name: str, stored: bytes, report: VariantReport, cases: list[Case]) -> Graph:
-    """Return the record of a variant; its tolerances cover what it was seen to differ by."""
-    seen = _seen(open_session(stored, backend="cpu", threads=1).run, cases)
-    largest = max(seen.values())
+def _variant(
+    base: Graph, name: str, stored: bytes, report: VariantReport, tolerances: Mapping[str, Tolerance]
+) -> Graph:
+    """Return the record of a variant."""
     return Graph.model_validate(
         {
             **base.model_dump(),
             "path": f"graphs/{name}/1/model.onnx",
-            "tolerance": Tolerance(atol=largest, rtol=0.0),
-            "tolerances": {
-                output: Tolerance(atol=atol, rtol=0.0) for output, atol in seen.items() if atol < largest
-            },
+            "tolerances": {**base.tolerances, **tolerances},
+            "tolerances_bf16": {},
             "precision": report.precision,
             "base": report.graph,
             "scientific": {"allowed": report.allowed, "measured": report.measured},
@@ -264,7 +268,8 @@ def _tensors(model: ir.Model, declaration: GraphDeclaration) -> tuple[tuple[Tens
             axis if isinstance(axis, int) else str(axis.value) for axis in value.shape
         )
         unit = declaration.units.get(name, "")
-        return Tensor(name=name, dtype=str(value.dtype.numpy()), axes=axes, unit=unit)
+        counted_by = declaration.counts.get(name, "")
+        return Tensor(name=name, dtype=str(value.dtype.numpy()), axes=axes, unit=unit, counted_by=counted_by)
 
     return tuple(map(describe, model.graph.inputs)), tuple(map(describe, model.graph.outputs))
 

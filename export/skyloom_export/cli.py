@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +24,10 @@ _NEEDED = ("torch", "onnx", "onnxscript", "safetensors")
 Output = Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")]
 Name = Annotated[str | None, typer.Option(help="What to call the bundle.")]
 Skip = Annotated[list[str] | None, typer.Option(help="A rewrite to leave out; may be repeated.")]
+Precision = Annotated[
+    list[str] | None,
+    typer.Option(help="A lower precision to offer: int8, fp16 or bf16; may be repeated. By default all."),
+]
 Card = Annotated[
     Path | None, typer.Option(help="A TOML file with summary, notes, version, licence and citation.")
 ]
@@ -38,14 +42,15 @@ def export(
     card: Card = None,
     attach: Attach = None,
     skip: Skip = None,
+    precision: Precision = None,
     force: Force = False,
 ) -> None:
     """Make a verified bundle from a trained network.
 
     Every graph is compared with the network; when one misses its tolerance, nothing is written.
     """
-    skipped, attached = tuple(skip or ()), tuple(attach or ())
-    _report(run(checkpoint, output, name=name, card=card, attach=attached, skip=skipped, force=force))
+    how: Any = {"skip": tuple(skip or ()), "precisions": precision, "force": force}
+    _report(run(checkpoint, output, name=name, card=card, attach=tuple(attach or ()), **how))
 
 
 def import_checkpoint(
@@ -54,6 +59,7 @@ def import_checkpoint(
     output: Output,
     name: Name = None,
     skip: Skip = None,
+    precision: Precision = None,
     force: Force = False,
 ) -> None:
     """Make a verified bundle from published weights.
@@ -61,7 +67,8 @@ def import_checkpoint(
     The file is read without running anything that is in it. The weights of Pix2Prof (Smith et al.
     2021) are the file pix2prof_2020-10-08.pth at https://doi.org/10.5281/zenodo.4072941.
     """
-    _report(run_import(model, checkpoint, output, name=name, skip=tuple(skip or ()), force=force))
+    how: Any = {"skip": tuple(skip or ()), "precisions": precision, "force": force}
+    _report(run_import(model, checkpoint, output, name=name, **how))
 
 
 def run(
@@ -72,6 +79,7 @@ def run(
     card: Path | None = None,
     attach: tuple[Path, ...] = (),
     skip: tuple[str, ...] = (),
+    precisions: Collection[str] | None = None,
     force: bool = False,
 ) -> ExportReport:
     """Export a checkpoint with the graphs that the plugin of its model declares."""
@@ -93,7 +101,8 @@ def run(
     if opened.config.training:
         made = replace(made, manifest={"training": opened.config.training, **made.manifest})
     made = replace(made, manifest={**made.manifest, **said}, contents={**made.contents, **attached})
-    return _write(made, spec, record, output, name=name or opened.bundle_name, skip=skip, force=force)
+    how: Any = {"skip": skip, "precisions": precisions, "force": force}
+    return _write(made, spec, record, output, name=name or opened.bundle_name, **how)
 
 
 def run_import(
@@ -103,6 +112,7 @@ def run_import(
     *,
     name: str | None = None,
     skip: tuple[str, ...] = (),
+    precisions: Collection[str] | None = None,
     force: bool = False,
 ) -> ExportReport:
     """Export weights that the plugin of a model reads from a file of another layout."""
@@ -118,7 +128,8 @@ def run_import(
     if not checkpoint.exists():
         raise CheckpointError(f"there is no file '{checkpoint}'", "Check the path")
     made = _declared(spec.importer, spec, record, checkpoint)
-    return _write(made, spec, record, output, name=name or output.resolve().name, skip=skip, force=force)
+    how: Any = {"skip": skip, "precisions": precisions, "force": force}
+    return _write(made, spec, record, output, name=name or output.resolve().name, **how)
 
 
 def _owner_of(model: str, task: str, what: str) -> tuple[PluginRecord, ModelSpec]:
@@ -164,6 +175,7 @@ def _write(
     *,
     name: str,
     skip: tuple[str, ...],
+    precisions: Collection[str] | None,
     force: bool,
 ) -> ExportReport:
     from skyloom_export.bundling import export_bundle
@@ -176,6 +188,7 @@ def _write(
         task=spec.task,
         plugin=record.distribution,
         skip=skip,
+        precisions=precisions,
         overwrite=force,
     )
 

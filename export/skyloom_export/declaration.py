@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skyloom.bundle import Tolerance
+from skyloom.errors import listed
 from skyloom_export.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class PrecisionVariant:
     only
         The kinds of operators that do not, e.g. ``("Conv",)``; all others where nothing is given. Not for
         bf16, in which OpenVINO decides.
+    tolerances
+        How far each output may be from the network, by its name and from what it means; one that is not
+        named has the tolerance of the graph. They tell a wrong file; `allowed` judges the science.
     """
 
     precision: Literal["int8", "fp16", "bf16"]
@@ -46,6 +50,7 @@ class PrecisionVariant:
     measure: Callable[[Run], float]
     keep: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
 
 
 def standard_normal(
@@ -80,7 +85,12 @@ class GraphDeclaration:
     units
         Units of inputs and outputs, in the notation of astropy.
     tolerance
-        How far the graph may be from the network.
+        How far the graph may be from the network, from what its outputs mean.
+    tolerances
+        The same for single outputs, where it is something else.
+    counts
+        For an output that holds sequences, the output that says how many of their steps count; what lies
+        behind them is padding.
     sample
         Called with shapes by name and a random generator; returns inputs to compare with.
     variants
@@ -100,6 +110,8 @@ class GraphDeclaration:
     grid: tuple[Mapping[str, int], ...]
     units: Mapping[str, str] = field(default_factory=dict)
     tolerance: Tolerance = field(default_factory=Tolerance)
+    tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
+    counts: Mapping[str, str] = field(default_factory=dict)
     sample: Callable[[Mapping[str, tuple[int, ...]], np.random.Generator], Arrays] = standard_normal
     variants: tuple[PrecisionVariant, ...] = ()
     calibration: Callable[[], Iterable[Mapping[str, NDArray[np.generic]]]] | None = None
@@ -137,6 +149,23 @@ class GraphDeclaration:
                 f"the calibration of graph '{self.name}' is {type(self.calibration).__name__}",
                 "Give a function that returns the inputs",
             )
+
+        named = {
+            *self.tolerances,
+            *self.counts,
+            *self.counts.values(),
+            *(output for variant in self.variants for output in variant.tolerances),
+        }
+        unknown = sorted(named - set(self.outputs))
+        if unknown:
+            raise DeclarationError(
+                f"graph '{self.name}' has no outputs {listed(unknown)}, and a tolerance or counts of them",
+                f"Its outputs are {listed(self.outputs)}",
+            )
+
+    def tolerance_of(self, output: str) -> Tolerance:
+        """Return how far one output may be from the network."""
+        return self.tolerances.get(output, self.tolerance)
 
     def named_axes(self) -> dict[str, int]:
         """Return the named axes with their lengths in the example."""

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from skyloom.errors import BackendError, BundleError
+from skyloom.errors import BackendError, BundleError, NotFiniteError
 from skyloom.frozen import Frozen
 from skyloom.runtime import open_session
 from skyloom_export.passes.graph import rename
 from skyloom_export.tracing import parse, serialise, strip
+from skyloom_export.verifying import why_missed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skyloom_export.declaration import GraphDeclaration, PrecisionVariant, Run
+    from skyloom_export.verifying import Case
 
 QUANTISED = (
     "Conv",
@@ -51,7 +53,7 @@ class VariantReport(Frozen):
     allowed, measured
         The scientific tolerance, and what was measured.
     note
-        Why it was not measured, where it was not.
+        Why it is not good enough or was not measured, where that is not the science.
     """
 
     graph: str
@@ -62,14 +64,17 @@ class VariantReport(Frozen):
 
     @property
     def passed(self) -> bool:
-        """Whether the variant is within its tolerance; one that was not measured is not."""
-        return self.measured <= self.allowed
+        """Whether the variant is within its tolerances; one that was not measured is not."""
+        return self.measured <= self.allowed and not self.note
 
 
 def make_variant(
-    declaration: GraphDeclaration, variant: PrecisionVariant, graph: bytes
+    declaration: GraphDeclaration, variant: PrecisionVariant, graph: bytes, cases: list[Case]
 ) -> tuple[bytes | None, VariantReport]:
     """Make and measure a variant of a graph; for bf16, a hint and no graph, only measure it.
+
+    It must be good enough for the science, and each of its outputs near enough to those of the network
+    in `cases`.
 
     Returns
     -------
@@ -85,7 +90,7 @@ def make_variant(
             note = "OpenVINO is not installed"
         else:
             try:
-                measured = variant.measure(run_bf16(graph))
+                measured, note = _judge(declaration, variant, run_bf16(graph), cases)
             except (BackendError, BundleError) as error:
                 note = str(error)
     else:
@@ -94,7 +99,8 @@ def make_variant(
             made = to_int8(graph, declaration.calibration(), keep=variant.keep, only=variant.only)
         else:
             made = to_fp16(graph, keep=variant.keep, only=variant.only)
-        measured = variant.measure(open_session(made, backend="cpu", threads=1).run)
+        run = open_session(made, backend="cpu", threads=1).run
+        measured, note = _judge(declaration, variant, run, cases)
     report = VariantReport(
         graph=declaration.name,
         precision=variant.precision,
@@ -103,6 +109,16 @@ def make_variant(
         note=note,
     )
     return (made if report.passed else None), report
+
+
+def _judge(
+    declaration: GraphDeclaration, variant: PrecisionVariant, run: Run, cases: list[Case]
+) -> tuple[float, str]:
+    """Return how wrong the science of a variant is, and which output is wrong."""
+    try:
+        return variant.measure(run), why_missed(declaration, variant, run, cases)
+    except NotFiniteError as error:
+        return np.inf, error.problem
 
 
 class _Inputs:

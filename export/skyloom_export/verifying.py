@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from skyloom.bundle.judging import check_tolerance, deviation
+from skyloom.bundle.verify import lengths
+from skyloom.errors import BundleError
 from skyloom.frozen import Frozen
 from skyloom.runtime import open_session
 from skyloom_export.errors import ToleranceError
@@ -16,8 +19,11 @@ from skyloom_export.tracing import evaluating
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from skyloom.bundle import Tolerance
-    from skyloom_export.declaration import Arrays, GraphDeclaration
+    from skyloom.bundle.verify import ToleranceOf
+    from skyloom_export.declaration import Arrays, GraphDeclaration, PrecisionVariant, Run
 
 
 class Check(Frozen):
@@ -93,54 +99,77 @@ def check_graph(declaration: GraphDeclaration, graph: bytes, cases: list[Case] |
         For the worst output, when one misses the tolerance.
     """
     session = open_session(graph, backend="cpu", threads=1)
-    checks = []
-    for case in run_cases(declaration) if cases is None else cases:
-        computed = session.run(case.inputs)
-        for output, expected in case.expected.items():
-            checks.append(compare(declaration, output, case.sizes, computed[output], expected))
+    found = run_cases(declaration) if cases is None else cases
+    checks = check_cases(declaration, session.run, found, declaration.tolerance_of)
     worst = max(checks, key=lambda check: check.excess)
     if worst.excess > 1:
         raise ToleranceError(worst.graph, worst.output, worst.sizes, worst.error, worst.allowed)
     return checks
 
 
+def check_cases(
+    declaration: GraphDeclaration, run: Run, cases: list[Case], tolerance_of: ToleranceOf
+) -> list[Check]:
+    """Compare what runs a graph with the network, output by output."""
+    return [
+        compare(
+            declaration,
+            output,
+            case.sizes,
+            computed[output],
+            expected,
+            tolerance=tolerance_of(output),
+            counts=case.expected.get(declaration.counts.get(output, "")),
+        )
+        for case in cases
+        for computed in (run(case.inputs),)
+        for output, expected in case.expected.items()
+    ]
+
+
+def why_missed(declaration: GraphDeclaration, variant: PrecisionVariant, run: Run, cases: list[Case]) -> str:
+    """Say which output of a variant misses its tolerance, or has one that could not tell a wrong file."""
+
+    def tolerance_of(output: str) -> Tolerance:
+        return variant.tolerances.get(output) or declaration.tolerance_of(output)
+
+    worst = max(check_cases(declaration, run, cases, tolerance_of), key=lambda check: check.excess)
+    if worst.excess > 1:
+        return (
+            f"output '{worst.output}' differs by {worst.error:.3g} at {lengths(worst.sizes)}, "
+            f"allowed are {worst.allowed:.3g}"
+        )
+    try:
+        for output in declaration.outputs:
+            counted_by = declaration.counts.get(output, "")
+            parts = [(case.expected[output], case.expected.get(counted_by)) for case in cases]
+            check_tolerance(declaration.name, output, tolerance_of(output), parts)
+    except BundleError as error:
+        return error.problem
+    return ""
+
+
 def compare(
     declaration: GraphDeclaration,
     output: str,
     sizes: Mapping[str, int],
-    computed: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
-    expected: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
+    computed: NDArray[np.generic],
+    expected: NDArray[np.generic],
+    *,
+    tolerance: Tolerance | None = None,
+    counts: NDArray[np.generic] | None = None,
 ) -> Check:
     """Judge one output at one size."""
-    if computed.shape != expected.shape:
-        where = dict(sizes)
-        return Check(
-            graph=declaration.name, output=output, sizes=where,
-            error=np.inf, relative=np.inf, allowed=0.0, excess=np.inf,
-        )  # fmt: skip
-    mine, theirs = computed.astype(np.float64), expected.astype(np.float64)
-    same = (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))
-    with np.errstate(invalid="ignore"):
-        difference = np.where(same, 0.0, np.abs(mine - theirs))
-        difference = np.where(np.isnan(difference), np.inf, difference)
-        allowed = _allowed(declaration.tolerance, theirs)
-        excess = np.where(difference > 0, difference / np.maximum(allowed, np.finfo(np.float64).tiny), 0.0)
-    worst = int(excess.argmax()) if excess.size else 0
+    own = declaration.tolerance_of(output) if tolerance is None else tolerance
+    found = deviation(computed, expected, own, counts=counts)
+    theirs = expected.astype(np.float64)
     scale = float(np.abs(theirs[np.isfinite(theirs)]).max(initial=0.0))
-    error = float(difference.max(initial=0.0))
     return Check(
         graph=declaration.name,
         output=output,
         sizes=dict(sizes),
-        error=error,
-        relative=error / scale if scale else error,
-        allowed=float(allowed.ravel()[worst]) if excess.size else 0.0,
-        excess=float(excess.max(initial=0.0)),
+        error=found.error,
+        relative=found.error / scale if scale else found.error,
+        allowed=found.allowed,
+        excess=found.excess,
     )
-
-
-def _allowed(
-    tolerance: Tolerance, expected: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    finite = np.where(np.isfinite(expected), np.abs(expected), 0.0)
-    return tolerance.atol + tolerance.rtol * finite

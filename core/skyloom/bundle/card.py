@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from skyloom.bundle.manifest import ABOUT, GOLDEN, MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from skyloom.bundle.manifest import Graph, Manifest, Tensor
+    from skyloom.bundle.manifest import Graph, Manifest, Tensor, Tolerance
 
 README = "README.md"
 
@@ -126,10 +126,7 @@ def _graph(name: str, graph: Graph) -> Iterator[str]:
             for kind, tensor, error in rows
         ],
     )
-    tolerance = graph.tolerance
-    relative = f" + {tolerance.rtol:.3g} |network|" if tolerance.rtol else ""
-    own = "".join(f", {one.atol:.3g} of `{_plain(name)}`" for name, one in graph.tolerances.items())
-    yield f"A difference of up to {tolerance.atol:.3g}{relative}{own} was allowed."
+    yield f"Allowed are differences of {_differences(graph, graph.tolerance_of)}."
     yield from _science(graph)
     yield ""
 
@@ -143,6 +140,8 @@ def _science(graph: Graph) -> Iterator[str]:
             refused = "" if measured <= allowed else ": it is not run so"
             clause = f"the error of the science is {measured:.3g}, allowed were {allowed:.3g}{refused}."
             yield subject + clause if subject else clause.capitalize()
+    if graph.bf16 and graph.tolerances_bf16:
+        yield f"In bf16 allowed are differences of {_differences(graph, graph.tolerance_bf16_of)}."
 
 
 def _bare(manifest: Manifest) -> Iterator[str]:
@@ -171,6 +170,24 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
 
 def _axes(tensor: Tensor) -> str:
     return " x ".join(str(axis) for axis in tensor.axes) or "none"
+
+
+def _differences(graph: Graph, tolerance_of: Callable[[str], Tolerance]) -> str:
+    """Say how far each output may be off."""
+    return ", ".join(
+        f"`{_plain(tensor.name)}` by {_allowed(tensor, tolerance_of(tensor.name))}"
+        for tensor in graph.outputs
+    )
+
+
+def _allowed(tensor: Tensor, tolerance: Tolerance) -> str:
+    if tensor.dtype == "bool":
+        return f"{tolerance.flips:.0%}"
+    if not tensor.dtype.startswith("float"):
+        return str(tolerance.steps)
+    own = tolerance.atol if isinstance(tolerance.atol, tuple) else (tolerance.atol,)
+    relative = f" + {tolerance.rtol:.3g} |network|" if tolerance.rtol else ""
+    return f"{' / '.join(f'{one:.3g}' for one in own)}{relative}"
 
 
 def _number(error: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skyloom.bundle.manifest import GOLDEN
-from skyloom.bundle.verify import golden_of
+from skyloom.bundle.verify import check_tolerances, golden_of
 from skyloom.errors import BackendError, BundleError, InputError
 from skyloom.runtime.shapes import check_inputs, check_outputs
 from skyloom.runtime.tensors import check_declared
@@ -24,7 +24,8 @@ def check_bundle(bundle: Bundle) -> Mapping[str, NDArray[np.generic]]:
     """Check all of a bundle that can be checked without running it, and return its golden arrays.
 
     Every file has its digest, there is no other, every graph may be trusted and has the tensors that
-    the manifest declares, and there are golden arrays that fit them.
+    the manifest declares, and there are golden arrays that fit them, with tolerances that a wrong file
+    would miss.
 
     Raises
     ------
@@ -41,7 +42,8 @@ def check_bundle(bundle: Bundle) -> Mapping[str, NDArray[np.generic]]:
         data = bundle.read(graph.path)
         checked_graph(manifest.files[graph.path].sha256, data)
         check_declared(name, data, graph)
-        for golden in golden_of(bundle, name, arrays):
+        every = golden_of(bundle, name, arrays)
+        for golden in every:
             try:
                 lengths = check_inputs(graph.inputs, golden.inputs)
                 check_outputs(graph.outputs, golden.outputs, lengths, "the original network")
@@ -50,4 +52,5 @@ def check_bundle(bundle: Bundle) -> Mapping[str, NDArray[np.generic]]:
                     f"the golden arrays of the graph '{name}' do not fit it: {error.problem}",
                     "Export the bundle again",
                 ) from None
+        check_tolerances(name, every, graph.tolerance_of)
     return arrays

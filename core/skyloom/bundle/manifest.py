@@ -72,11 +72,34 @@ class Tensor(Frozen):
         return self.axes[:1] == (BATCH,)
 
 
-class Tolerance(Frozen):
-    """How far a graph may be from the network it was made from: ``atol + rtol * |network|``."""
+MOST_RELATIVE = 0.05
+MOST_STEPS = 16
+MOST_FLIPS = 0.05
 
-    atol: float = Field(default=1e-5, ge=0, allow_inf_nan=False)
-    rtol: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
+Off = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Tolerance(Frozen):
+    """How far an output may be from what the network makes of the same inputs.
+
+    It should follow from what the output means. No bundle is written, and none passes verification, whose
+    tolerances could not tell a wrong file (`skyloom.bundle.judging`).
+
+    Attributes
+    ----------
+    atol, rtol
+        Real numbers may be off by ``atol + rtol * |network|``. `atol` is one number, or one for each
+        entry along the last axis where these are different quantities.
+    steps
+        By how many whole numbers may be off, such as the length of a sequence.
+    flips
+        The share of booleans that may differ.
+    """
+
+    atol: Off | tuple[Off, ...] = 1e-5
+    rtol: float = Field(default=1e-4, ge=0, le=MOST_RELATIVE)
+    steps: int = Field(default=0, ge=0, le=MOST_STEPS)
+    flips: float = Field(default=0.0, ge=0, le=MOST_FLIPS)
 
 
 class Graph(Frozen):
@@ -101,12 +124,13 @@ class Graph(Frozen):
         The rewrites that were applied to make it fast, in their order.
     scientific
         What the science tolerates of a variant (``allowed``) and what was found (``measured``); of a
-        graph in fp32 the same when OpenVINO runs it in bf16 (``allowed_bf16``, ``measured_bf16``), and
-        what each output may be off by then (``tolerance_bf16/<output>``).
+        graph in fp32 the same when OpenVINO runs it in bf16 (``allowed_bf16``, ``measured_bf16``).
     opset
         Version of the standard operators it is written in; 0 where nobody noted it.
     tolerances
         What was asked of single outputs, where that is not `tolerance`.
+    tolerances_bf16
+        What is asked of single outputs when OpenVINO runs a graph in bf16, where that is something else.
     """
 
     path: InnerPath
@@ -120,6 +144,7 @@ class Graph(Frozen):
     scientific: dict[str, float] = {}
     opset: int = Field(default=0, ge=0)
     tolerances: dict[str, Tolerance] = {}
+    tolerances_bf16: dict[str, Tolerance] = {}
 
     @property
     def batched(self) -> bool:
@@ -131,6 +156,10 @@ class Graph(Frozen):
     def tolerance_of(self, output: str) -> Tolerance:
         """Return what was asked of one output."""
         return self.tolerances.get(output, self.tolerance)
+
+    def tolerance_bf16_of(self, output: str) -> Tolerance:
+        """Return what is asked of one output in bf16."""
+        return self.tolerances_bf16.get(output) or self.tolerance_of(output)
 
     @property
     def bf16(self) -> bool:
@@ -206,6 +235,7 @@ class Manifest(Frozen):
             if self.files and graph.path not in self.files:
                 raise ValueError(f"the file '{graph.path}' of graph '{name}' is not among the files")
             _check_counts(name, graph)
+            _check_tolerances(name, graph)
             _check_variant(name, graph, self.graphs)
 
     def variants(self, name: str) -> dict[str, str]:
@@ -232,6 +262,21 @@ def _check_counts(name: str, graph: Graph) -> None:
                 f"'{tensor.counted_by}' of graph '{name}' cannot count the steps of '{tensor.name}': "
                 "it must be an output of whole numbers along the first axis of it"
             )
+
+
+def _check_tolerances(name: str, graph: Graph) -> None:
+    """Refuse tolerances of outputs that are not there, or that do not fit their last axis."""
+    outputs = {tensor.name: tensor for tensor in graph.outputs}
+    for output in (*graph.tolerances, *graph.tolerances_bf16):
+        if output not in outputs:
+            raise ValueError(f"graph '{name}' has a tolerance of '{output}', which is no output of it")
+    for output, tensor in outputs.items():
+        for tolerance in (graph.tolerance_of(output), graph.tolerance_bf16_of(output)):
+            if isinstance(tolerance.atol, tuple) and tensor.axes[-1:] != (len(tolerance.atol),):
+                raise ValueError(
+                    f"the output '{output}' of graph '{name}' has the axes {tensor.axes}, and tolerances of "
+                    f"{len(tolerance.atol)} quantities"
+                )
 
 
 def _check_variant(name: str, graph: Graph, graphs: dict[str, Graph]) -> None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from skyloom.bundle.manifest import Tolerance
-from skyloom.bundle.verify import Golden, Measured, compare, golden_of
+from skyloom.bundle.verify import Golden, Measured, check_tolerances, compare, golden_of
 from skyloom.errors import SkyloomError
 from skyloom.files import complete, make_folder
 from skyloom.frozen import Frozen
@@ -180,18 +179,17 @@ def _ways(bundle: Bundle, threads: Sequence[int]) -> Iterator[Trial]:
                         yield Trial(graph=name, backend=backend, precision=precision, threads=number)
 
 
-def _try(bundle: Bundle, way: Trial, every: Sequence[Golden]) -> Trial:
+def _try(bundle: Bundle, way: Trial, every: list[Golden]) -> Trial:
     try:
         with bundle.session(
             way.graph, backend=way.backend, precision=way.precision, threads=way.threads
         ) as session:
-            excess = min(
-                max(
-                    verdict.excess
-                    for golden in every
-                    for verdict in compare(session, way.graph, golden, tolerance_of)
-                )
-                for tolerance_of in _tolerances(bundle, way)
+            tolerance_of = _tolerance_of(bundle, way)
+            check_tolerances(way.graph, every, tolerance_of)
+            excess = max(
+                verdict.excess
+                for golden in every
+                for verdict in compare(session, way.graph, golden, tolerance_of)
             )
             seconds = _fastest(session, max(every, key=_numbers))
     except SkyloomError as error:
@@ -203,22 +201,12 @@ def _numbers(golden: Golden) -> int:
     return sum(array.size for array in golden.inputs.values())
 
 
-def _tolerances(bundle: Bundle, way: Trial) -> list[ToleranceOf]:
-    """Return the tolerances of the outputs, of which one set must be kept.
-
-    There is no graph in bf16, and so no tolerance of its own: it may differ by a multiple of what it
-    differed by when its science was measured, as variants may, or by as much as a variant.
-    """
+def _tolerance_of(bundle: Bundle, way: Trial) -> ToleranceOf:
+    """Return what is asked of each output: that of the variant; there is no graph of its own in bf16."""
     graphs, variants = bundle.manifest.graphs, bundle.manifest.variants(way.graph)
     if way.precision in variants:
-        return [graphs[variants[way.precision]].tolerance_of]
-    own, base = graphs[way.graph].scientific, graphs[way.graph]
-
-    def in_bf16(output: str) -> Tolerance:
-        seen = own.get(f"tolerance_bf16/{output}")
-        return base.tolerance_of(output) if seen is None else Tolerance(atol=seen, rtol=0.0)
-
-    return [in_bf16, *(graphs[name].tolerance_of for name in variants.values() if name != way.graph)]
+        return graphs[variants[way.precision]].tolerance_of
+    return graphs[way.graph].tolerance_bf16_of
 
 
 def _fastest(session: Session, golden: Golden) -> float:

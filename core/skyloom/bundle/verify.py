@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import numpy as np
 from pydantic import PlainSerializer, computed_field
 
+from skyloom.bundle.judging import Deviation, check_tolerance, deviation
 from skyloom.bundle.reader import Bundle
 from skyloom.errors import BundleError, NotFiniteError
 from skyloom.frozen import Frozen
@@ -44,7 +44,7 @@ class Verdict(Frozen):
     precision, backend
         What the graph computes in, and what ran it.
     error
-        Largest absolute difference.
+        Largest absolute difference; of booleans, the share that differs.
     excess
         Largest difference in units of the tolerance; at most 1 where the output is right.
     """
@@ -108,17 +108,35 @@ def judge(bundle: Bundle, *, backend: str = "auto") -> list[Verdict]:
     return verdicts
 
 
+def check_tolerances(name: str, every: list[Golden], tolerance_of: ToleranceOf) -> None:
+    """Refuse tolerances of a graph that could not tell a wrong file, by its golden arrays of every size."""
+    for output in every[0].outputs:
+        parts = [(golden.outputs[output], golden.counts.get(output)) for golden in every]
+        check_tolerance(name, output, tolerance_of(output), parts)
+
+
 def lengths(sizes: Mapping[str, int]) -> str:
     """Write the lengths of axes as people read them."""
     return ", ".join(f"{axis} {length}" for axis, length in sizes.items()) or "a fixed size"
 
 
 class Golden(NamedTuple):
-    """What the original network makes of what, by name, and the lengths of the named axes."""
+    """What the original network makes of what.
+
+    Attributes
+    ----------
+    inputs, outputs
+        The arrays by name.
+    sizes
+        The lengths of the named axes.
+    counts
+        How many steps of each sequence count, by name of the output that holds them.
+    """
 
     inputs: dict[str, NDArray[Any]]
     outputs: dict[str, NDArray[Any]]
     sizes: dict[str, int]
+    counts: dict[str, NDArray[Any]]
 
 
 def golden_key(graph: str, number: int, kind: str, name: str) -> str:
@@ -151,7 +169,11 @@ def _golden(bundle: Bundle, name: str, arrays: Mapping[str, NDArray[Any]], numbe
         for axis, length in zip(tensor.axes, inputs[tensor.name].shape, strict=False)
         if isinstance(axis, str)
     }
-    golden = Golden(inputs, kept("outputs"), sizes)
+    outputs = kept("outputs")
+    counts = {
+        tensor.name: outputs[tensor.counted_by] for tensor in graph.outputs if tensor.counted_by in outputs
+    }
+    golden = Golden(inputs, outputs, sizes, counts)
     asked = ({tensor.name for tensor in graph.inputs}, {tensor.name for tensor in graph.outputs})
     if asked != (set(golden.inputs), set(golden.outputs)) or not golden.outputs:
         raise BundleError(
@@ -170,9 +192,10 @@ def compare(session: Session, name: str, golden: Golden, tolerance_of: Tolerance
         computed = {}
     verdicts: list[Verdict] = []
     for output, expected in golden.outputs.items():
-        error, excess = np.inf, np.inf
+        found = Deviation(math.inf, 0.0, math.inf)
         if output in computed:
-            error, excess = _difference(computed[output], expected, tolerance_of(output))
+            counts = golden.counts.get(output)
+            found = deviation(computed[output], expected, tolerance_of(output), counts=counts)
         verdicts.append(
             Verdict(
                 graph=name,
@@ -180,22 +203,8 @@ def compare(session: Session, name: str, golden: Golden, tolerance_of: Tolerance
                 sizes=golden.sizes,
                 precision=session.precision,
                 backend=session.backend,
-                error=error,
-                excess=excess,
+                error=found.error,
+                excess=found.excess,
             )
         )
     return verdicts
-
-
-def _difference(computed: NDArray[Any], expected: NDArray[Any], tolerance: Tolerance) -> tuple[float, float]:
-    """Return the largest absolute difference, and the largest in units of the tolerance."""
-    if computed.shape != expected.shape:
-        return np.inf, np.inf
-    found, wanted = computed.astype(np.float64), expected.astype(np.float64)
-    same = (found == wanted) | (np.isnan(found) & np.isnan(wanted))  # infinities included
-    with np.errstate(divide="ignore", invalid="ignore"):
-        difference = np.where(same, 0.0, np.abs(found - wanted))
-        excess = np.where(same, 0.0, difference / (tolerance.atol + tolerance.rtol * np.abs(wanted)))
-    difference[np.isnan(difference)] = np.inf
-    excess[np.isnan(excess)] = np.inf
-    return float(difference.max(initial=0.0)), float(excess.max(initial=0.0))

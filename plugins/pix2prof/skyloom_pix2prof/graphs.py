@@ -23,7 +23,15 @@ from skyloom.frozen import first_fault
 from skyloom_export import Exportable, GraphDeclaration, PrecisionVariant
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.ellipses import EllipseDecoder
-from skyloom_pix2prof.judging import ALLOWED, ALLOWED_AT_ONCE, damage, misread, typical_images
+from skyloom_pix2prof.judging import (
+    ALLOWED,
+    ALLOWED_AT_ONCE,
+    OFF_CODE,
+    damage,
+    misread,
+    tolerated,
+    typical_images,
+)
 from skyloom_pix2prof.network import Pix2Prof, RecurrentDecoder
 from skyloom_pix2prof.stopping import Answering, Unrolling
 
@@ -109,14 +117,15 @@ def _near(config: Pix2ProfConfig) -> int:
 
 
 def _encoder(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
-    cheaper = (
-        PrecisionVariant(precision="int8", allowed=ALLOWED, measure=damage(network)),
-        PrecisionVariant(precision="bf16", allowed=ALLOWED, measure=damage(network)),
-    )
     near = _near(network.config)
     with torch.no_grad():  # an element of an encoding may be near 0, where others are large
         noise = torch.randn(4, 1, near, near, generator=torch.Generator().manual_seed(0))
         largest = float(network.encode(noise).abs().max())
+    off = {"code": Tolerance(atol=OFF_CODE * largest, rtol=0.0)}
+    cheaper = (
+        PrecisionVariant(precision="int8", allowed=ALLOWED, measure=damage(network), tolerances=off),
+        PrecisionVariant(precision="bf16", allowed=ALLOWED, measure=damage(network), tolerances=off),
+    )
     return GraphDeclaration(
         name=ENCODER,
         module=network.encoder,
@@ -155,23 +164,27 @@ def _decoder(network: Pix2Prof) -> GraphDeclaration:
 
 
 def _captioner(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
-    wrong = misread(network)
+    wrong, off = misread(network), tolerated(network.config)
     # Light spans more than half precision holds, and places on the image need more digits than 8 bits or
     # half precision have: what finds the ellipses and reads them stays as it is.
     cheaper = (
-        PrecisionVariant(precision="int8", allowed=ALLOWED_AT_ONCE, measure=wrong, only=("Conv",)),
+        PrecisionVariant(
+            precision="int8", allowed=ALLOWED_AT_ONCE, measure=wrong, only=("Conv",), tolerances=off
+        ),
         PrecisionVariant(
             precision="fp16",
             allowed=ALLOWED_AT_ONCE,
             measure=wrong,
             only=("Conv", "Relu", "MaxPool", "MatMul", "Gemm"),
+            tolerances=off,
         ),
-        PrecisionVariant(precision="bf16", allowed=ALLOWED_AT_ONCE, measure=wrong),
+        PrecisionVariant(precision="bf16", allowed=ALLOWED_AT_ONCE, measure=wrong, tolerances=off),
     )
     return GraphDeclaration(
         name=CAPTIONER,
         module=Answering(network),
         outputs=("values", "count", "halted"),
+        counts={"values": "count"},
         **_images(network.config),
         units={"values": "mag / arcsec2" if len(network.config.channels) == 1 else ""},
         tolerance=Tolerance(atol=1e-4, rtol=1e-4),

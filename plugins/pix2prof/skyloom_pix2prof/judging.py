@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skyloom.bundle import Tolerance
 from skyloom_pix2prof.network import RecurrentDecoder
 from skyloom_pix2prof.preparing import prepare, resample
 from skyloom_pix2prof.stopping import Answering, Unrolling
@@ -36,8 +37,26 @@ LENGTHENED = 5
 """Steps by which a profile that is told at once may change in length; one arcsec."""
 FAR = 0.05
 """Median difference in mag / arcsec2 of a profile that is spoilt."""
+OFF = {"surface_brightness": 0.2, "curve_of_growth": 0.2, "ellipticity": 0.05, "position_angle": 5.0}
+"""What a single value may be off in a cheaper form, in mag / arcsec2, mag, 1 and degrees: little more than
+the error of the network itself where a galaxy is faint. It tells a wrong file; what profiles are worth is
+measured."""
+OFF_VECTOR = 0.05
+"""The same of an ellipse that is told as a vector, ellipticity times cosine and sine of twice the angle."""
+OFF_CODE = 0.05
+"""What an element of an encoding may be off in a cheaper form, of the largest number in an encoding."""
 FAINTEST = 26.5
 """Surface brightness beyond which differences say nothing about the network; SDSS loses galaxies there."""
+
+
+def tolerated(config: Pix2ProfConfig) -> dict[str, Tolerance]:
+    """Return how far the outputs of a cheaper form of the captioner may be off."""
+    vector = {"ellipticity": OFF_VECTOR, "position_angle": OFF_VECTOR} if config.decoder == "ellipses" else {}
+    off = {**OFF, **vector}
+    return {
+        "values": Tolerance(atol=tuple(off[name] for name in config.channels), rtol=0.0),
+        "count": Tolerance(steps=LENGTHENED),
+    }
 
 
 def misread(network: Pix2Prof) -> Callable[[Run], float]:

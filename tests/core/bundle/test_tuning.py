@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from skyloom.bundle import Bundle
+from skyloom.bundle import Bundle, Tolerance
 from skyloom.bundle.choice import choose
 from skyloom.bundle.tuning import Trial, Tuning, powers_of_two, tune, tuned
 from skyloom.bundle.verify import Golden, Verdict, compare
@@ -134,17 +134,28 @@ def test_the_fastest_that_no_longer_runs_gives_way(
         bundle.session("affine", backend="tensorrt", precision="auto")
 
 
-def test_bf16_may_be_as_far_off_as_when_it_was_measured_or_as_a_verified_variant(bundle: Bundle) -> None:
-    from skyloom.bundle.tuning import _tolerances
+def test_bf16_may_be_as_far_off_as_was_declared_for_it(bundle: Bundle) -> None:
+    from skyloom.bundle.tuning import _tolerance_of
 
-    def allowed(bundle: Bundle, *way: str) -> list[float]:
-        return [of("y").atol for of in _tolerances(bundle, trial(way[0], way[1], 1))]
+    def allowed(bundle: Bundle, *way: str) -> object:
+        return _tolerance_of(bundle, trial(way[0], way[1], 1))("y").atol
 
-    assert allowed(bundle, "cpu", "fp32") == [1e-5]
-    assert allowed(bundle, "cpu", "int8") == [0.1]
-    assert allowed(bundle, "openvino", "bf16") == [1e-5, 0.1]
-    measured = in_bf16(bundle, **{"tolerance_bf16/y": 0.03})
-    assert allowed(measured, "openvino", "bf16") == [0.03, 0.1]
+    assert allowed(bundle, "cpu", "fp32") == 1e-5
+    assert allowed(bundle, "cpu", "int8") == 0.1
+    assert allowed(bundle, "openvino", "bf16") == 1e-5
+    graphs = bundle.manifest.graphs
+    own = graphs["affine"].model_copy(update={"tolerances_bf16": {"y": Tolerance(atol=0.03)}})
+    manifest = bundle.manifest.model_copy(update={"graphs": {**graphs, "affine": own}})
+    assert allowed(replace(bundle, manifest=manifest), "openvino", "bf16") == 0.03
+
+
+def test_a_tolerance_that_could_not_tell_a_wrong_graph_is_no_way_to_run(bundle: Bundle) -> None:
+    graphs = bundle.manifest.graphs
+    loose = graphs["affine-int8"].model_copy(update={"tolerance": Tolerance(atol=1e300)})
+    manifest = bundle.manifest.model_copy(update={"graphs": {**graphs, "affine-int8": loose}})
+    trials = tune(replace(bundle, manifest=manifest), threads=[1]).trials
+    assert {one.precision for one in trials if one.passed} == {"fp32"}
+    assert all("could not tell a wrong file" in one.note for one in trials if not one.passed)
 
 
 def in_bf16(bundle: Bundle, **found: float) -> Bundle:

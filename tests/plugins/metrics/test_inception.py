@@ -46,7 +46,11 @@ SOME = {
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write random weights in the published layout, narrower: with classifier, without counters."""
     torch.manual_seed(1)
-    state = {k: v for k, v in Inception(first=1).state_dict().items() if "num_batches" not in k}
+    made = Inception(first=1)
+    for layer in made.modules():
+        if isinstance(layer, torch.nn.Conv2d):  # or the light of the image is lost on the way
+            torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    state = {k: v for k, v in made.state_dict().items() if "num_batches" not in k}
     path = tmp_path_factory.mktemp("weights") / "pt_inception.pth"
     torch.save({**state, "fc.weight": torch.zeros(1008, 64), "fc.bias": torch.zeros(1008)}, path)
     return path
