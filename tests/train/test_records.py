@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from skyloom.errors import OutputError
+from skyloom_train.errors import StateError
 from skyloom_train.records import Table, read_table
 from skyloom_train.showing import described, shown
 
@@ -41,6 +42,12 @@ def test_a_table_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     table = Table(tmp_path / "gone" / "t.csv", step=0)
     with pytest.raises(OutputError, match="cannot write"):
         table.write(1, {"loss": 1.0})
+
+
+def test_a_table_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"step,loss\n1,\xff\n")
+    with pytest.raises(StateError, match="cannot be read"):
+        Table(tmp_path / "t.csv", step=1)
 
 
 def test_a_log_gets_a_line_for_each_validation(capsys: pytest.CaptureFixture[str]) -> None:
