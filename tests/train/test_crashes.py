@@ -9,7 +9,7 @@ from skyloom_train import train
 from skyloom_train.errors import TrainingError
 from skyloom_train.records import read_table
 from skyloom_train.state import read_state, write_state
-from tests.faults import Trial, crash_test, every_fault
+from tests.faults import Trial, crash_test, every_fault, every_nth
 from tests.train.toy import settings, trainable
 
 SETTINGS = settings(steps=4, validate_every=2, save_every=2, log_every=1, warmup=1)
@@ -50,12 +50,12 @@ def sound(trial: Trial) -> None:
         assert read_state(run / "state.pt")["step"] in {2, 4}
 
 
-@every_fault
+@every_nth(41)
 def test_a_training_comes_to_the_same_weights(tmp_path: Path, every: int) -> None:
     crash_test(tmp_path, action=go_on, check=sound, result=outcome, atomic=False, every=every)
 
 
-@every_fault
+@every_nth(41)
 def test_a_resumed_training_comes_to_the_same_weights(tmp_path: Path, every: int) -> None:
     """The second half of it, after a first half without faults."""
 
