@@ -32,8 +32,9 @@ def test_what_will_be_written_again_is_cut_off(tmp_path: Path, torn: str) -> Non
     assert read_table(path) == {"step": [1, 2, 3], "loss": [0.1, 0.2, 0.5]}
 
 
-def test_an_empty_file_begins_anew(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").touch()
+@pytest.mark.parametrize("header", ["", "step", "step,lo", "step,loss"])
+def test_a_file_without_a_whole_header_begins_anew(tmp_path: Path, header: str) -> None:
+    (tmp_path / "t.csv").write_text(header)
     Table(tmp_path / "t.csv", step=4).write(5, {"loss": 1.0})
     assert read_table(tmp_path / "t.csv") == {"step": [5], "loss": [1.0]}
 

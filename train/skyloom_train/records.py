@@ -57,9 +57,10 @@ class Table:
     def _cut(self, step: int) -> None:
         try:
             with self.path.open(encoding="utf-8", newline="") as file:
+                header = file.readline()  # a kill may have cut it short, or the last row
+                if header.endswith("\n"):
+                    self._names = next(csv.reader([header]), [])
                 reader = csv.reader(file)
-                self._names = next(reader, [])
-                # a kill may have cut the last row short
                 rows = [row for row in reader if len(row) == len(self._names) and _number(row[0]) <= step]
         except (OSError, ValueError, csv.Error) as error:
             raise StateError(
