@@ -98,11 +98,16 @@ PAST_PYTHON = [("skyloom.disk", "_exchange_at_once")]  # renames by the C librar
 _MOST = 100_000  # calls in one action; more are taken for an action without end
 _PART = re.compile(r"\..*\.part")  # what a kill may leave beside a name
 
-every_fault = pytest.mark.parametrize(
-    "every",
-    [pytest.param(7, id="some"), pytest.param(1, id="all", marks=pytest.mark.nightly)],
-)
-"""Gives a test `every`: each seventh call fails in it, or (in ``make nightly``) each."""
+
+def every_nth(number: int) -> pytest.MarkDecorator:
+    """Give a test `every`: in it each call of that number fails, and in ``make nightly`` each."""
+    return pytest.mark.parametrize(
+        "every",
+        [pytest.param(number, id="some"), pytest.param(1, id="all", marks=pytest.mark.nightly)],
+    )
+
+
+every_fault = every_nth(7)
 
 
 @dataclass

@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, BinaryIO
 
 from skyloom.errors import DownloadError, SpecError
 from skyloom.files import complete, make_folder
 from skyloom.store import downloads_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from skyloom.specs import WeightsSpec
 
 _TIMEOUT = 30  # seconds without a byte before a download counts as failed
-_SLACK = 2**20  # bytes by which a count may exceed the truth
+_LEAST_RATE = 1024  # bytes per second, on average over a window, below which a download counts as failed
+_WINDOW = 30.0  # seconds
+_CHUNK = 2**12  # bytes; a slow server sends several in a window
 
 
 def download_path(weights: WeightsSpec) -> Path:
@@ -58,13 +61,13 @@ def fetch(weights: WeightsSpec) -> Path:
 
 
 def _download(weights: WeightsSpec, part: Path) -> None:
-    import pooch
     import requests
 
     try:
-        with _progress(weights) as bar:
-            watch = _Watch(bar, weights)
-            pooch.HTTPDownloader(progressbar=watch, timeout=_TIMEOUT)(weights.url, str(part), None)
+        with _progress(weights) as show, part.open("wb") as file:
+            transfer = _Transfer(weights, file, show)
+            transfer.start()
+            transfer.watch()
     except requests.HTTPError as error:
         answer = error.response
         cause = "no answer" if answer is None else f"the server answered {answer.status_code} {answer.reason}"
@@ -72,6 +75,54 @@ def _download(weights: WeightsSpec, part: Path) -> None:
     except requests.RequestException as error:
         cause = f"no connection, or a broken one ({type(error).__name__})"
         raise DownloadError(f"cannot download '{weights.url}': {cause}", _by_hand(weights)) from error
+
+
+class _Transfer(threading.Thread):
+    """A download under way; it is refused where it becomes too long, and given up where it is too slow.
+
+    A read returns when its bytes are complete, be it one a minute, so that only another thread can tell.
+    The one that is given up ends with its next bytes, as their file is closed then, or with the program.
+    """
+
+    def __init__(self, weights: WeightsSpec, file: BinaryIO, show: Callable[[int], None]) -> None:
+        super().__init__(daemon=True)
+        self.weights, self.file, self.show = weights, file, show
+        self.received = 0  # bytes
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        import requests
+
+        try:
+            with requests.get(self.weights.url, timeout=_TIMEOUT, stream=True) as answer:
+                answer.raise_for_status()
+                for chunk in answer.iter_content(_CHUNK):
+                    self.received += len(chunk)
+                    if self.received > self.weights.size:
+                        raise DownloadError(
+                            f"what {self.weights.url} sends is longer than the {self.weights.size} bytes "
+                            "of the published file",
+                            f"It was not kept. {_by_hand(self.weights)}",
+                        )
+                    self.file.write(chunk)
+                    self.show(len(chunk))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the download is waited for
+            self.error = error
+
+    def watch(self) -> None:
+        """Wait for the end, and raise what was raised."""
+        while self.is_alive():
+            before = self.received
+            self.join(_WINDOW)
+            count = self.received - before
+            if self.is_alive() and count < _LEAST_RATE * _WINDOW:
+                raise DownloadError(
+                    f"'{self.weights.url}' is too slow: it sent {count} bytes in {_WINDOW:g} seconds, "
+                    f"and {_LEAST_RATE} a second are the least",
+                    _by_hand(self.weights),
+                )
+        if self.error is not None:
+            raise self.error
 
 
 def _by_hand(weights: WeightsSpec) -> str:
@@ -86,59 +137,21 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class _Watch:
-    """What pooch expects of a progress bar: stops a download that is longer than it should be."""
-
-    def __init__(self, bar: _Bar | None, weights: WeightsSpec) -> None:
-        self.bar, self.weights = bar, weights
-        self.total: float = weights.size
-        self.count = 0
-
-    def update(self, count: int) -> None:
-        self.count += count  # whole chunks, the last one included
-        if self.count > self.weights.size + _SLACK:
-            raise DownloadError(
-                f"what {self.weights.url} sends is longer than the {self.weights.size} bytes "
-                "of the published file",
-                f"It was not kept. {_by_hand(self.weights)}",
-            )
-        if self.bar is not None:
-            self.bar.update(count)
-
-    def reset(self) -> None:
-        """Pooch starts its bars anew at the end, to complete them; nothing is left to do then."""
-        self.count = 0
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-
-class _Bar:
-    """A progress bar drawn by rich."""
-
-    def __init__(self, description: str, size: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-        self.progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            console=Console(stderr=True),
-        )
-        self.task = self.progress.add_task(description, total=size)
-
-    def update(self, count: int) -> None:
-        self.progress.update(self.task, advance=count)
-
-
 @contextlib.contextmanager
-def _progress(weights: WeightsSpec) -> Iterator[_Bar | None]:
-    """Yield a progress bar where somebody looks at one."""
+def _progress(weights: WeightsSpec) -> Iterator[Callable[[int], None]]:
+    """Yield what is told of every piece, and draws a progress bar where somebody looks at one."""
     if not sys.stderr.isatty():
-        yield None
+        yield lambda _count: None
         return
-    bar = _Bar(weights.name, weights.size)
-    with bar.progress:
-        yield bar
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=Console(stderr=True),
+    ) as bar:
+        task = bar.add_task(weights.name, total=weights.size)
+        yield lambda count: bar.update(task, advance=count)

@@ -24,7 +24,7 @@ from skyloom.errors import CheckpointError, SkyloomError
 from skyloom.specs import WeightsSpec
 from tests.conftest import GRAPH_PATH, affine_golden, affine_manifest, double_plus_one
 from tests.core.test_downloads import Server, server, spec
-from tests.faults import Trial, crash_test, every_fault
+from tests.faults import Trial, crash_test, every_fault, every_nth
 
 __all__ = ["server"]  # a fixture
 
@@ -65,7 +65,7 @@ def sound(name: str, *versions: str) -> Callable[[Trial], None]:
     return check
 
 
-@every_fault
+@every_nth(19)
 def test_a_bundle_is_written_whole_or_not_at_all(tmp_path: Path, every: int) -> None:
     def write(folder: Path) -> None:
         if not (folder / "b").exists():
@@ -74,7 +74,7 @@ def test_a_bundle_is_written_whole_or_not_at_all(tmp_path: Path, every: int) -> 
     crash(tmp_path, action=write, check=sound("b", "new"), every=every)
 
 
-@every_fault
+@every_nth(19)
 def test_a_bundle_is_replaced_whole_or_not_at_all(tmp_path: Path, every: int) -> None:
     old = affine(tmp_path / "b", version="old")
     crash(
@@ -86,7 +86,7 @@ def test_a_bundle_is_replaced_whole_or_not_at_all(tmp_path: Path, every: int) ->
     )
 
 
-@every_fault
+@every_nth(19)
 @pytest.mark.parametrize("packed", [False, True])
 def test_adding_survives(tmp_path: Path, every: int, packed: bool) -> None:
     old, new = affine(tmp_path / "old", version="old"), affine(tmp_path / "new", version="new")
@@ -125,7 +125,7 @@ def test_removing_survives(tmp_path: Path, every: int) -> None:
     )
 
 
-@every_fault
+@every_nth(19)
 @pytest.mark.parametrize("before", ["nothing", "whole", "damaged", "of another archive"])
 def test_a_zipped_bundle_is_unpacked_whole_or_not_at_all(tmp_path: Path, every: int, before: str) -> None:
     archive = Path(

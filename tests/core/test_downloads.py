@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import skyloom
+from skyloom import downloads
 from skyloom.bundle import Bundle
 from skyloom.downloads import download_path, fetch
 from skyloom.errors import DownloadError
@@ -29,6 +31,9 @@ class Server(ThreadingHTTPServer):
     body = b""
     served = 0
     cut_after: int | None = None
+    drip: tuple[int, float] | None = None  # so many bytes, and so many seconds, at a time
+    drip_headers = False
+    stopped = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -39,10 +44,25 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         self.server.served += 1
+        if self.server.drip_headers:
+            self.dripped(b"HTTP/1.0 200 OK\r\nX-Long: " + b"x" * 10_000)
+            return
         self.send_response(200)
         self.send_header("Content-Length", str(len(self.server.body)))
         self.end_headers()
-        self.wfile.write(self.server.body[: self.server.cut_after])
+        self.dripped(self.server.body[: self.server.cut_after])
+
+    def dripped(self, data: bytes) -> None:
+        """Send all at once, or a little at a time, for no longer than a test should wait."""
+        size, seconds = self.server.drip or (max(len(data), 1), 0.0)
+        until = time.monotonic() + 20
+        for start in range(0, len(data), size):
+            if time.monotonic() > until or self.server.stopped.wait(seconds):
+                return
+            try:
+                self.wfile.write(data[start : start + size])
+            except OSError:  # nobody listens any more
+                return
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
         pass
@@ -55,7 +75,9 @@ def server(affine_bundle: Path, tmp_path: Path) -> Iterator[Server]:
     running.body = archive.read_bytes()
     thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
+    running.stopped = threading.Event()
     yield running
+    running.stopped.set()
     running.shutdown()
     thread.join()
     running.server_close()
@@ -156,6 +178,29 @@ def test_an_interrupted_download_leaves_nothing(server: Server, home: Path) -> N
         fetch(spec(server))
     assert leftovers(home) == []
     server.cut_after = None
+    assert fetch(spec(server)).read_bytes() == server.body
+
+
+@pytest.mark.parametrize("headers", [False, True])
+def test_a_server_that_drips_does_not_hold_a_download(
+    server: Server, home: Path, monkeypatch: pytest.MonkeyPatch, headers: bool
+) -> None:
+    monkeypatch.setattr(downloads, "_WINDOW", 0.5)
+    server.drip, server.drip_headers = (1, 0.02), headers
+    began = time.monotonic()
+    with pytest.raises(DownloadError, match=r"is too slow: it sent \d+ bytes in 0.5 seconds") as caught:
+        fetch(spec(server))
+    assert time.monotonic() - began < 10
+    assert str(download_path(spec(server))) in caught.value.remedy
+    assert leftovers(home) == []
+
+
+def test_a_slow_server_is_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "_WINDOW", 0.5)
+    monkeypatch.setattr(downloads, "_LEAST_RATE", 100)
+    monkeypatch.setattr(downloads, "_CHUNK", 100)
+    server.body = server.body.ljust(5000)
+    server.drip = (200, 0.05)  # 1.25 seconds in all
     assert fetch(spec(server)).read_bytes() == server.body
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "onnx", "onnxruntime", "matplotlib")
-LIGHT = (*HEAVY, "numpy", "astropy", "pooch", "pydantic", "pluggy", "typer", "rich")
+LIGHT = (*HEAVY, "numpy", "astropy", "requests", "pydantic", "pluggy", "typer", "rich")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from skyloom_train import Outcome, train
 from skyloom_train.errors import NotFiniteError, SettingsError, StateError, TrainingError
 from skyloom_train.loop import Status
 from skyloom_train.records import read_table
-from skyloom_train.state import write_state
+from skyloom_train.state import read_state, write_state
 from tests.train.toy import Lines, ToySettings, settings, trainable
 
 ROOT = Path(__file__).parents[2]
@@ -217,6 +217,13 @@ def test_an_error_of_the_data_is_told_as_it_is(tmp_path: Path, workers: int) -> 
     assert multiprocessing.active_children() == []  # a worker that lives on keeps Python from ending
 
 
+def test_what_a_kill_left_at_the_very_beginning_is_no_training(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".settings.json.0123abcd.part").write_text("{")
+    assert run(tmp_path / "run", steps=10).finished
+    assert not list((tmp_path / "run").glob(".*"))
+
+
 def test_without_data_no_folder_is_made(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there are no data"):
         run(tmp_path / "run", trouble="no data")
@@ -259,10 +266,31 @@ def test_a_damaged_state_is_refused(tmp_path: Path, content: bytes) -> None:
         run(tmp_path / "run", resume=True, steps=10)
 
 
+def test_damaged_bytes_of_a_state_are_never_read_as_other_weights(tmp_path: Path) -> None:
+    run(tmp_path / "run", steps=10)
+    path = tmp_path / "run/state.pt"
+    whole = path.read_bytes()
+    assert torch.load(path, weights_only=True).keys() == read_state(path).keys()
+    for place in [*range(0, 200, 10), *range(200, len(whole), 499), len(whole) - 1]:
+        damaged = bytearray(whole)
+        for offset in range(place, min(place + 64, len(whole))):
+            damaged[offset] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(StateError, match="it is damaged") as caught:
+            read_state(path)
+        assert "Put a copy of before in its place, or begin another training" in caught.value.remedy
+    for other in (whole[:-1], whole + b"\0", whole[:100], whole[1:]):
+        path.write_bytes(other)
+        with pytest.raises(StateError, match="it is damaged"):
+            run(tmp_path / "run", resume=True, steps=10)
+    path.write_bytes(whole)
+    assert run(tmp_path / "run", resume=True, steps=10).finished
+
+
 def test_a_state_that_would_run_code_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "run", steps=10)
-    torch.save({"schema": 1, "evil": _Evil(str(tmp_path / "ran"))}, tmp_path / "run/state.pt")
-    with pytest.raises(StateError):
+    write_state(tmp_path / "run/state.pt", {"evil": _Evil(str(tmp_path / "ran"))})
+    with pytest.raises(StateError, match="Weights only load failed"):
         run(tmp_path / "run", resume=True, steps=10)
     assert not (tmp_path / "ran").exists()
 
@@ -277,12 +305,12 @@ class _Evil:
 
 def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "run", steps=10)
-    state = torch.load(tmp_path / "run/state.pt", weights_only=True)
+    state = read_state(tmp_path / "run/state.pt")
     del state["modules"]["network"]["0.weight"]
-    torch.save(state, tmp_path / "run/state.pt")
+    write_state(tmp_path / "run/state.pt", state)
     with pytest.raises(StateError, match="does not fit this network"):
         run(tmp_path / "run", resume=True, steps=10)
-    torch.save({"schema": 99}, tmp_path / "run/state.pt")
+    write_state(tmp_path / "run/state.pt", {"schema": 99})
     with pytest.raises(StateError, match="no state of a training that this version knows"):
         run(tmp_path / "run", resume=True, steps=10)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from skyloom.errors import OutputError
+from skyloom_train.errors import StateError
 from skyloom_train.records import Table, read_table
 from skyloom_train.showing import described, shown
 
@@ -31,8 +32,9 @@ def test_what_will_be_written_again_is_cut_off(tmp_path: Path, torn: str) -> Non
     assert read_table(path) == {"step": [1, 2, 3], "loss": [0.1, 0.2, 0.5]}
 
 
-def test_an_empty_file_begins_anew(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").touch()
+@pytest.mark.parametrize("header", ["", "step", "step,lo", "step,loss"])
+def test_a_file_without_a_whole_header_begins_anew(tmp_path: Path, header: str) -> None:
+    (tmp_path / "t.csv").write_text(header)
     Table(tmp_path / "t.csv", step=4).write(5, {"loss": 1.0})
     assert read_table(tmp_path / "t.csv") == {"step": [5], "loss": [1.0]}
 
@@ -41,6 +43,12 @@ def test_a_table_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     table = Table(tmp_path / "gone" / "t.csv", step=0)
     with pytest.raises(OutputError, match="cannot write"):
         table.write(1, {"loss": 1.0})
+
+
+def test_a_table_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"step,loss\n1,\xff\n")
+    with pytest.raises(StateError, match="cannot be read"):
+        Table(tmp_path / "t.csv", step=1)
 
 
 def test_a_log_gets_a_line_for_each_validation(capsys: pytest.CaptureFixture[str]) -> None:

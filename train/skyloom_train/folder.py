@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from skyloom_train.settings import Settings
 
 SETTINGS = "settings.json"
+_LEFT = ".*.part"  # of a write that was killed
 
 
 def stored_settings(folder: Path, kind: type[Settings]) -> Settings:
@@ -29,7 +31,7 @@ def stored_settings(folder: Path, kind: type[Settings]) -> Settings:
         )
     try:
         return validated(kind, json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise StateError(f"'{path}' is not readable: {error}", "Begin another training") from error
 
 
@@ -45,7 +47,7 @@ def check_folder(folder: Path, settings: Settings, *, resume: bool) -> None:
                 f"the training in '{folder}' has other settings: {changes}",
                 "Resume it with its own settings, or begin another in another folder",
             )
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(_others(folder))):
         raise InputError(
             f"'{folder}' exists already", "Give another folder, or go on with what is there with --resume"
         )
@@ -54,7 +56,13 @@ def check_folder(folder: Path, settings: Settings, *, resume: bool) -> None:
 def prepare_folder(folder: Path, settings: Settings) -> None:
     """Make the folder where it is not there yet, and keep the settings in it."""
     make_folder(folder)
-    for left in folder.glob(".*.part"):  # of a write that was killed
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    for left in folder.glob(_LEFT):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
     with complete(folder / SETTINGS, overwrite=True) as part:
         part.write_text(settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _others(folder: Path) -> list[Path]:
+    """Return what is in a folder, without what the beginning of a training that was killed left there."""
+    return [path for path in folder.iterdir() if not path.match(_LEFT)]

@@ -379,6 +379,7 @@ class _Run:
                 "optimisers": {phase: each.optimizer.state_dict() for phase, each in self.optimisers.items()},
                 "scaler": {} if scaler is None else scaler.state_dict(),
             }
+            logs.sync()
             write_state(self.folder / STATE, state)
         self.accelerator.wait_for_everyone()
 

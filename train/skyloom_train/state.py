@@ -1,7 +1,13 @@
-"""What a training is resumed from: one file that is replaced as a whole, and runs no code when it is read."""
+"""What a training is resumed from: one file that is replaced as a whole, and runs no code when it is read.
+
+The file ends with the SHA-256 digest of the rest, which PyTorch passes over. Without it, a few damaged bytes
+among the weights would be read as other weights.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import pickle
 from typing import TYPE_CHECKING, Any
 
@@ -15,28 +21,50 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = 1
+_MAGIC = b"\nskyloom training state, sha256 "
+_LENGTH = len(_MAGIC) + 64 + 1  # of the seal: what it is, the digest in hexadecimal digits, and a newline
+_REMEDY = (
+    "Put a copy of before in its place, or begin another training in another folder; "
+    "the checkpoints beside it can still be used"
+)
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
     """Write tensors, numbers and words in nested dictionaries; a kill leaves the file of before."""
-    with complete(path, overwrite=True) as part:
-        try:
-            torch.save({"schema": SCHEMA, **state}, part)
-        except RuntimeError as error:  # how PyTorch says that a disk is full
-            raise OutputError(
-                f"cannot write '{path}': {str(error).splitlines()[0]}",
-                "Make room, and go on with --resume",
-            ) from error
+    packed = io.BytesIO()
+    torch.save({"schema": SCHEMA, **state}, packed)
+    try:
+        with complete(path, overwrite=True) as part, part.open("wb") as file:
+            file.write(packed.getbuffer())
+            file.write(_seal(packed.getbuffer()))
+    except OutputError as error:
+        raise OutputError(error.problem, "Make room, and go on with --resume") from error
 
 
 def read_state(path: Path) -> dict[str, Any]:
     """Read what `write_state` wrote, onto the processor."""
-    remedy = "Begin another training in another folder"
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        data = memoryview(path.read_bytes())
+    except OSError as error:
+        raise StateError(
+            f"'{path}' cannot be read as the state of a training: {error.strerror or error}", _REMEDY
+        ) from error
+    packed, seal = data[:-_LENGTH], data[-_LENGTH:]
+    if seal != _seal(packed):
+        raise StateError(
+            f"'{path}' cannot be read as the state of a training: "
+            "it is damaged, as its SHA-256 digest is not the one that it ends with",
+            _REMEDY,
+        )
+    try:
+        state = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
+    except (EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise StateError(f"'{path}' cannot be read as the state of a training: {reason}", remedy) from error
+        raise StateError(f"'{path}' cannot be read as the state of a training: {reason}", _REMEDY) from error
     if not isinstance(state, dict) or state.get("schema") != SCHEMA:
-        raise StateError(f"'{path}' is no state of a training that this version knows", remedy)
+        raise StateError(f"'{path}' is no state of a training that this version knows", _REMEDY)
     return state
+
+
+def _seal(packed: bytes | memoryview) -> bytes:
+    return _MAGIC + hashlib.sha256(packed).hexdigest().encode() + b"\n"
