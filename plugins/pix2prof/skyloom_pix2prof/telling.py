@@ -19,8 +19,9 @@ ENCODER, DECODER, CAPTIONER = "encoder", "decoder", "captioner"
 BATCH = 8
 """Images in every call of a network. More only cost memory; another number, or fewer images than threads,
 changes the last digits of the values."""
-SLOTS = 32
-"""Sequences in every call of a recurrent decoder; more are hardly faster, and fewer images than that wait."""
+SLOTS = 24
+"""Sequences in every call of a recurrent decoder. A call costs the same however few of them are in use, and
+more are hardly faster: onnxruntime multiplies 12 rows at a time."""
 STRIDE = 48
 """Steps to unroll before sequences that have halted make room for others."""
 
