@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from skyloom.runtime.batches import run_in_batches
 from skyloom.runtime.names import AUTO, BACKENDS, PRECISIONS, check_backend, check_precision
 from skyloom.runtime.opening import open_session
 from skyloom.runtime.session import Session
@@ -14,4 +15,5 @@ __all__ = [
     "check_backend",
     "check_precision",
     "open_session",
+    "run_in_batches",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 
 from skyloom.profile import Profile, profiles_to_table
 from skyloom.testing.check import CheckFailure, check, checks_in, expect
+from skyloom.testing.compare import difference
 from skyloom.testing.subject import Call, TaskChecks
 
 if TYPE_CHECKING:
@@ -115,6 +116,24 @@ def check_units_are_known(subject: Subject) -> None:
             str(error).splitlines()[0],
             "Use the notation of astropy.units, and the same units for all profiles of a call",
         ) from error
+
+
+@check()
+def check_batch_decides_no_value(subject: Subject) -> None:
+    """An image has the same profiles to the last bit, whatever the size, order and others of its batch."""
+    images = subject.images(5)
+    alone = [found for image in images for found in _split(_caption(subject.model, image, 1), image)]
+    for numbers in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [3, 1], [2, 4, 0]):
+        batch = images[numbers]
+        together = _split(_caption(subject.model, batch, 1), batch)
+        for number, found in zip(numbers, together, strict=True):
+            wrong = difference(alone[number], found, tolerance=0)
+            expect(
+                not wrong,
+                f"image {number} to have the same profiles in a batch of {len(numbers)} as alone",
+                wrong,
+                "Call networks with batches of one size: skyloom.runtime.run_in_batches",
+            )
 
 
 CHECKS = checks_in(__name__)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
     from skyloom_pix2prof.config import Pix2ProfConfig
 
 type_f4 = NDArray[np.float32]
@@ -108,12 +111,23 @@ def resample(pixels: type_f4, ratio: float) -> type_f4:
     What lies between the middles of pixels is interpolated linearly, and integrated exactly. As many
     pixels are returned as fit into the image.
     """
-    rows, columns = (_resampler(length, ratio) for length in pixels.shape[-2:])
-    return np.asarray(rows @ pixels @ columns.T, np.float32)
+    found = pixels
+    for axis in (-2, -1):
+        first = np.moveaxis(found, axis, 0)
+        summed = _resampler(len(first), ratio) @ first.reshape(len(first), -1)
+        found = np.moveaxis(summed.reshape(-1, *first.shape[1:]), 0, axis)
+    return np.asarray(found, np.float32, order="C")
 
 
-def _resampler(length: int, ratio: float) -> type_f4:
-    """Return the weights (out, in) that sum pixels of one axis into others `ratio` times as wide."""
+@functools.lru_cache(maxsize=16)
+def _resampler(length: int, ratio: float) -> csr_array:
+    """Return the weights (out, in) that sum pixels of one axis into others `ratio` times as wide.
+
+    Nearly all are 0. The others alone are added up, and always in one order: a product of dense
+    matrices is rounded otherwise by another number of threads.
+    """
+    from scipy.sparse import csr_array
+
     count = max(int(length / ratio + 1e-6), 1)
     edges = (np.arange(count + 1) - count / 2) * ratio + (length - 1) / 2
     offsets = np.clip(edges[:, None] - np.arange(-1, length + 1), -1, 1)
@@ -121,4 +135,4 @@ def _resampler(length: int, ratio: float) -> type_f4:
     weights = np.diff(reached, axis=0)
     weights[:, 1] += weights[:, 0]  # beyond their middles, the outermost pixels go on as they are
     weights[:, -2] += weights[:, -1]
-    return np.asarray(weights[:, 1:-1], np.float32)
+    return csr_array(weights[:, 1:-1].astype(np.float32))

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from skyloom.runtime import run_in_batches
 
+if TYPE_CHECKING:
     from skyloom import Bundle
     from skyloom.runtime import Session
     from skyloom_pix2prof.config import Pix2ProfConfig
 
 ENCODER, DECODER, CAPTIONER = "encoder", "decoder", "captioner"
-ENCODED = 8
-"""Images to encode at a time; more only cost memory."""
-SLOTS = 128
-"""Sequences to unroll at a time."""
+BATCH = 8
+"""Images in every call of a network. More only cost memory; another number, or fewer images than threads,
+changes the last digits of the values."""
+SLOTS = 24
+"""Sequences in every call of a recurrent decoder. A call costs the same however few of them are in use, and
+more are hardly faster: onnxruntime multiplies 12 rows at a time."""
 STRIDE = 48
 """Steps to unroll before sequences that have halted make room for others."""
 
@@ -74,14 +76,9 @@ class AtOnce:
 
     def __call__(self, images: type_f4) -> list[Told]:
         """Tell the sequences of images (n, 1, y, x)."""
-        told = []
-        for part in _parts(images):
-            found = self.session.run({"image": part})
-            rows = zip(
-                with_angles(found["values"], self.config), found["count"], found["halted"], strict=True
-            )
-            told += [Told(values[:count], bool(halted)) for values, count, halted in rows]
-        return told
+        found = run_in_batches(self.session, {"image": images}, size=BATCH)
+        rows = zip(with_angles(found["values"], self.config), found["count"], found["halted"], strict=True)
+        return [Told(values[:count], bool(halted)) for values, count, halted in rows]
 
 
 def with_angles(values: type_f4, config: Pix2ProfConfig) -> type_f4:
@@ -106,8 +103,7 @@ class StepByStep:
 
     def __call__(self, images: type_f4) -> list[Told]:
         """Tell the sequences of images (n, 1, y, x)."""
-        codes = np.concatenate([self.session.run({"image": part})["code"] for part in _parts(images)])
-        return self.unroll(codes)
+        return self.unroll(run_in_batches(self.session, {"image": images}, size=BATCH)["code"])
 
     def unroll(self, codes: type_f4) -> list[Told]:
         """Tell the sequences of encodings (n, hidden).
@@ -125,7 +121,7 @@ class StepByStep:
             started = self._start(codes[fresh])
             carry = {name: np.concatenate([array, started[name]]) for name, array in carry.items()}
             places = np.concatenate([places, fresh])
-            found = self.decoder.run({**carry, "ticks": ticks})
+            found = run_in_batches(self.decoder, carry, size=SLOTS, shared={"ticks": ticks})
             for place, values, new in zip(
                 places, found["values"], found["next_count"] - carry["count"], strict=True
             ):
@@ -147,7 +143,3 @@ class StepByStep:
             "count": np.zeros(count, np.int64),
         }
         return {**carry, "code": codes} if config.decoder == "reinject" else carry
-
-
-def _parts(images: type_f4) -> Iterator[type_f4]:
-    return (images[start : start + ENCODED] for start in range(0, len(images), ENCODED))

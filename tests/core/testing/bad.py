@@ -310,6 +310,15 @@ class Mixed(Altered):
         return {"axis_unit": "pix" if profile.band == "g" else "arcsec"}
 
 
+@bad("check_batch_decides_no_value", ROWS)
+class RoundedByBatch(Rows):
+    def caption(self, images: Any, *, seed: int = 0) -> list[Any]:
+        return [
+            replace(profile, values=profile.values * (1 + 1e-15 * (len(images) > 1)))
+            for profile in super().caption(images)
+        ]
+
+
 # Generators
 
 

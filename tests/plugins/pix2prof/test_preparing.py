@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -89,6 +93,28 @@ def test_resampling_conserves_a_galaxy(ratio: float) -> None:
     rows, columns = np.indices(found.shape)
     centre = [(found * rows).sum() / found.sum(), (found * columns).sum() / found.sum()]
     np.testing.assert_allclose(centre, (np.array(found.shape) - 1) / 2, atol=1e-3)
+
+
+RESAMPLED = """
+import hashlib, numpy as np
+from skyloom_pix2prof.preparing import resample
+image = np.random.default_rng(0).normal(size=(613, 613)).astype(np.float32)
+print(hashlib.sha256(b"".join(resample(image, ratio).tobytes() for ratio in (0.7, 1.98))).hexdigest())
+"""
+
+
+def test_threads_of_numpy_do_not_change_resampling() -> None:
+    """A worker that has one thread gets the bits of a process that has many."""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", RESAMPLED],
+            env=os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for threads in ("1", "2", "4")
+    }
+    assert len(found) == 1
 
 
 def test_resampling_by_one_smooths_no_plane_and_keeps_the_shape() -> None:

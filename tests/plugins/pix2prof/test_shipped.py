@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import skyloom
-from skyloom import Images, Metric, SequenceCaptioner, registry
+from skyloom import Images, Metric, Profile, SequenceCaptioner, registry
 from skyloom.bundle import Bundle
 from skyloom.bundle.verify import verify
 from skyloom.sky.mock import MockSky
@@ -120,3 +120,50 @@ def test_it_is_as_good_as_its_card_says(bundle: Bundle) -> None:
         assert both, truth.name
         assert np.median(np.abs(truth.values[:both] - told.values[:both])) < 0.3, truth.name
         assert told.columns["ellipticity"].max() < 1
+
+
+@pytest.fixture(scope="module")
+def twelve() -> Images:
+    return MockSky("sdss", SEED + 100).batch(range(COUNT)).images.select(("r",))
+
+
+def rows_of(profiles: list[Profile]) -> dict[str, list[Any]]:
+    """Return everything that a table would hold of each profile, by name of the galaxy."""
+    return {
+        profile.name: [
+            profile.axis.tobytes(),
+            profile.values.tobytes(),
+            None if profile.uncertainty is None else profile.uncertainty.tobytes(),
+            {name: column.tobytes() for name, column in profile.columns.items()},
+            (profile.stopped, profile.flags),
+        ]
+        for profile in profiles
+    }
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "threads"),
+    [("cpu", "fp32", 1), ("cpu", "fp32", 2), ("cpu", "int8", 2), ("openvino", "fp32", 2)],
+)
+def test_a_batch_decides_no_value(
+    backend: str, precision: str, threads: int, twelve: Images, installed: None
+) -> None:
+    """Size, order and neighbours of a batch do not change the last bit of a profile."""
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    model = skyloom.load(NAME, SequenceCaptioner, backend=backend, precision=precision, threads=threads)
+    expected = rows_of(model.caption(twelve))
+    assert len(expected) == COUNT
+    for images in (twelve, twelve[::-1]):
+        for size in (1, 5):
+            found = [profile for batch in images.batches(size) for profile in model.caption(batch)]
+            assert rows_of(found) == expected, size
+
+
+def test_threads_decide_no_value(twelve: Images, installed: None) -> None:
+    """As long as there are no more of them than images in a call of the network."""
+    few = twelve[:3]
+    expected = rows_of(skyloom.load(NAME, SequenceCaptioner, backend="cpu", threads=1).caption(few))
+    for threads in (2, 3, 8):
+        model = skyloom.load(NAME, SequenceCaptioner, backend="cpu", threads=threads)
+        assert rows_of(model.caption(few)) == expected, threads
