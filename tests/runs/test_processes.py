@@ -116,7 +116,7 @@ def test_workers_end_when_the_run_is_killed(folder: Path, tmp_path: Path) -> Non
 
 def workers_of(parent: int) -> list[int]:
     listed = subprocess.run(
-        ["ps", "--ppid", str(parent), "-o", "pid=,args="], capture_output=True, text=True, check=False
+        ["ps", "-ww", "--ppid", str(parent), "-o", "pid=,args="], capture_output=True, text=True, check=False
     )
     return [int(line.split()[0]) for line in listed.stdout.splitlines() if "spawn_main" in line]
 
