@@ -19,7 +19,6 @@ from skyloom.cli.output import printable
 from skyloom.cli.summaries import summary_of
 from skyloom.entries import all_entries, distribution_of, is_allowed
 from skyloom.errors import NameClashError, PluginError, listed
-from skyloom.names import is_name
 from skyloom.stdout import printing_to_stderr
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ OWN = "skyloom"
 def add_plugin_verbs(app: typer.Typer, *, taken: Collection[str]) -> None:
     """Add the verbs of plugins to the command line; those of Skyloom itself keep their names."""
     for name, entries in _offers().items():
-        if name in taken or not is_name(name):
+        if name in taken or not _can_be_typed(name):
             continue
         app.command(
             name,
@@ -52,11 +51,16 @@ def verb_problems(taken: Collection[str]) -> list[str]:
     for name, entries in _offers().items():
         if name in taken:
             problems.append(f"the verb '{name}' of {listed(_owners(entries))} is one of Skyloom's own")
-        elif not is_name(name):
+        elif not _can_be_typed(name):
             problems.append(f"the verb '{name}' of {listed(_owners(entries))} is no name that one could type")
         elif len(entries) > 1:
             problems.append(f"the verb '{name}' is offered by {listed(_owners(entries))}")
     return problems
+
+
+def _can_be_typed(name: str) -> bool:
+    """Say whether a verb has a name that a shell takes as one word, and no option."""
+    return printable(name) == name and not name.startswith("-") and not any(map(str.isspace, name))
 
 
 def _offers() -> dict[str, list[EntryPoint]]:
