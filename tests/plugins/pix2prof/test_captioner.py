@@ -95,7 +95,7 @@ def test_who_has_halted_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_graphs_are_always_called_with_as_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the number of images: what a row holds may depend on how many there are, and on nothing else."""
+    """Whatever the number of images: what a row holds may depend on the number of rows."""
     monkeypatch.setattr(telling, "SLOTS", 4)
     sequences = [[float(n)] * length for n, length in enumerate((40, 5, 25, 10, 1))]
     for count in range(1, 6):
