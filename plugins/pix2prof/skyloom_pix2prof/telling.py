@@ -19,10 +19,10 @@ ENCODER, DECODER, CAPTIONER = "encoder", "decoder", "captioner"
 BATCH = 8
 """Images in every call of a network. More only cost memory; another number, or fewer images than threads,
 changes the last digits of the values."""
-SLOTS = 24
+SLOTS = 48
 """Sequences in every call of a recurrent decoder. A call costs the same however few of them are in use, and
-more are hardly faster: onnxruntime multiplies 12 rows at a time."""
-STRIDE = 48
+more are hardly faster."""
+STRIDE = 16
 """Steps to unroll before sequences that have halted make room for others."""
 
 type_f4 = NDArray[np.float32]

@@ -101,6 +101,31 @@ def test_who_has_halted_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert session.sizes == [2, 2, 2, 2, 2, 1] or sum(session.sizes) == 10
 
 
+def test_graphs_are_always_called_with_as_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the number of images: what a row holds may depend on the number of rows."""
+    monkeypatch.setattr(telling, "SLOTS", 4)
+    sequences = [[float(n)] * length for n, length in enumerate((40, 5, 25, 10, 1))]
+    for count in range(1, 6):
+        decoder: Any = Saying(sequences, 40)
+        encoder: Any = Encoding()
+        images = np.arange(count, dtype=np.float32)[:, None, None, None] * np.ones((1, 1, 8, 8), np.float32)
+        found = StepByStep(encoder, decoder, Pix2ProfConfig(max_steps=41, hidden=8))(images)
+        assert [one.values[:, 0].tolist() for one in found] == sequences[:count]
+        assert set(decoder.sizes) == {4}
+        assert encoder.sizes == [telling.BATCH]
+
+
+class Encoding:
+    """A session that encodes an image by its first pixel."""
+
+    def __init__(self) -> None:
+        self.sizes = list[int]()
+
+    def run(self, inputs: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        self.sizes.append(len(inputs["image"]))
+        return {"code": np.repeat(inputs["image"][:, 0, 0, :1], 8, axis=1)}
+
+
 def test_what_never_halts_keeps_all_its_values() -> None:
     told = telling.Told(np.arange(17, dtype=np.float32)[:, None], halted=False)
     profile = captioner()._profile([told], Look())
