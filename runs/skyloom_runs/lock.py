@@ -110,7 +110,9 @@ def _taken_over(path: Path) -> int:
     own = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     file = os.open(own, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        _lock(file, own)
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # of file systems that know no locks
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         own.replace(path)
     except BaseException:
         os.close(file)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from contextlib import ExitStack, suppress
+from glob import escape
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue, ValidationError
@@ -64,6 +65,12 @@ class RunFolder:
     def there(self) -> bool:
         """Whether a run was begun and not finished."""
         return (self.path / PLAN).exists()
+
+    def tidy(self, *more: Path) -> None:
+        """Remove what a kill has left of the output, and of more outputs; nobody else writes them now."""
+        for path in (self.output, *more):
+            for part in path.parent.glob(f".{escape(path.name)}.*.part"):
+                discard(part)
 
     def settle(self, plan: Plan, *, restart: bool) -> Path:
         """Begin a run, or go on with the one that is there; returns where its parts lie.
@@ -152,10 +159,9 @@ class Parts:
         """Begin to write a part."""
         return Draft(self, shard, result)
 
-    def commit_to(self, shard: Shard) -> Path:
-        """Return the final place of a part; refuses where another run has taken over."""
+    def check_held(self) -> None:
+        """Refuse to go on where another run has taken over."""
         check_held(self.folder.parent, self._token)
-        return self.place(shard)
 
     def place(self, shard: Shard) -> Path:
         """Return the final place of a part."""
@@ -229,14 +235,14 @@ class Draft:
             files = {path.name: _digest(path) for path in sorted(folder.iterdir())}
             part = self._parts.record(self._shard, counts=counts, failures=failures, about=about, files=files)
             (folder / RECORD).write_text(part.model_dump_json(), encoding="utf-8")
-            place = self._parts.commit_to(self._shard)
+            self._parts.check_held()
         except BaseException:
             self.drop()
             raise
         try:
             self._open.close()
         except OutputError:
-            done = self._parts.find(self._shard) if place.exists() else None
+            done = self._parts.find(self._shard)
             if done is None:
                 raise
             return done  # another worker was first
@@ -251,6 +257,7 @@ class Draft:
     def _place(self) -> Path:
         """Return the folder in which the part is written."""
         if self._folder is None:
+            self._parts.check_held()
             self._folder = self._open.enter_context(complete(self._parts.place(self._shard)))
             self._folder.mkdir()
         return self._folder

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from skyloom.interfaces import Model
 
+MOST_THREADS = 8
+"""Threads for one operator where nothing else is asked for; more round otherwise (see docs/running.md)."""
+
 _M = TypeVar("_M", bound="Model")
 
 
@@ -55,7 +58,10 @@ class Recipe(Frozen):
         """
         first = cls(name=_settled(name), **asked)
         model = first.load(interface)
-        return first.model_copy(update={"digest": _digest_of(model)}), model
+        recipe = first.model_copy(update={"digest": _digest_of(model)})
+        if recipe._threads(None) != first.threads:
+            model = recipe.load(interface)
+        return recipe, model
 
     def load(self, interface: Callable[..., _M], *, threads: int | None = None) -> _M:
         """Load the model.
@@ -79,7 +85,7 @@ class Recipe(Frozen):
             interface,
             backend=self.backend,
             precision=self.precision,
-            threads=self.threads or (threads if self.digest else None),
+            threads=self._threads(threads),
             **self.options,
         )
         found = _digest_of(model)
@@ -90,6 +96,18 @@ class Recipe(Frozen):
                 "Put back the bundle of before, or begin anew with --restart",
             )
         return model
+
+    def _threads(self, otherwise: int | None) -> int | None:
+        """Return the threads to load with; a model without weights has none.
+
+        How many are used must not decide a value, and up to `MOST_THREADS` it does not.
+        """
+        if self.threads is not None or not self.digest:
+            return self.threads
+        cores = os.cpu_count() or 1
+        if otherwise is None and cores <= MOST_THREADS:
+            return None
+        return min(otherwise or cores, MOST_THREADS)
 
 
 def _digest_of(model: Model) -> str:

@@ -74,6 +74,7 @@ def run(
     try:
         with locked(folder.path, takeover=takeover) as token:
             check_output(output, overwrite=overwrite or folder.there)  # another run may have ended meanwhile
+            folder.tidy(job.result.failures_path(output))
             try:
                 parts = folder.settle(plan, restart=restart)
                 task = Task(job, parts, plan.digest, token, strict)
