@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from os.path import relpath
 from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +25,8 @@ from skyloom_runs.summary import Counts
 from skyloom_runs.text import visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydantic import JsonValue
 
     from skyloom import Images
@@ -81,6 +84,8 @@ class ImageJob(Job):
         Images to work on at a time. It decides nothing but how much memory is used.
     shard_size
         Inputs in a shard.
+    root
+        The folder that paths in the results start from, where these move with the files.
     """
 
     items: Sequence[Item]
@@ -91,6 +96,7 @@ class ImageJob(Job):
     options: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 128
     shard_size: int = SHARD
+    root: Path | None = None
 
     def __post_init__(self) -> None:
         expect_count(self.batch_size, what="the batch size")
@@ -261,7 +267,9 @@ class ImageWorker(Worker):
         )
         # One image a file is the rule; more of one file count on from the number of the file.
         index = images.index - images.item + item
-        return replace(images, names=names, item=item, index=index)
+        root = self._job.root
+        paths = images.paths if root is None else tuple(relpath(path, root) for path in images.paths)
+        return replace(images, names=names, paths=paths, item=item, index=index)
 
 
 def _is_transient(fault: Fault) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 import skyloom
 from skyloom.adding import remove
+from skyloom.bundle import Bundle
 from skyloom.cli import main
 from skyloom.errors import (
     BackendError,
@@ -203,6 +204,7 @@ def test_a_bundle_is_loaded(affine_bundle: Path, tmp_path: Path, kind: str) -> N
         task="metric",
         plugin="skyloom-affine 3.1",
         weights="affine-test 1",
+        digest=Bundle.open(affine_bundle).digest,
         seed=5,
         backend="cpu",
     )

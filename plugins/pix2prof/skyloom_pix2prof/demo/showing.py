@@ -166,7 +166,9 @@ def _profile(
     """Profile all images of the survey into a table, and compare the table with the truth."""
     images = resolve([str(survey / IMAGES)], Request())
     start = time.perf_counter()
-    summary = run(profile_job(images, name, captioner, table, batch_size=BATCH), table, progress=update)
+    summary = run(
+        profile_job(images, name, captioner, table, batch_size=BATCH, root=survey), table, progress=update
+    )
     seconds = time.perf_counter() - start
     return judge(
         table.stem,
