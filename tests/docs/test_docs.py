@@ -19,6 +19,7 @@ from skyloom.entries import ALLOW_VARIABLE
 from skyloom.plugins import GROUP, STRICT_VARIABLE, TIMEOUT_VARIABLE
 from skyloom.runtime.limits import MEMORY_VARIABLE, TIME_VARIABLE
 from skyloom.store import HOME_VARIABLE
+from skyloom.testing.examples import galaxies
 
 ROOT = Path(__file__).parents[2]
 HOOKS = {name: value for name, value in vars(hookspecs).items() if hasattr(value, "skyloom_spec")}
@@ -94,6 +95,23 @@ def test_the_examples_run(page: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_run_in_the_documentation_runs(tmp_path: Path) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", text_of("docs/runs.md"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "galaxies").mkdir()
+    for number, image in enumerate(galaxies(3, ("r",), (40, 40))):
+        image.to_fits(tmp_path / "galaxies" / f"{number}.fits")
+    (tmp_path / "galaxies" / "bad.fits").write_bytes(b"nonsense")
+    (tmp_path / "script.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "script.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "3 profiles, 1 failures\n", done.stderr
 
 
 def test_one_version_everywhere() -> None:
