@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom import SequenceCaptioner
-from skyloom.errors import BackendError, OutOfMemoryError, SkyloomError
+from skyloom.errors import BackendError, SkyloomError
 from skyloom.profile import column_unit, table_meta
 from skyloom_runs.image_job import ImageJob, Outcome
 from skyloom_runs.job import RefusedError
@@ -123,23 +123,32 @@ def caption(
     """
     try:
         profiles = captioner.caption(images)
-    except (OSError, MemoryError, BackendError) as error:
-        if not isinstance(error, OutOfMemoryError) or len(images) > 1:
-            raise  # it is the machine that failed, and not an image
-        fault = _refused(images, error.problem, error.remedy)
-        return [], [(first, fault)]
-    except Exception as error:  # noqa: BLE001 - whatever a model makes of an image is a fact about this image
+        finite = all(np.isfinite(profile.values).all() for profile in profiles)
+    except Exception as error:
+        if _is_of_the_machine(error):
+            raise
         if len(images) > 1:
             return _one_by_one(captioner, images, first)
-        if isinstance(error, SkyloomError):
-            return [], [(first, _refused(images, error.problem, error.remedy))]
-        reason = f"the model failed: {type(error).__name__}: {error}"
-        return [], [(first, _refused(images, reason, "Report it to the authors of the model"))]
-    if all(np.isfinite(profile.values).all() for profile in profiles):
+        return [], [(first, _refused(images, *_reason(error)))]
+    if finite:
         return profiles, []
     if len(images) > 1:
         return _one_by_one(captioner, images, first)
     return [], [(first, _refused(images, "the model gave values that are not finite", "Try another model"))]
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether an error says nothing of an image: a lost card or disk, not that an image needs too much."""
+    return isinstance(error, OSError | BackendError) and not isinstance(error, MemoryError | TimeoutError)
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """Return why a model has no profile of an image, and what to do."""
+    if isinstance(error, SkyloomError):
+        return error.problem, error.remedy
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it", "Give a smaller image, or use another machine"
+    return f"the model failed: {type(error).__name__}: {error}", "Report it to the authors of the model"
 
 
 def _one_by_one(

@@ -18,7 +18,14 @@ from astropy.table import QTable
 
 from skyloom import Images, Profile, registry
 from skyloom.cli import main
-from skyloom.errors import BackendError, ImageReadError, InputError, OutputError
+from skyloom.errors import (
+    BackendError,
+    ImageReadError,
+    InputError,
+    OutOfMemoryError,
+    OutOfTimeError,
+    OutputError,
+)
 from skyloom.profile import profiles_from_table, profiles_to_table
 from skyloom.provenance import Provenance
 from skyloom.reading.formats import open_frames
@@ -239,7 +246,16 @@ def test_what_the_system_fails_to_read_is_read_again(
     assert (tmp_path / "again.ecsv").read_bytes() == (tmp_path / "whole.ecsv").read_bytes()
 
 
-@pytest.mark.parametrize("broken", ["raises", "nan"])
+FAULTS = {
+    "raises": (ZeroDivisionError("no light"), "the model failed: ZeroDivisionError: no light"),
+    "memory": (MemoryError(), "there is not enough memory for it"),
+    "large": (OutOfMemoryError("it is too large", "Cut it"), "it is too large"),
+    "endless": (OutOfTimeError("it takes too long", "Cut it"), "it takes too long"),
+    "nan": (None, "the model gave values that are not finite"),
+}
+
+
+@pytest.mark.parametrize("broken", list(FAULTS))
 def test_a_model_that_fails_at_one_image_costs_this_row_alone(
     folder: Path, tmp_path: Path, broken: str
 ) -> None:
@@ -248,18 +264,15 @@ def test_a_model_that_fails_at_one_image_costs_this_row_alone(
             found = super().caption(images)
             if "galaxy 006" not in images.names:
                 return found
-            if broken == "raises":
-                raise ZeroDivisionError("no light")
+            if error is not None:
+                raise error
             return [
                 replace(one, values=one.values * np.nan) if one.name == "galaxy 006" else one for one in found
             ]
 
+    error, reason = FAULTS[broken]
     summary = profile_files(tmp_path / "out.ecsv", folder, captioner=Breaking())
-    reason = {
-        "raises": "the model failed: ZeroDivisionError: no light",
-        "nan": "the model gave values that are not finite",
-    }
-    assert [(one.name, one.reason) for one in summary.failures] == [("galaxy 006", reason[broken])]
+    assert [(one.name, one.reason) for one in summary.failures] == [("galaxy 006", reason)]
     assert summary.counts.images == FILES
     names = set(QTable.read(tmp_path / "out.ecsv", format="ascii.ecsv")["name"])
     assert names == {f"galaxy {n:03d}" for n in range(FILES) if n != 6}
