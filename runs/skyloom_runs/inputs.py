@@ -7,6 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING
 
 from skyloom.errors import ImageReadError, MissingFileError
@@ -40,7 +41,7 @@ class File(Frozen):
     digest
         Of all of it, or of head, tail and pieces between them.
     modified
-        When it was last written, in ns; 0 where the digest is of all of it and says more.
+        When it was last written, in ns. It counts where the digest is not of all of the file.
     """
 
     path: str
@@ -94,16 +95,15 @@ def _look_at(path: Path) -> File:
     shown = visible(str(path))
     try:
         state = path.stat()
-        if path.is_dir():
+        if S_ISDIR(state.st_mode):
             return File(path=shown, size=state.st_size, digest=_digest_of_folder(path))
-        if not path.is_file():
+        if not S_ISREG(state.st_mode):
             return File(path=shown, size=-1, digest="")
         with path.open("rb") as file:
             digest = _digest(file, state.st_size)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return File(path=shown, size=-1, digest="")
-    modified = state.st_mtime_ns if state.st_size > WHOLE else 0
-    return File(path=shown, size=state.st_size, digest=digest, modified=modified)
+    return File(path=shown, size=state.st_size, digest=digest, modified=state.st_mtime_ns)
 
 
 def changed(path: Path, planned: File) -> ImageReadError | None:
@@ -115,9 +115,9 @@ def changed(path: Path, planned: File) -> ImageReadError | None:
             reason = (error.strerror or "there is no such file").lower()
             return MissingFileError(path, reason, "Check the path")
         return ImageReadError(path, "it is not there any more", "Put it back")
-    if planned.size < 0 or path.is_dir():
+    if planned.size < 0 or S_ISDIR(state.st_mode):
         return None
-    if state.st_size == planned.size and planned.modified in {0, state.st_mtime_ns}:
+    if (state.st_size, state.st_mtime_ns) == (planned.size, planned.modified):
         return None
     return ImageReadError(path, "it was changed after the run was planned", "Begin anew with --restart")
 
@@ -125,8 +125,8 @@ def changed(path: Path, planned: File) -> ImageReadError | None:
 def difference(then: Sequence[Input], now: Sequence[Input]) -> str:
     """Say what differs first between two lists of inputs; nothing where they are the same."""
     for before, after in zip(then, now, strict=False):
-        if before != after:
-            return _what_differs(before, after)
+        if before != after and (what := _what_differs(before, after)):
+            return what
     if len(then) != len(now):
         more, word = (now, "more") if len(now) > len(then) else (then, "fewer")
         count = abs(len(now) - len(then))
@@ -145,9 +145,11 @@ def _what_differs(before: Input, after: Input) -> str:
             return f"the input '{now.path}' {sizes[1]}, and it was {sizes[0]}"
         if then.digest != now.digest:
             return f"other contents in the input '{now.path}'"
-        if then.modified != now.modified:
+        if then.modified != now.modified and now.size > WHOLE:
             return f"the input '{now.path}' written anew since"
-    return f"the name '{after.name}' for the input '{new[0].path}', and it was '{before.name}'"
+    if before.name != after.name:
+        return f"the name '{after.name}' for the input '{new[0].path}', and it was '{before.name}'"
+    return ""
 
 
 def _digest(file: BinaryIO, size: int) -> str:

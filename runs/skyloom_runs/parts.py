@@ -72,8 +72,8 @@ class RunFolder:
             for part in path.parent.glob(f".{escape(path.name)}.*.part"):
                 discard(part)
 
-    def settle(self, plan: Plan, *, restart: bool) -> Path:
-        """Begin a run, or go on with the one that is there; returns where its parts lie.
+    def settle(self, plan: Plan, *, restart: bool) -> Plan:
+        """Begin a run, or go on with the one that is there; returns the plan that it was begun with.
 
         Raises
         ------
@@ -87,12 +87,18 @@ class RunFolder:
             self._clear()
             with complete(self.path / PLAN) as part:
                 part.write_text(plan.model_dump_json(), encoding="utf-8")
-        else:
-            self._compare(plan)
-        # A worker of an earlier run that wakes up late finds its folder gone, and does no harm.
+            return plan
+        return self._earlier(plan)
+
+    def parts_of(self, plan: Plan) -> Path:
+        """Return the folder for the parts of a plan.
+
+        A worker of an earlier run that wakes up late finds its folder gone, and does no harm.
+        """
         return make_folder(self.path / f"parts-{plan.digest[:16]}")
 
-    def _compare(self, plan: Plan) -> None:
+    def _earlier(self, plan: Plan) -> Plan:
+        """Return the plan that is there, if it is as good as this one."""
         try:
             earlier = Plan.model_validate_json((self.path / PLAN).read_bytes())
         except (OSError, ValidationError):
@@ -103,6 +109,7 @@ class RunFolder:
                 f"an interrupted run for '{self.output}' cannot go on: it has {difference}",
                 "Ask for the same again to go on with it, or use --restart to begin anew",
             )
+        return earlier
 
     def _check_ours(self) -> None:
         """Refuse a folder that no run has made."""

@@ -76,8 +76,8 @@ def run(
             check_output(output, overwrite=overwrite or folder.there)  # another run may have ended meanwhile
             folder.tidy(job.result.failures_path(output))
             try:
-                parts = folder.settle(plan, restart=restart)
-                task = Task(job, parts, plan.digest, token, strict)
+                plan = folder.settle(plan, restart=restart)
+                task = Task(job, folder.parts_of(plan), plan.digest, token, strict)
                 free = partial(check_output, output, overwrite=overwrite)
                 done = _computed(task, plan, engine, progress, check=free)
                 summary = _joined(job, task.parts, done, output, overwrite=overwrite)
