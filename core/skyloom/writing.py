@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -31,17 +31,53 @@ _ZEROS = 2**20
 _CANNOT_RESERVE = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}  # the file system knows no such thing
 
 
+class Described(Protocol):
+    """What says what pixels mean: images, a field, or a record of either."""
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """One name a band."""
+
+    @property
+    def pixel_scale(self) -> float | None:
+        """Side of a pixel in arcsec."""
+
+    @property
+    def zero_point(self) -> tuple[float, ...] | None:
+        """AB magnitude of one unit, one a band."""
+
+    @property
+    def unit(self) -> str:
+        """Unit of the pixels."""
+
+
 def write_images(images: Images, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Write images to one FITS file; see `Images.to_fits`."""
-    from astropy.io import fits
-
     final = checked_path(path)
-    data = images.filled()
-    hdu = fits.PrimaryHDU(data[0] if len(images) == 1 else data)
-    hdu.header.update(_cards_of(images, images.provenance))
+    hdu = _hdu_of(images)
     with complete(final, overwrite=overwrite) as part:
         hdu.writeto(part)
     return final
+
+
+def fits_files(images: Images) -> Iterator[bytes]:
+    """Yield for each image the contents of the file that `write_images` makes of it alone."""
+    head = b""
+    for image in images:
+        # All of a batch share their header, which takes astropy longer than the pixels.
+        head = head or _hdu_of(image).header.tostring().encode("ascii")
+        pixels = image.filled().astype(">f4").tobytes()
+        yield head + pixels + bytes(-len(pixels) % _FITS_BLOCK)
+
+
+def _hdu_of(images: Images) -> Any:
+    """Return images as the primary HDU of a FITS file."""
+    from astropy.io import fits
+
+    data = images.filled()
+    hdu = fits.PrimaryHDU(data[0] if len(images) == 1 else data)
+    hdu.header.update(_cards_of(images, images.provenance))
+    return hdu
 
 
 def write_field(field: Field, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
@@ -88,7 +124,7 @@ def _for_fits(table: QTable) -> QTable:
 
 @contextlib.contextmanager
 def open_fits_for_writing(
-    like: Field,
+    like: Described,
     shape: tuple[int, int],
     path: str | PathLike[str],
     *,
@@ -110,6 +146,34 @@ def open_fits_for_writing(
     overwrite
         Replace what is there.
     """
+    final = checked_path(path)
+    with (
+        complete(final, overwrite=overwrite) as part,
+        mapped_fits(like, shape, part, name=final, provenance=provenance) as data,
+    ):
+        yield data
+
+
+@contextlib.contextmanager
+def mapped_fits(
+    like: Described,
+    shape: tuple[int, int],
+    path: Path,
+    *,
+    name: Path,
+    provenance: Provenance | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    """Make a FITS image of zeros, for which the disk has room, and yield its (band, y, x) array on disk.
+
+    Parameters
+    ----------
+    like, shape, provenance
+        As for `open_fits_for_writing`.
+    path
+        A file that nobody looks at until it is complete.
+    name
+        How an error calls it.
+    """
     from astropy.io import fits
 
     header = fits.Header({"SIMPLE": True, "BITPIX": -32, "NAXIS": 3})
@@ -117,22 +181,20 @@ def open_fits_for_writing(
     header.update(_cards_of(like, provenance))
     head = header.tostring().encode("ascii")
     size = len(head) + -(-4 * len(like.bands) * shape[0] * shape[1] // _FITS_BLOCK) * _FITS_BLOCK
-    final = checked_path(path)
-    with complete(final, overwrite=overwrite) as part:
-        with part.open("wb") as file:
-            file.write(head)
-            file.flush()
-            try:
-                _take_space(file, size)
-            except (OSError, OverflowError) as error:
-                raise OutputError(
-                    f"there is no room for the {size / 2**30:.3g} GiB of '{final}' ({error})",
-                    "Free some space, write it elsewhere, or ask for a smaller shape",
-                ) from error
-        data = np.memmap(part, ">f4", "r+", offset=len(head), shape=(len(like.bands), *shape))
-        yield data
-        data.flush()
-        del data
+    with path.open("wb") as file:
+        file.write(head)
+        file.flush()
+        try:
+            _take_space(file, size)
+        except (OSError, OverflowError) as error:
+            raise OutputError(
+                f"there is no room for the {size / 2**30:.3g} GiB of '{name}' ({error})",
+                "Free some space, write it elsewhere, or ask for a smaller shape",
+            ) from error
+    data = np.memmap(path, ">f4", "r+", offset=len(head), shape=(len(like.bands), *shape))
+    yield data
+    data.flush()
+    del data
 
 
 def _take_space(file: BinaryIO, size: int) -> None:
@@ -157,7 +219,7 @@ def _take_space(file: BinaryIO, size: int) -> None:
     file.flush()
 
 
-def _cards_of(pixels: Images | Field, provenance: Provenance | None = None) -> dict[str, Any]:
+def _cards_of(pixels: Described, provenance: Provenance | None = None) -> dict[str, Any]:
     """Return the FITS cards that carry the meaning of pixels; the reader understands the same ones."""
     cards: dict[str, Any] = {f"BAND{number}": _plain(band) for number, band in enumerate(pixels.bands)}
     if pixels.pixel_scale is not None:

@@ -18,7 +18,7 @@ from skyloom.expect import expect_count
 from skyloom.reading import ImageStream
 from skyloom.reading.sources import sources_of
 from skyloom_runs.inputs import Input, changed, inputs_of
-from skyloom_runs.job import Begun, Dropped, Ended, Event, Failed, Job, Produced, RefusedError, Worker
+from skyloom_runs.job import ENDED, Begun, Dropped, Ended, Event, Failed, Job, Outcome, Produced, Worker
 from skyloom_runs.pipeline import ahead
 from skyloom_runs.plan import Plan
 from skyloom_runs.summary import Counts
@@ -44,21 +44,6 @@ TRIES = 3
 """How often files are read that the system fails to read, before that counts as their failure."""
 PAUSE = 0.2
 """Seconds before they are read again."""
-
-
-class Outcome(NamedTuple):
-    """What a model makes of a batch of images.
-
-    Attributes
-    ----------
-    products
-        Results, each with how much it holds.
-    refused
-        Place in the batch of each image that gave none, and why.
-    """
-
-    products: Sequence[tuple[Any, Counts]]
-    refused: Sequence[tuple[int, RefusedError]] = ()
 
 
 Process = Callable[["Images"], Outcome]
@@ -186,7 +171,7 @@ class ImageWorker(Worker):
                 path = self._job.items[number].path
                 fault = ImageReadError(
                     path,
-                    "the process that worked on it was ended by the system",
+                    ENDED,
                     "Look at it with 'skyloom images'; it may need more memory than there is",
                 )
                 yield Failed(shard, ((number, fault),))

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skyloom.errors import ImageReadError, InputError
 from skyloom_runs.summary import Counts, Failure
 from skyloom_runs.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from skyloom_runs.pipeline import Feed
     from skyloom_runs.plan import Plan, Shard
     from skyloom_runs.results import Result
 
 
+ENDED = "the process that worked on it was ended by the system"
+"""Why something that ended every process gave no result."""
+
+
 class RefusedError(InputError):
-    """An image was read, and the model gives no result for it.
+    """The model gives no result for an image that was read, or for an item that comes from no file.
 
     Parameters
     ----------
     path
-        The file.
+        The file; empty where there is none.
     name
-        What the image is called.
+        What the image, or the item, is called.
     reason
         Why not.
     remedy
@@ -35,7 +39,8 @@ class RefusedError(InputError):
 
     def __init__(self, path: str, name: str, reason: str, remedy: str = "") -> None:
         self.path, self.name, self.reason = path, name, reason
-        super().__init__(f"'{name}' of '{path}' gives no result: {reason}", remedy)
+        what = f"'{name}' of '{path}'" if path else f"'{name}'"
+        super().__init__(f"{what} gives no result: {reason}", remedy)
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.path, self.name, self.reason, self.remedy)
@@ -50,6 +55,21 @@ def failure_of(fault: Fault) -> Failure:
     name = fault.name if isinstance(fault, RefusedError) else ""
     path = visible(str(fault.path))
     return Failure(path=path, name=name, reason=visible(fault.reason), remedy=visible(fault.remedy))
+
+
+class Outcome(NamedTuple):
+    """What a model makes of a batch.
+
+    Attributes
+    ----------
+    products
+        Results, each with how much it holds.
+    refused
+        Place in the batch of each item that gave none, and why.
+    """
+
+    products: Sequence[tuple[Any, Counts]]
+    refused: Sequence[tuple[int, RefusedError]] = ()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ SCHEMA = 1
 
 
 class Shard(NamedTuple):
-    """Some inputs that are worked through in one go.
+    """Some inputs, or items without files, that are worked through in one go.
 
     Attributes
     ----------
@@ -58,9 +58,11 @@ class Plan(Frozen):
     made_by
         What the model says of itself once it is loaded, such as the backend in use.
     inputs
-        The inputs.
+        The inputs, where they are files.
+    count
+        The number of items, where they come from no files, such as samples of a prior; 0 with files.
     shard_size
-        Inputs in a shard.
+        Inputs, or items, in a shard.
     """
 
     model_config = ConfigDict(ignored_types=(cached_property,))
@@ -70,7 +72,8 @@ class Plan(Frozen):
     job: dict[str, JsonValue]
     recipe: Recipe
     made_by: Provenance
-    inputs: tuple[Input, ...]
+    inputs: tuple[Input, ...] = ()
+    count: int = 0
     shard_size: int
 
     @cached_property
@@ -78,11 +81,15 @@ class Plan(Frozen):
         """What tells this plan from every other."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
+    @property
+    def total(self) -> int:
+        """The number of inputs, or of items."""
+        return len(self.inputs) + self.count
+
     def shards(self) -> Iterator[Shard]:
         """Yield the shards; together they are all inputs."""
-        total = len(self.inputs)
-        for number, start in enumerate(range(0, total, self.shard_size)):
-            yield Shard(number, start, min(start + self.shard_size, total))
+        for number, start in enumerate(range(0, self.total, self.shard_size)):
+            yield Shard(number, start, min(start + self.shard_size, self.total))
 
     def difference(self, earlier: Plan) -> str:
         """Say what this plan has that an earlier one had not; nothing where they are the same."""
@@ -94,6 +101,7 @@ class Plan(Frozen):
         }
         for key in dict.fromkeys((*self.job, *earlier.job)):
             pairs[key] = (self.job.get(key), earlier.job.get(key))
+        pairs["a number of items of"] = (self.count, earlier.count)
         for what, (now, before) in pairs.items():
             if now != before:
                 return f"{what} {now!r} where it had {before!r}"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom import SequenceCaptioner
-from skyloom.errors import BackendError, SkyloomError
 from skyloom.profile import column_unit, table_meta
-from skyloom_runs.image_job import ImageJob, Outcome
-from skyloom_runs.job import RefusedError
+from skyloom_runs.image_job import ImageJob
+from skyloom_runs.job import Outcome, RefusedError
+from skyloom_runs.one_by_one import attempt
 from skyloom_runs.recipe import Recipe
 from skyloom_runs.summary import Counts
 from skyloom_runs.table_result import NAME, PATH, TableResult
@@ -121,46 +121,13 @@ def caption(
     -------
     The profiles, and the place of each image without one, with the reason.
     """
-    try:
-        profiles = captioner.caption(images)
-        finite = all(np.isfinite(profile.values).all() for profile in profiles)
-    except Exception as error:
-        if _is_of_the_machine(error):
-            raise
-        if len(images) > 1:
-            return _one_by_one(captioner, images, first)
-        return [], [(first, _refused(images, *_reason(error)))]
-    if finite:
-        return profiles, []
-    if len(images) > 1:
-        return _one_by_one(captioner, images, first)
-    return [], [(first, _refused(images, "the model gave values that are not finite", "Try another model"))]
+    found, refused = attempt(captioner.caption, images, refusal=_refused, fault=_fault, first=first)
+    return [profile for profiles in found for profile in profiles], refused
 
 
-def _is_of_the_machine(error: Exception) -> bool:
-    """Whether an error says nothing of an image: a lost card or disk, not that an image needs too much."""
-    return isinstance(error, OSError | BackendError) and not isinstance(error, MemoryError | TimeoutError)
-
-
-def _reason(error: Exception) -> tuple[str, str]:
-    """Return why a model has no profile of an image, and what to do."""
-    if isinstance(error, SkyloomError):
-        return error.problem, error.remedy
-    if isinstance(error, MemoryError):
-        return "there is not enough memory for it", "Give a smaller image, or use another machine"
-    return f"the model failed: {type(error).__name__}: {error}", "Report it to the authors of the model"
-
-
-def _one_by_one(
-    captioner: SequenceCaptioner, images: Images, first: int
-) -> tuple[list[Profile], list[tuple[int, RefusedError]]]:
-    profiles: list[Profile] = []
-    refused: list[tuple[int, RefusedError]] = []
-    for place, image in enumerate(images, first):
-        found, faults = caption(captioner, image, place)
-        profiles += found
-        refused += faults
-    return profiles, refused
+def _fault(profiles: Sequence[Profile]) -> str:
+    finite = all(np.isfinite(profile.values).all() for profile in profiles)
+    return "" if finite else "the model gave values that are not finite"
 
 
 def _refused(images: Images, reason: str, remedy: str) -> RefusedError:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from skyloom.files import check_output
+from skyloom_runs.failures import write_failures
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
@@ -44,6 +47,10 @@ class PartWriter(Protocol):
 class Result(ABC):
     """How results are kept."""
 
+    def check(self, path: Path, *, overwrite: bool) -> None:
+        """Refuse a path at which the result could not be put."""
+        check_output(path, overwrite=overwrite, folder=False)
+
     @abstractmethod
     def writer(self, folder: Path) -> AbstractContextManager[PartWriter]:
         """Open a part in an empty folder."""
@@ -56,10 +63,14 @@ class Result(ABC):
     def join(self, parts: Sequence[Stored], path: Path) -> None:
         """Put parts together, in their order, to a file or folder that is not there yet."""
 
-    @abstractmethod
     def write_failures(self, failures: Sequence[Failure], path: Path, scratch: Path) -> None:
         """Write what gave no result; the file `scratch` may be used on the way."""
+        write_failures(failures, path, scratch)
 
-    @abstractmethod
     def failures_path(self, path: Path) -> Path:
-        """Return where what gave no result is written, for a result at `path`."""
+        """Return where what gave no result is written, for a result at `path`.
+
+        It has the whole name of the result in its own, and is never that of a table: profiles of the images
+        in the folder ``out`` may well be in ``out.ecsv``, with ``out.failures.ecsv`` beside it.
+        """
+        return path.with_name(f"{path.name}-failures.ecsv")

@@ -1,4 +1,4 @@
-"""A run: many inputs to one result, whole or not at all, and never twice the same work."""
+"""A run: many inputs, or items, to one result, whole or not at all, and never twice the same work."""
 
 from __future__ import annotations
 
@@ -69,16 +69,17 @@ def run(
         When another run is at work on this output, or has left another job unfinished there.
     """
     folder = RunFolder(output)
-    check_output(output, overwrite=overwrite or folder.there)
+    job.result.check(output, overwrite=overwrite or folder.there)
     plan = job.plan()
     try:
         with locked(folder.path, takeover=takeover) as token:
-            check_output(output, overwrite=overwrite or folder.there)  # another run may have ended meanwhile
+            # Another run may have ended meanwhile.
+            job.result.check(output, overwrite=overwrite or folder.there)
             folder.tidy(job.result.failures_path(output))
             try:
                 plan = folder.settle(plan, restart=restart)
                 task = Task(job, folder.parts_of(plan), plan.digest, token, strict)
-                free = partial(check_output, output, overwrite=overwrite)
+                free = partial(job.result.check, output, overwrite=overwrite)
                 done = _computed(task, plan, engine, progress, check=free)
                 summary = _joined(job, task.parts, done, output, overwrite=overwrite)
             except NothingError:
@@ -113,7 +114,7 @@ def _computed(
     check: Callable[[], object],
 ) -> list[tuple[Shard, Part]]:
     """See to it that every shard is computed; `check` is called where there is something to compute."""
-    total, every = len(plan.inputs), list(plan.shards())
+    total, every = plan.total, list(plan.shards())
     found = {shard: part for shard in every if (part := task.parts.find(shard)) is not None}
     count = sum(shard.stop - shard.start for shard in found)
     progress(count, total)
@@ -164,6 +165,10 @@ def _joined(
 
 def _nothing(inputs: int, failures: tuple[Failure, ...]) -> NothingError:
     first = failures[0]
+    if not first.path:
+        return NothingError(
+            f"none of {inputs} items gave a result; '{first.name}': {first.reason}", first.remedy
+        )
     return NothingError(
         f"none of {inputs} files gave a result; '{first.path}': {first.reason}",
         "Look at 'skyloom images' of the files; --pixel-scale and --zero-point say what they do not",
@@ -189,6 +194,8 @@ def _same(one: Path, other: Path) -> bool:
     if one.is_dir() != other.is_dir():
         return False
     if one.is_file():
+        if one.samefile(other):  # as two results that were linked from the same parts
+            return True
         return filecmp.cmp(one, other, shallow=False)
     inside = [sorted(path.relative_to(root) for path in root.rglob("*")) for root in (one, other)]
     return inside[0] == inside[1] and all(

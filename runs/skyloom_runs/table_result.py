@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from skyloom.frozen import Frozen
+from skyloom_runs.failures import write_failures
 from skyloom_runs.results import Contents, Result, Stored
 from skyloom_runs.summary import Counts, Failure
-from skyloom_runs.tables import Column, Schema, format_of, merged
+from skyloom_runs.tables import Schema, format_of, merged
 from skyloom_runs.tables.schema import Add, Block, Piece
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 PATH = "path"
 """The column that says which file a row comes from; every table of a run has it."""
 NAME = "name"
-FAILURES = Schema(columns=tuple(Column(name=name, kind="text") for name in Failure.model_fields))
 
 
 class Rows(Frozen):
@@ -100,15 +98,7 @@ class TableResult(Result):
 
     def write_failures(self, failures: Sequence[Failure], path: Path, scratch: Path) -> None:
         """Write one row a failure, in the same format as the table."""
-        piece = Piece(scratch, FAILURES)
-        with self.format.writer(piece.path, FAILURES) as add:
-            add(
-                {
-                    name: np.array([getattr(failure, name) for failure in failures], object)
-                    for name in FAILURES.names
-                }
-            )
-        self.format.join([piece], path, FAILURES)
+        write_failures(failures, path, scratch, self.format)
 
     def failures_path(self, path: Path) -> Path:
         """Return ``NAME.failures.ENDING``."""
