@@ -7,10 +7,14 @@ so that two names never become one, and `restored` gives back what it was given.
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})|\\U([0-9a-f]{8})")
 _WOULD_BE = re.compile(r"\\(?=[xuU])")
+_NOTHING = "\\x"  # which `visible` never returns
+_ENDING = ".fits"
+_LONGEST = 200  # bytes of a name of a file: file systems take 255, with what comes behind it
 
 
 def visible(text: str) -> str:
@@ -29,9 +33,37 @@ def visible(text: str) -> str:
     return r"\x20" * start + shown + r"\x20" * end
 
 
+def shown(name: str) -> str:
+    """Return a name as `visible` shows it, also where it is one that was shown already."""
+    return name if name.isprintable() and name == name.strip() else visible(name)
+
+
 def restored(text: str) -> str:
-    """Return what `visible` was given."""
+    """Return what `visible` was given; of the name of a file, what it was made of."""
+    if text == _NOTHING:
+        return ""
     return _ESCAPED.sub(lambda match: chr(int(match[1] or match[2] or match[3], 16)), text)
+
+
+def file_name(name: str) -> str:
+    r"""Return a name, as `visible` shows it, as that of a FITS file without its ending.
+
+    What would name a folder, a hidden file, or one with another ending is escaped; `restored` gives back
+    the name of before. Only a name that is too long for the file system is cut, and told from others by a
+    number.
+
+    >>> file_name("NGC 1/a"), file_name(".a.fits")
+    ('NGC 1\\x2fa', '\\x2ea\\x2efits')
+    """
+    safe = name.replace("/", r"\x2f")
+    if safe.endswith(_ENDING):
+        safe = safe.removesuffix(_ENDING) + _ENDING.replace(".", r"\x2e")
+    if safe.startswith("."):
+        safe = r"\x2e" + safe[1:]
+    if len(raw := safe.encode()) > _LONGEST:
+        number = hashlib.blake2b(raw, digest_size=8).hexdigest()
+        return f"{raw[: _LONGEST - len(number) - 1].decode(errors='ignore')}~{number}"
+    return safe or _NOTHING
 
 
 def ascii_only(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A run in which any call to the file system fails, or is the last, ends in the same table."""
+"""A run in which any call to the file system fails, or is the last, ends in the same result."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from skyloom_runs.run import run
 from skyloom_runs.summary import Summary
 from tests.faults import Trial, contents, crash_test, every_fault, faults
 from tests.runs.brightest import job
+from tests.runs.making import Patches, Woven, sample, weave
 
 IMAGES = 4
 
@@ -123,3 +124,50 @@ def test_a_disk_that_fails_halfway_and_stays_so(tmp_path: Path, every: int) -> N
             }, trial
         profile(folder, output, overwrite=True)
         assert tables(folder) == expected, trial
+
+
+def results(folder: Path) -> dict[str, bytes | None]:
+    return {name: data for name, data in contents(folder).items() if name.startswith("out")}
+
+
+@every_fault
+@pytest.mark.parametrize("output", ["out", "out.zarr", "out.fits"])
+def test_sets_of_images_and_fields_survive_any_fault(tmp_path: Path, output: str, every: int) -> None:
+    """One of the samples, or tiles, fails, so that there is a table of failures too."""
+
+    def action(folder: Path) -> None:
+        if output == "out.fits":
+            weave(folder / output, (16, 12), Woven(columns=2, bad=(2,)), shard_size=2)
+        else:
+            sample(folder / output, 4, Patches(bad=(2,)), shard_size=2)
+
+    def again(folder: Path) -> None:
+        if (folder / output).exists() and not (folder / f".{output}.run" / "plan.json").exists():
+            return
+        action(folder)
+        assert {path.name for path in folder.iterdir() if not path.name.endswith(".part")} == {
+            output,
+            f"{output}-failures.ecsv",
+        }
+
+    (tmp_path / "whole").mkdir()
+    action(tmp_path / "whole")
+    expected = results(tmp_path / "whole")
+
+    def check(trial: Trial) -> None:
+        found = results(trial.folder)
+        if output in found:
+            assert found == expected
+
+    trials = tmp_path / "trials"
+    trials.mkdir()
+    crash_test(
+        trials,
+        action=action,
+        again=again,
+        result=results,
+        check=check,
+        atomic=False,
+        every=every,
+        modes=("error", "kill", "power"),
+    )
