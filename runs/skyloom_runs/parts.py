@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PLAN = "plan.json"
 RECORD = "part.json"
+_TOKEN = "[0-9a-f]" * 8  # and no more: what another run writes to ``out.zarr`` is none of ``out``
 
 
 class Part(Frozen):
@@ -69,7 +70,7 @@ class RunFolder:
     def tidy(self, *more: Path) -> None:
         """Remove what a kill has left of the output, and of more outputs; nobody else writes them now."""
         for path in (self.output, *more):
-            for part in path.parent.glob(f".{escape(path.name)}.*.part"):
+            for part in path.parent.glob(f".{escape(path.name)}.{_TOKEN}.part"):
                 discard(part)
 
     def settle(self, plan: Plan, *, restart: bool) -> Plan:

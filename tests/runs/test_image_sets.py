@@ -170,6 +170,15 @@ def test_what_failed_of_a_set_and_of_a_table_of_its_name_are_kept_apart(tmp_path
     assert {path.name for path in tmp_path.iterdir()} == {"out", "out-failures.ecsv", "out.zarr", "out.ecsv"}
 
 
+def test_what_a_kill_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / ".out.0123abcd.part", tmp_path / ".out.zarr.0123abcd.part"
+    ours.mkdir()
+    theirs.mkdir()
+    sample(tmp_path / "out", 2)
+    assert not ours.exists()
+    assert theirs.exists()
+
+
 # Names
 
 
