@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -177,7 +177,7 @@ class ImageWorker(Worker):
                 yield Failed(shard, ((number, fault),))
                 continue
             yield Begun(shard, number)
-            for read in self._read_shard(shard, range(number, number + 1)):
+            for read in self._read_whole(shard, number):
                 if read.images is not None:
                     counts += Counts(images=len(read.images))
                     yield from self._results(shard, read.images)
@@ -201,9 +201,16 @@ class ImageWorker(Worker):
             else:
                 yield from self._read_shard(shard, range(shard.start, shard.stop))
 
+    def _read_whole(self, shard: Shard, number: int) -> list[_Read]:
+        """Read one input; if it changed meanwhile, that is all there is to say of it."""
+        reads = list(self._read_shard(shard, range(number, number + 1)))
+        fault = self._fault_of(number)
+        return reads if fault is None else [_Read(shard, faults=((number, fault),))]
+
     def _read_shard(self, shard: Shard, numbers: range) -> Iterator[_Read]:
         """Read some inputs, and again from the first of them where the system failed to read one."""
-        for left in reversed(range(TRIES)):
+        tries = 0
+        while True:
             faults: list[tuple[int, Fault]] = []
             there = []
             for number in numbers:
@@ -213,17 +220,26 @@ class ImageWorker(Worker):
                 else:
                     faults.append((number, fault))
             if there:
-                stream = self._stream(there)
-                for images in stream:
-                    yield _Read(shard, self._named(images, there))
-                faults += [(there[place], error) for place, error in stream.failed]
-            meanwhile = any(self._fault_of(number) for number in there)
-            if left and not shard.alone and (meanwhile or any(_is_transient(fault) for _, fault in faults)):
+                faults += yield from self._read_some(shard, there)
+            transient = any(_is_transient(fault) for _, fault in faults)
+            tries += transient
+            meanwhile = any(self._fault_of(number) for number in there)  # which is left out the next time
+            if not shard.alone and (meanwhile or (transient and tries < TRIES)):
                 yield _Read(shard, again=True)
                 sleep(PAUSE)
                 continue
             yield _Read(shard, faults=tuple(sorted(faults, key=lambda one: one[0])))
             return
+
+    def _read_some(self, shard: Shard, numbers: list[int]) -> Generator[_Read, None, list[tuple[int, Fault]]]:
+        """Read inputs, and return those that cannot be read, with the reason."""
+        try:
+            stream = self._stream(numbers)
+            for images in stream:
+                yield _Read(shard, self._named(images, numbers))
+        except ImageReadError as error:  # none of them is there any more
+            return [(number, self._fault_of(number) or error) for number in numbers]
+        return [(numbers[place], error) for place, error in stream.failed]
 
     def _fault_of(self, number: int) -> ImageReadError | None:
         """Return why an input cannot be read, as far as that is known without reading it."""

@@ -60,14 +60,13 @@ def locked(folder: Path, *, takeover: bool = False) -> Iterator[str]:
         since=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
         token=secrets.token_hex(8),
     )
-    file = _taken_over(path) if takeover else _acquired(path)
+    file = _taken_over(path, holder) if takeover else _acquired(path, holder)
     try:
-        os.ftruncate(file, 0)
-        os.pwrite(file, holder.model_dump_json().encode(), 0)
         yield holder.token
     finally:
-        if held_by(folder) in {holder, None}:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if _is_at(path, file):  # and not the lock of somebody who has taken over
+                path.unlink()
         os.close(file)
 
 
@@ -87,7 +86,7 @@ def check_held(folder: Path, token: str) -> None:
         raise OutputError(f"the run in '{folder}' was taken over by {who}", "Let that one finish")
 
 
-def _acquired(path: Path) -> int:
+def _acquired(path: Path, holder: Holder) -> int:
     while True:
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -97,7 +96,8 @@ def _acquired(path: Path) -> int:
         try:
             _lock(file, path)
             with contextlib.suppress(FileNotFoundError):  # its last holder has just removed it
-                if os.stat(path).st_ino == os.fstat(file).st_ino:  # noqa: PTH116
+                if _is_at(path, file):
+                    _write(file, holder)
                     return file
         except BaseException:
             os.close(file)
@@ -105,7 +105,7 @@ def _acquired(path: Path) -> int:
         os.close(file)
 
 
-def _taken_over(path: Path) -> int:
+def _taken_over(path: Path, holder: Holder) -> int:
     """Put a lock of our own in the place of another."""
     own = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     file = os.open(own, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
@@ -113,12 +113,23 @@ def _taken_over(path: Path) -> int:
         if fcntl is not None:
             with contextlib.suppress(OSError):  # of file systems that know no locks
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _write(file, holder)
         own.replace(path)
     except BaseException:
         os.close(file)
         own.unlink(missing_ok=True)
         raise
     return file
+
+
+def _is_at(path: Path, file: int) -> bool:
+    """Whether a path is that of an open file."""
+    return os.path.samestat(path.stat(), os.fstat(file))
+
+
+def _write(file: int, holder: Holder) -> None:
+    os.ftruncate(file, 0)
+    os.pwrite(file, holder.model_dump_json().encode(), 0)
 
 
 def _lock(file: int, path: Path) -> None:

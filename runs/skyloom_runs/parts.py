@@ -128,14 +128,18 @@ class RunFolder:
             if path.name != LOCK:
                 discard(path)
 
-    def leave(self) -> None:
+    def leave(self, token: str) -> None:
         """Stop here; where no shard is complete, nothing is left behind."""
         if not any(self.path.glob("parts-*/[0-9]*")):
-            self.remove()
+            self.remove(token)
 
-    def remove(self) -> None:
-        """Remove all of it but the lock, the plan first: without one, there is no run to go on with."""
+    def remove(self, token: str) -> None:
+        """Remove all of it but the lock, the plan first: without one, there is no run to go on with.
+
+        What belongs to a run that has taken over stays.
+        """
         with suppress(OSError):  # the result is there; what cannot be removed harms nobody
+            check_held(self.path, token)
             discard(self.path / PLAN)
             for path in self.path.iterdir():
                 if path.name != LOCK:
@@ -250,6 +254,7 @@ class Draft:
         try:
             self._open.close()
         except OutputError:
+            self._parts.check_held()
             done = self._parts.find(self._shard)
             if done is None:
                 raise

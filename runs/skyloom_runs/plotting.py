@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.errors import InputError, MissingExtraError, OutputError
-from skyloom.files import complete, exists
+from skyloom.errors import InputError, MissingExtraError
+from skyloom.files import check_output, complete
 from skyloom.reading import ImageStream
 from skyloom.reading.sources import sources_of
 from skyloom_runs.bands import band_colours, by_wavelength
@@ -35,8 +35,7 @@ def check_plot(path: Path, *, overwrite: bool) -> None:
     """Refuse a picture that could not be drawn, before hours are spent on what is to be on it."""
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"the picture is '{path.name}'", f"Let its name end in {' or '.join(FORMATS)}")
-    if exists(path) and not overwrite:
-        raise OutputError(f"'{path}' exists already", "Give another name, or --overwrite")
+    check_output(path, overwrite=overwrite, folder=False)
     if importlib.util.find_spec("matplotlib") is None:
         raise MissingExtraError("matplotlib", "plot", "draw profiles")
 

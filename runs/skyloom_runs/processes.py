@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import threading
 from collections import Counter, deque
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from skyloom.errors import WorkerError
 from skyloom.expect import expect_count
+from skyloom.runtime.machine import cores
 from skyloom_runs.pipeline import Feed
 from skyloom_runs.work import Task, work
 
@@ -33,6 +33,8 @@ AT_A_TIME = 2
 """Shards that a worker holds: the one it computes, and the one it reads."""
 STRIKES = 2
 """Workers that may die of a shard before its inputs are worked through one by one."""
+MOST_DEATHS = 8
+"""Workers that may die one after the other without having finished an input."""
 _PATIENCE = 5.0
 
 
@@ -46,8 +48,9 @@ def _computed(count: int, task: Task, shards: Sequence[Shard], done: Done) -> No
     """Hand out shards until all are committed."""
     if not shards:
         return
-    pool = _Pool(task, min(count, len(shards)), shards, done)
+    pool = _Pool(task, shards, done)
     try:
+        pool.start(min(count, len(shards)))
         while pool.unfinished:
             pool.step()
     finally:
@@ -72,6 +75,7 @@ class _Member:
 
     def give(self, shard: Shard) -> None:
         self.shards[shard.number] = shard
+        self.number = None
         with contextlib.suppress(OSError):  # it has died, which is seen elsewhere
             self.line.send(shard)
 
@@ -86,18 +90,25 @@ class _Member:
 class _Pool:
     """The workers, and the shards that are left."""
 
-    def __init__(self, task: Task, count: int, shards: Sequence[Shard], done: Done) -> None:
+    def __init__(self, task: Task, shards: Sequence[Shard], done: Done) -> None:
         self._task, self._done = task, done
-        self._threads = max(1, (os.cpu_count() or 1) // count)
         self._left = deque(shards)
         self._strikes: Counter[int] = Counter()
         self.unfinished = {shard.number for shard in shards}
-        self._members = [self._new() for _ in range(count)]
+        self._members: list[_Member] = []
+        self._threads = 1
+        self._deaths = 0
 
-    def _new(self) -> _Member:
-        member = _Member(self._task, self._threads)
-        self._fill(member)
-        return member
+    def start(self, count: int) -> None:
+        """Start so many workers."""
+        self._threads = max(1, cores() // count)
+        for _ in range(count):
+            self._members.append(_Member(self._task, self._threads))
+        self._fill_all()
+
+    def _fill_all(self) -> None:
+        for member in self._members:
+            self._fill(member)
 
     def _fill(self, member: _Member) -> None:
         """Give a worker what it has room for; a shard to be worked through alone only by itself."""
@@ -122,10 +133,13 @@ class _Pool:
             if kind == "ready":
                 member.ready = True
             elif kind == "begun":
+                self._deaths = self._deaths if member.number is None else 0  # the one before is done
                 member.number = what
             else:
                 shard, part = what
                 member.shards.pop(shard.number, None)
+                member.number = None
+                self._deaths = 0 if part.counts.images or part.counts.results else self._deaths
                 self.unfinished.discard(shard.number)
                 self._done(shard, part)
                 self._fill(member)
@@ -139,9 +153,17 @@ class _Pool:
                 f"a process of the run ended at its start, with the status {member.process.exitcode}",
                 "Try fewer processes: there may not be memory for so many models",
             )
+        self._deaths += 1
+        if self._deaths >= MOST_DEATHS:
+            raise WorkerError(
+                f"{MOST_DEATHS} processes of the run ended one after the other with nothing done, "
+                f"the last with the status {member.process.exitcode}",
+                "It is the machine rather than the images: look at its memory, and try fewer processes",
+            )
         for shard in member.shards.values():
             self._left.appendleft(self._after_death(shard, member))
-        self._members.append(self._new())
+        self._members.append(_Member(self._task, self._threads))
+        self._fill_all()
 
     def _after_death(self, shard: Shard, member: _Member) -> Shard:
         if shard.alone:

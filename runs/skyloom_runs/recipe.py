@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from skyloom.errors import BundleError
 from skyloom.frozen import Frozen
+from skyloom.runtime.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,10 +105,9 @@ class Recipe(Frozen):
         """
         if self.threads is not None or not self.digest:
             return self.threads
-        cores = os.cpu_count() or 1
-        if otherwise is None and cores <= MOST_THREADS:
+        if otherwise is None and cores() <= MOST_THREADS:
             return None
-        return min(otherwise or cores, MOST_THREADS)
+        return min(otherwise or cores(), MOST_THREADS)
 
 
 def _digest_of(model: Model) -> str:

@@ -69,12 +69,11 @@ def run(
         When another run is at work on this output, or has left another job unfinished there.
     """
     folder = RunFolder(output)
-    job.result.check(output, overwrite=overwrite or folder.there)
+    _check(job, output, overwrite=overwrite or folder.there)
     plan = job.plan()
     try:
         with locked(folder.path, takeover=takeover) as token:
-            # Another run may have ended meanwhile.
-            job.result.check(output, overwrite=overwrite or folder.there)
+            _check(job, output, overwrite=overwrite or folder.there)  # another run may have ended meanwhile
             folder.tidy(job.result.failures_path(output))
             try:
                 plan = folder.settle(plan, restart=restart)
@@ -83,12 +82,12 @@ def run(
                 done = _computed(task, plan, engine, progress, check=free)
                 summary = _joined(job, task.parts, done, output, overwrite=overwrite)
             except NothingError:
-                folder.remove()
+                folder.remove(token)
                 raise
             except BaseException:
-                folder.leave()
+                folder.leave(token)
                 raise
-            folder.remove()
+            folder.remove(token)
     except SkyloomError:
         raise
     except OSError as error:
@@ -99,6 +98,12 @@ def run(
     finally:
         folder.vanish()
     return summary
+
+
+def _check(job: Job, output: Path, *, overwrite: bool) -> None:
+    """Refuse an output, and a table of failures beside it, that are there and may not be replaced."""
+    job.result.check(output, overwrite=overwrite)
+    check_output(job.result.failures_path(output), overwrite=overwrite, folder=False)
 
 
 class NothingError(InputError):
@@ -154,12 +159,13 @@ def _joined(
     if not held.counts.results and not held.counts.kinds:
         raise _nothing(counts.inputs, failures)
     beside = job.result.failures_path(output)
+    parts.check_held()
     if failures:
         with complete(beside, overwrite=True) as part:
             job.result.write_failures(failures, part, parts.folder / FAILURES)
     else:
         beside.unlink(missing_ok=True)
-    _put(job, stored, output, overwrite=overwrite, folder=parts.folder)
+    _put(job, stored, output, parts, overwrite=overwrite)
     return Summary(counts=counts, failures=failures)
 
 
@@ -175,13 +181,14 @@ def _nothing(inputs: int, failures: tuple[Failure, ...]) -> NothingError:
     )
 
 
-def _put(job: Job, stored: list[Stored], output: Path, *, overwrite: bool, folder: Path) -> None:
+def _put(job: Job, stored: list[Stored], output: Path, parts: Parts, *, overwrite: bool) -> None:
     """Write the result; the same one that is there already, of a run that was killed just then, is kept."""
     if overwrite or not exists(output):
         with complete(output, overwrite=overwrite) as part:
             job.result.join(stored, part)
+            parts.check_held()
         return
-    again = folder / JOINED
+    again = parts.folder / JOINED
     discard(again)
     job.result.join(stored, again)
     if not _same(again, output):

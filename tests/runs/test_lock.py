@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,55 @@ def test_a_run_that_was_taken_over_stops_and_the_other_completes(folder: Path, t
         profile_files(output, folder, captioner=Sleeper())
     assert output.read_bytes() == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "out.ecsv", "whole.ecsv"]
+
+
+def test_a_run_that_was_taken_over_before_its_first_part_leaves_the_other_alone(
+    folder: Path, tmp_path: Path
+) -> None:
+    output, go_on, done = tmp_path / "out.ecsv", threading.Event(), threading.Event()
+    profile_files(tmp_path / "whole.ecsv", folder)
+    results: list[object] = []
+
+    class Waiting(Brightest):
+        def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
+            go_on.set()
+            assert done.wait(60)
+            return super().caption(images)
+
+    def second() -> None:
+        assert go_on.wait(60)
+        results.append(profile_files(output, folder, captioner=Slower(), takeover=True))
+
+    class Slower(Brightest):
+        def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
+            done.set()  # the first wakes up, finds out, and cleans up behind itself
+            first.join(60)
+            return super().caption(images)
+
+    def begin() -> None:
+        with pytest.raises(OutputError, match="taken over"):
+            profile_files(output, folder, captioner=Waiting())
+
+    first, other = threading.Thread(target=begin), threading.Thread(target=second)
+    first.start()
+    other.start()
+    other.join(60)
+    assert len(results) == 1
+    assert output.read_bytes() == (tmp_path / "whole.ecsv").read_bytes()
+
+
+def test_a_lock_that_was_taken_over_is_nobodys_to_remove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the moment at which it is put in place, it says whose it is."""
+    holders = []
+    replace = Path.replace
+
+    def watched(own: Path, path: Path) -> Path:
+        there = replace(own, path)
+        holders.append(held_by(tmp_path))
+        return there
+
+    monkeypatch.setattr(Path, "replace", watched)
+    with locked(tmp_path, takeover=True) as token:
+        assert [holder.token for holder in holders if holder is not None] == [token]

@@ -28,12 +28,14 @@ from skyloom.errors import (
 )
 from skyloom.profile import profiles_from_table, profiles_to_table
 from skyloom.provenance import Provenance
+from skyloom.reading import ImageStream
 from skyloom.reading.formats import open_frames
 from skyloom.reading.request import Request
 from skyloom.reading.sources import Item, resolve
 from skyloom.testing.examples import galaxies
 from skyloom_runs import plotting
 from skyloom_runs.bands import band_colours, by_wavelength
+from skyloom_runs.image_job import ImageWorker
 from skyloom_runs.pipeline import ahead
 from skyloom_runs.profiling import profile_job
 from skyloom_runs.run import run
@@ -216,6 +218,32 @@ def test_a_whole_shard_without_a_readable_file(folder: Path, tmp_path: Path) -> 
     summary = run(gone, tmp_path / "out.ecsv")
     assert (summary.counts.inputs, summary.counts.images, len(summary.failures)) == (FILES, 5, 6)
     assert sum("not there any more" in failure.reason for failure in summary.failures) == 3
+
+
+def test_failures_of_before_are_not_replaced_unasked(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.failures.ecsv").write_text("mine")
+    with pytest.raises(OutputError, match=r"out.failures.ecsv' exists already.*--overwrite"):
+        profile_files(tmp_path / "out.ecsv", folder)
+    assert (tmp_path / "out.failures.ecsv").read_text() == "mine"
+    profile_files(tmp_path / "out.ecsv", folder, overwrite=True)
+    assert not (tmp_path / "out.failures.ecsv").exists()
+
+
+def test_all_files_of_a_shard_may_vanish_while_they_are_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(self: ImageWorker, numbers: list[int]) -> ImageStream:
+        if 4 in numbers:
+            for number in numbers:
+                self._job.items[number].path.unlink()
+        return stream(self, numbers)
+
+    stream = ImageWorker._stream
+    monkeypatch.setattr(ImageWorker, "_stream", gone)
+    monkeypatch.setattr("skyloom_runs.image_job.PAUSE", 0)
+    summary = profile_files(tmp_path / "out.ecsv", folder)
+    assert [one.reason for one in summary.failures] == ["it is not there any more"] * 3
+    assert summary.counts.images == FILES - 3
 
 
 def test_a_file_that_changes_while_the_run_is_on_is_a_failure(folder: Path, tmp_path: Path) -> None:
