@@ -139,7 +139,7 @@ class _Watchdog:
         ear, busy = self._ears[0], time.monotonic()
         while True:
             heard = ear.recv(1000) if select.select([ear], [], [], POLL)[0] else b""
-            wanted = signal.SIGINT in heard and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            wanted = signal.SIGINT in heard and _raises(signal.getsignal(signal.SIGINT))
             now = time.monotonic()
             with self._lock:
                 busy = now if self._running else busy
@@ -151,6 +151,11 @@ class _Watchdog:
                         block.stop(KeyboardInterrupt)
                     elif now > block.deadline:
                         block.stop(OutOfTimeError)
+
+
+def _raises(handler: object) -> bool:
+    """Say whether a handler of signals raises: that of Python, or one that says so."""
+    return handler is signal.default_int_handler or getattr(handler, "raises_interrupt", False) is True
 
 
 @functools.lru_cache(maxsize=8)

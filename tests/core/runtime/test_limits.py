@@ -147,6 +147,43 @@ def test_an_endless_graph_ends_by_ctrl_c(backend: str, seconds: str, kind: str) 
     assert (done.returncode, done.stdout) == (0, f"{kind} True\n"), done.stderr
 
 
+COMMAND = """
+import os, signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from skyloom.cli import main
+from skyloom.cli.main import VERBS
+from skyloom.runtime import limits
+from tests.core.runtime.test_limits import ONES, endless, opened
+
+def forever() -> None:
+    session = opened(endless(), "cpu")
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    session.run(ONES)
+
+VERBS["forever"] = forever
+status = main(["forever"])
+print(signal.set_wakeup_fd(-1), limits._fence._inside, len(limits._watchdog._running))
+sys.exit(status)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a signal is sent")
+def test_an_endless_graph_on_the_command_line_ends_by_ctrl_c() -> None:
+    """The command line has a handler of its own; nothing of the run that was ended is left."""
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND],
+        cwd=ROOT,
+        env={**os.environ, limits.TIME_VARIABLE: "40"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "-1 0 0\n", "skyloom: interrupted\n")
+    assert time.monotonic() - start < 35
+
+
 @pytest.mark.skipif(os.name != "posix", reason="a signal is sent")
 def test_a_signal_that_is_handled_otherwise_stops_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[int] = []
