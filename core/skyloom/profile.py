@@ -241,11 +241,6 @@ def _numbers(table: QTable, name: str) -> NDArray[np.float64]:
     return np.asarray(column if column.unit is None else column.value)
 
 
-def with_provenance(profiles: Sequence[Profile], provenance: Provenance) -> list[Profile]:
-    """Return the profiles with a record of what made them."""
-    return [replace(profile, provenance=provenance) for profile in profiles]
-
-
 def _column(
     what: str, values: NDArray[np.float64], axis: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:

@@ -77,6 +77,8 @@ def _tell_to_end(thread: threading.Thread) -> None:
     """Raise SystemExit in a thread: it ends a loop that would keep a processor busy, not a wait."""
     import ctypes
 
+    if not thread.is_alive():  # its number may be that of another thread by now
+        return
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
     )

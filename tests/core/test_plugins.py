@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
@@ -22,6 +23,7 @@ from skyloom.cli import main
 from skyloom.entries import distribution_of
 from skyloom.errors import InputError, NameClashError, PluginError, UnknownNameError
 from skyloom.plugins import PluginRecord, PluginWarning, plugins
+from skyloom.timelimit import _tell_to_end
 from tests.conftest import Installer, forget
 from tests.core.test_interrupts import INTERRUPTIBLE
 
@@ -222,6 +224,17 @@ ENDLESS = {
         "import skyloom\n@skyloom.hookimpl\ndef skyloom_models():\n    while True:\n        pass\n    yield"
     ),
 }
+
+
+def test_a_thread_that_has_ended_is_not_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another may have its number by then."""
+    told: list[object] = []
+    monkeypatch.setattr(ctypes.pythonapi, "PyThreadState_SetAsyncExc", lambda *given: told.append(given))
+    thread = threading.Thread(target=time.time)
+    thread.start()
+    thread.join()
+    _tell_to_end(thread)
+    assert not told
 
 
 @pytest.mark.parametrize("fault", ENDLESS)

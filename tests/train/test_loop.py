@@ -287,6 +287,20 @@ def test_damaged_bytes_of_a_state_are_never_read_as_other_weights(tmp_path: Path
     assert run(tmp_path / "run", resume=True, steps=10).finished
 
 
+def test_a_state_without_a_digest_is_that_of_an_earlier_version(tmp_path: Path) -> None:
+    run(tmp_path / "run", steps=10)
+    path = tmp_path / "run/state.pt"
+    torch.save(torch.load(path, weights_only=True), path)
+    before = path.read_bytes()
+    with pytest.raises(StateError, match="an earlier version of Skyloom wrote it") as caught:
+        run(tmp_path / "run", resume=True, steps=10)
+    assert "Go on with the version that wrote it" in caught.value.remedy
+    assert path.read_bytes() == before
+    path.write_bytes(before[:-1])
+    with pytest.raises(StateError, match="it is damaged"):
+        run(tmp_path / "run", resume=True, steps=10)
+
+
 def test_a_state_that_would_run_code_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "run", steps=10)
     write_state(tmp_path / "run/state.pt", {"evil": _Evil(str(tmp_path / "ran"))})

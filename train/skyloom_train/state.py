@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _MAGIC = b"\nskyloom training state, sha256 "
+_END = b"PK\x05\x06"
 _LENGTH = len(_MAGIC) + 64 + 1  # of the seal: what it is, the digest in hexadecimal digits, and a newline
 _REMEDY = (
     "Put a copy of before in its place, or begin another training in another folder; "
@@ -50,6 +51,13 @@ def read_state(path: Path) -> dict[str, Any]:
             f"'{path}' cannot be read as the state of a training: {error.strerror or error}", _REMEDY
         ) from error
     packed, seal = data[:-_LENGTH], data[-_LENGTH:]
+    if _is_unsealed(data):
+        raise StateError(
+            f"'{path}' cannot be read as the state of a training: "
+            "an earlier version of Skyloom wrote it, as it ends without a SHA-256 digest",
+            "Go on with the version that wrote it, or begin another training in another folder; "
+            "the checkpoints beside it can still be used",
+        )
     if seal != _seal(packed):
         raise StateError(
             f"'{path}' cannot be read as the state of a training: "
@@ -64,6 +72,12 @@ def read_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("schema") != SCHEMA:
         raise StateError(f"'{path}' is no state of a training that this version knows", _REMEDY)
     return state
+
+
+def _is_unsealed(data: memoryview) -> bool:
+    """Say whether a file ends as PyTorch ends it: with the last record of a zip archive, and no comment."""
+    end = bytes(data[-len(_END) - 18 :])
+    return end.startswith(_END) and end.endswith(b"\0\0")
 
 
 def _seal(packed: bytes | memoryview) -> bytes:

@@ -8,7 +8,7 @@ from skyloom.bundle.manifest import GOLDEN
 from skyloom.bundle.verify import check_tolerances, golden_of
 from skyloom.errors import BackendError, BundleError, InputError
 from skyloom.runtime.shapes import check_inputs, check_outputs
-from skyloom.runtime.tensors import check_declared
+from skyloom.runtime.tensors import check_declared, interface_of
 from skyloom.runtime.trust import checked_graph
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def check_bundle(bundle: Bundle) -> Mapping[str, NDArray[np.generic]]:
     for name, graph in manifest.graphs.items():
         data = bundle.read(graph.path)
         checked_graph(manifest.files[graph.path].sha256, data)
-        check_declared(name, data, graph)
+        check_declared(name, interface_of(data), graph)
         every = golden_of(bundle, name, arrays)
         for golden in every:
             try:

@@ -25,7 +25,14 @@ class Interrupts:
 
     After an interrupt it goes on to do so when the block has ended: Python then waits for threads, and the
     user may not want to.
+
+    Attributes
+    ----------
+    raises_interrupt
+        What tells `skyloom.runtime.limits` that this handler, like that of Python, ends what is at work.
     """
+
+    raises_interrupt = True
 
     def __init__(self) -> None:
         self._came = self._installed = False
@@ -34,7 +41,7 @@ class Interrupts:
         default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
         self._installed = default and threading.current_thread() is threading.main_thread()
         if self._installed:
-            signal.signal(signal.SIGINT, self._handle)
+            signal.signal(signal.SIGINT, self)
             atexit.register(self.hold)  # now, to be the last: as it ends, Python takes handlers away
         return self
 
@@ -55,7 +62,8 @@ class Interrupts:
         if self._came:
             signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
 
-    def _handle(self, *_: object) -> None:
+    def __call__(self, *_: object) -> None:
+        """Handle an interrupt: raise it, or end the process where one came before."""
         if self._came:
             # An exception would break off the clean-up as well, but could come while another is handled.
             # Not through Python's buffers, in the middle of which this may be.

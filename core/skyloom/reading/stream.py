@@ -127,7 +127,7 @@ class ImageStream:
             unit=None if unit is None else checked_unit(unit),
         )
         self._items = resolve(source, self._request, pattern=pattern)
-        self._readers = readers or min(4, max(2, os.cpu_count() or 1))
+        self._readers = readers or _some_readers()
         self.total = len(self._items)
         self.done = 0
         self.failed: list[tuple[int, ImageReadError]] = []
@@ -208,6 +208,12 @@ class ImageStream:
             alone = first.stop is not None
             count = 1 if alone else min(self._batch_size, share, RUN_BYTES // _size_of(first))
             yield [first, *islice(pieces, max(count - 1, 0))]
+
+
+def _some_readers() -> int:
+    from skyloom.runtime.machine import cores  # not needed to import this module
+
+    return min(4, max(2, cores()))
 
 
 def _size_of(piece: Piece) -> int:

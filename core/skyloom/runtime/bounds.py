@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from skyloom.errors import BundleError
 from skyloom.runtime.constants import Values, attribute_values, sparse_length, tensor
-from skyloom.runtime.wire import BYTES, MalformedError, Span, fields
+from skyloom.runtime.wire import BYTES, Span, decode, fields, parts, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +22,7 @@ MAX_ELEMENTS = 2**28  # 1 GiB of float32
 MAX_STEPS = 10**6
 MAX_HOPS = 100  # from one name to another; what is hidden better is for the limits at run time
 _AGAIN = "Do not use it"
+_ANY = "replace"  # names need only differ
 _SAME = {"Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape"}  # numbers go through them as they are
 _BODIES = {"If", "Loop", "Scan", "SequenceMap"}
 
@@ -29,9 +30,9 @@ _BODIES = {"If", "Loop", "Scan", "SequenceMap"}
 def check_bounds(data: bytes) -> None:
     """Refuse what is endless or enormous in a model that is well-formed and not nested too deeply."""
     whole = Span(0, BYTES, 0, len(data), 0)
-    for graph in _parts(data, whole, 7):
+    for graph in parts(data, whole, 7):
         _Scope(data, graph).check()
-    for function in _parts(data, whole, 25):
+    for function in parts(data, whole, 25):
         _Scope(data, function, nodes=7).check()
 
 
@@ -65,11 +66,11 @@ class _Scope:
         self.same: ChainMap[str, str] = outer.same.new_child() if outer else ChainMap()
         self.nodes: list[_Node] = []
         if nodes == 1:
-            for part in _parts(data, span, 5):
+            for part in parts(data, span, 5):
                 self._note(*tensor(data, part))
-            for part in _parts(data, span, 15):
+            for part in parts(data, span, 15):
                 _judge("a sparse tensor", sparse_length(data, part))
-        for part in _parts(data, span, nodes):
+        for part in parts(data, span, nodes):
             node = _Node(data, part)
             kind = node.kind
             if kind in _SAME:
@@ -87,7 +88,7 @@ class _Scope:
                 _judge(f"'{kind}'", _SIZES[kind](self, node))
             for name, attribute in node.attributes():
                 for number in (6, 11):
-                    for graph in _parts(self.data, attribute, number):
+                    for graph in parts(self.data, attribute, number):
                         body = _Scope(self.data, graph, self)
                         if kind == "Loop" and name == "body":
                             self._check_loop(node, body)
@@ -112,7 +113,7 @@ class _Scope:
     def _constant(self, node: _Node) -> None:
         for name, attribute in node.attributes():
             if name == "sparse_value":
-                for part in _parts(self.data, attribute, 22):
+                for part in parts(self.data, attribute, 22):
                     _judge("a sparse tensor", sparse_length(self.data, part))
             elif node.outputs:
                 self._note(node.outputs[0], attribute_values(self.data, attribute))
@@ -125,11 +126,11 @@ class _Scope:
         started = self.value(go) if go else (1.0,)
         if most <= MAX_STEPS or (started is not None and not any(started)):
             return
-        inputs = [_text(self.data, part, 1) for part in _parts(self.data, body.span, 11)]
-        outputs = [_text(self.data, part, 1) for part in _parts(self.data, body.span, 12)]
+        inputs = [text(self.data, part, 1, errors=_ANY) for part in parts(self.data, body.span, 11)]
+        outputs = [text(self.data, part, 1, errors=_ANY) for part in parts(self.data, body.span, 12)]
         end = body.origin(outputs[0]) if outputs else ""
         values = body.value(end)
-        computed = any(end in _Node(self.data, part).outputs for part in _parts(self.data, body.span, 1))
+        computed = any(end in _Node(self.data, part).outputs for part in parts(self.data, body.span, 1))
         if any(values) if values is not None else end in inputs[1:2] or not computed:
             told = "no number of steps" if not count else f"{most:.0f} steps"
             raise BundleError(
@@ -155,21 +156,21 @@ class _Node:
     @property
     def kind(self) -> str:
         """Its operator."""
-        return _decode(self._data, self._kind)
+        return decode(self._data, self._kind, errors=_ANY)
 
     @property
     def inputs(self) -> list[str]:
         """The names of its inputs; empty for one that is left away."""
-        return [_decode(self._data, part) for part in self._inputs]
+        return [decode(self._data, part, errors=_ANY) for part in self._inputs]
 
     @property
     def outputs(self) -> list[str]:
         """The names of its outputs."""
-        return [_decode(self._data, part) for part in self._outputs]
+        return [decode(self._data, part, errors=_ANY) for part in self._outputs]
 
     def attributes(self) -> Iterator[tuple[str, Span]]:
         """Yield the attributes by name."""
-        return ((_text(self._data, part, 1), part) for part in self._attributes)
+        return ((text(self._data, part, 1, errors=_ANY), part) for part in self._attributes)
 
     def attribute(self, wanted: str) -> Values | None:
         """Return the numbers of an attribute."""
@@ -246,22 +247,3 @@ _SIZES: dict[str, Callable[[_Scope, _Node], float]] = {
     "Upsample": _resize,
 }
 """By operator, what finds how many elements its output has at least; 0 where that cannot be seen."""
-
-
-def _parts(data: bytes, whole: Span, number: int) -> Iterator[Span]:
-    for field in fields(data, whole.start, whole.end):
-        if field.number == number:
-            if field.wire != BYTES:
-                raise MalformedError(f"field {number} is of kind {field.wire}")
-            yield field
-
-
-def _text(data: bytes, whole: Span, number: int) -> str:
-    found = ""
-    for part in _parts(data, whole, number):
-        found = _decode(data, part)
-    return found
-
-
-def _decode(data: bytes, part: Span) -> str:
-    return data[part.start : part.end].decode("utf-8", "replace")

@@ -7,16 +7,13 @@ import struct
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from skyloom.runtime.wire import BYTES, FIXED32, FIXED64, VARINT, Span, fields, varints
+from skyloom.runtime.wire import BYTES, FIXED32, FIXED64, TYPES, VARINT, Span, decode, fields, varints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Values = tuple[float, ...]
 MOST = 64  # values; what is longer are weights, not sizes
-_RAW = {
-    1: "f", 2: "B", 3: "b", 4: "H", 5: "h", 6: "i", 7: "q", 9: "?", 10: "e", 11: "d", 12: "I", 13: "Q",
-}  # fmt: skip
 _NUMBERS = {4: "f", 5: "", 7: "", 10: "d", 11: ""}  # fields of a tensor that hold numbers; varints are ""
 
 
@@ -30,16 +27,16 @@ def tensor(data: bytes, whole: Span) -> tuple[str, Values | None]:
         elif field.number == 2:
             dtype = field.value
         elif field.number == 8:
-            name = data[field.start : field.end].decode("utf-8", "replace")
+            name = decode(data, field, errors="replace")
         elif field.number == 9 and field.wire == BYTES:
             raw = field
         elif field.number in _NUMBERS:
             parts.append((field, _NUMBERS[field.number]))
-    count = math.prod(lengths)
-    if not 0 < count <= MOST or dtype not in _RAW:
+    count, coded = math.prod(lengths), TYPES.get(dtype, ("", ""))[1]
+    if not 0 < count <= MOST or not coded:
         return name, None
     if raw is not None:
-        code = f"<{count:.0f}{_RAW[dtype]}"
+        code = f"<{count:.0f}{coded}"
         fits = struct.calcsize(code) == raw.end - raw.start
         return name, tuple(map(float, struct.unpack_from(code, data, raw.start))) if fits else None
     # only as many as there should be are looked at, however many there are

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skyloom.runtime.forms import Form
+    from skyloom.runtime.tensors import Interface
 
 _MARKS_OF_SHORTAGE = (
     "bad_alloc",
@@ -41,15 +40,15 @@ class Engine(ABC):
         What the library itself reports to be in use.
     inputs, outputs
         The names of the tensors, in the order of the graph.
-    forms
-        What the graph itself says of its tensors, by name; what is not there is not compared.
+    interface
+        What the graph itself says of its tensors, which is compared with what a manifest declares.
     """
 
     backend: str
     provider: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    forms: Mapping[str, Form] = MappingProxyType({})
+    interface: Interface | None = None
 
     @abstractmethod
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

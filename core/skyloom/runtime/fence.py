@@ -41,6 +41,16 @@ class Fence:
                 resource.setrlimit(resource.RLIMIT_DATA, self._before)
                 self._before = None
 
+    def abandon(self) -> None:
+        """Take the limit away in a forked process, where the blocks of other threads never end.
+
+        Without the lock, which one of those threads may have held.
+        """
+        if self._before is not None and sys.platform == "linux":
+            resource.setrlimit(resource.RLIMIT_DATA, self._before)
+        if self._statm >= 0:
+            os.close(self._statm)  # it tells of the process that was forked
+
     def _limit(self, limit: int) -> None:
         if sys.platform != "linux":
             return
@@ -51,5 +61,5 @@ class Fence:
         allowed = data + max(limit - resident, _LEAST_ROOM)
         before = resource.getrlimit(resource.RLIMIT_DATA)
         if all(value == resource.RLIM_INFINITY or allowed < value for value in before):
+            self._before = before  # first: a process may be forked in between
             resource.setrlimit(resource.RLIMIT_DATA, (allowed, before[1]))
-            self._before = before

@@ -57,15 +57,17 @@ class Limited:
 
     def __init__(self, stop: Callable[[], None], *, fenced: bool) -> None:
         self._stop, self._fenced, self._mine = stop, fenced, False
+        self._lock, self._over = threading.Lock(), False
         self._seconds = time_limit()
         self.deadline = time.monotonic() + self._seconds
         self.reason: type[BaseException] | None = None
 
     def stop(self, reason: type[BaseException]) -> None:
-        """Make the library stop; `check` then raises the reason."""
-        if self.reason is None:
-            self.reason = reason
-            self._stop()
+        """Make the library stop, unless the block has ended; `check` then raises the reason."""
+        with self._lock:  # so that nothing is stopped that others use by now
+            if self.reason is None and not self._over:
+                self.reason = reason
+                self._stop()
 
     @property
     def interruptible(self) -> bool:
@@ -92,6 +94,8 @@ class Limited:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _watchdog.leave(self)
+        with self._lock:
+            self._over = True
         if self._fenced:
             _fence.leave()
 
@@ -139,18 +143,24 @@ class _Watchdog:
         ear, busy = self._ears[0], time.monotonic()
         while True:
             heard = ear.recv(1000) if select.select([ear], [], [], POLL)[0] else b""
-            wanted = signal.SIGINT in heard and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            wanted = signal.SIGINT in heard and _raises(signal.getsignal(signal.SIGINT))
             now = time.monotonic()
             with self._lock:
                 busy = now if self._running else busy
                 if now - busy > _LINGER:
                     self._thread = None
                     return
-                for block in self._running:
-                    if wanted and block.interruptible:
-                        block.stop(KeyboardInterrupt)
-                    elif now > block.deadline:
-                        block.stop(OutOfTimeError)
+                interrupted = [block for block in self._running if wanted and block.interruptible]
+                late = [block for block in self._running if now > block.deadline]
+            for block in interrupted:  # without the lock: a library may take its time, and every run needs it
+                block.stop(KeyboardInterrupt)
+            for block in late:
+                block.stop(OutOfTimeError)
+
+
+def _raises(handler: object) -> bool:
+    """Say whether a handler of signals raises: that of Python, or one that says so."""
+    return handler is signal.default_int_handler or getattr(handler, "raises_interrupt", False) is True
 
 
 @functools.lru_cache(maxsize=8)
@@ -184,6 +194,7 @@ _watchdog, _fence = _Watchdog(), Fence()
 def _forget() -> None:
     """Begin anew in a forked process, which has neither the thread nor sockets of its own."""
     global _watchdog, _fence
+    _fence.abandon()
     _watchdog, _fence = _Watchdog(), Fence()
 
 

@@ -59,22 +59,23 @@ class OnnxRuntimeEngine(Engine):
         # What is computed while a graph is opened can neither be interrupted nor split.
         options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", _FOLDED)
         opening = Limited(lambda: options.set_load_cancellation_flag(True), fenced=backend == CPU)
-        try:
-            # Without enable_fallback=0, a provider that fails is replaced with a message on the output.
-            with opening:
+        with opening:
+            try:
+                # Without enable_fallback=0, a provider that fails is replaced with a message on the output.
                 self._opened = onnxruntime.InferenceSession(
                     graph, options, providers=_providers(backend, precision), enable_fallback=0
                 )
-        except Exception as error:
-            opening.check()
-            if backend != CPU:
-                raise BackendError(
-                    f"the backend '{backend}' cannot open the graph: {first_line(error)}", _remedy(backend)
+            except Exception as error:
+                opening.check()  # Ctrl-C is delivered here: later it would break off leaving the block
+                if backend != CPU:
+                    raise BackendError(
+                        f"the backend '{backend}' cannot open the graph: {first_line(error)}",
+                        _remedy(backend),
+                    ) from error
+                raise BundleError(
+                    f"onnxruntime cannot open the graph: {first_line(error)}",
+                    "Get the bundle again, or upgrade onnxruntime",
                 ) from error
-            raise BundleError(
-                f"onnxruntime cannot open the graph: {first_line(error)}",
-                "Get the bundle again, or upgrade onnxruntime",
-            ) from error
         used = self._opened.get_providers()
         if PROVIDERS[backend] not in used:
             raise BackendError(
@@ -91,17 +92,17 @@ class OnnxRuntimeEngine(Engine):
 
         options = onnxruntime.RunOptions()
         running = Limited(functools.partial(setattr, options, "terminate", True), fenced=self.backend == CPU)
-        try:
-            with running:
+        with running:
+            try:
                 arrays = self._run(dict(inputs), options)
-        except Exception as error:
-            running.check()
-            if is_shortage(error):
-                raise ShortageError(first_line(error)) from error
-            raise BackendError(
-                f"onnxruntime failed on '{self.backend}': {first_line(error)}",
-                "Check the shapes of the inputs",
-            ) from error
+            except Exception as error:
+                running.check()  # Ctrl-C is delivered here: later it would break off leaving the block
+                if is_shortage(error):
+                    raise ShortageError(first_line(error)) from error
+                raise BackendError(
+                    f"onnxruntime failed on '{self.backend}': {first_line(error)}",
+                    "Check the shapes of the inputs",
+                ) from error
         return dict(zip(self.outputs, arrays, strict=True))
 
     def _run(self, inputs: dict[str, NDArray[Any]], options: Any) -> list[NDArray[Any]]:

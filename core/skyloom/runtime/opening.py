@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
 from skyloom.errors import BackendError
-from skyloom.runtime.forms import forms_of
 from skyloom.runtime.names import (
     AUTO,
     CPU,
@@ -20,6 +19,7 @@ from skyloom.runtime.names import (
     check_threads,
 )
 from skyloom.runtime.session import Session
+from skyloom.runtime.tensors import interface_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +132,7 @@ def _shared(key: Key, read: Callable[[], bytes]) -> Engine:
         if engine is None:
             graph = read()
             engine = _engines[key] = _open(key, graph)
-            engine.forms = forms_of(graph)
+            engine.interface = interface_of(graph)
     return engine
 
 

@@ -110,10 +110,20 @@ def _wait(request: Any, feed: Mapping[int, NDArray[Any]], running: Limited) -> N
     whoever deletes it would wait for it.
     """
     _at_work[id(request)] = request, feed  # which it reads
-    while not request.wait_for(_POLL):  # Ctrl-C is delivered here
+    done = False
+    while not done:
         running.check()
+        try:
+            done = request.wait_for(_POLL)  # Ctrl-C is delivered here
+        except Exception:  # the request failed, and works no longer
+            del _at_work[id(request)]
+            raise
     del _at_work[id(request)]
-    request.wait()
+    try:
+        request.wait()
+    except Exception:
+        running.check()  # it may have failed because it was stopped
+        raise
 
 
 def openvino() -> ModuleType:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.errors import BackendError, BundleError, InputError, listed
+from skyloom.errors import BackendError, InputError, listed
 from skyloom.runtime.finite import check_finite
-from skyloom.runtime.shapes import check_declared, check_inputs, check_outputs
+from skyloom.runtime.shapes import check_inputs, check_outputs
 from skyloom.runtime.splitting import Splitter
+from skyloom.runtime.tensors import check_declared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,10 +49,8 @@ class Session:
         self._splitter = Splitter(batched=declared is not None and declared.batched)
         self._backend, self._provider = engine.backend, engine.provider
         self._precision, self._threads = precision, threads
-        if declared is not None:
-            _check_names("input", engine.inputs, [tensor.name for tensor in declared.inputs])
-            _check_names("output", engine.outputs, [tensor.name for tensor in declared.outputs])
-            check_declared((*declared.inputs, *declared.outputs), engine.forms, declared.path)
+        if declared is not None and engine.interface is not None:
+            check_declared(declared.path, engine.interface, declared)
 
     @property
     def backend(self) -> str:
@@ -121,11 +120,3 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _check_names(kind: str, found: tuple[str, ...], declared: list[str]) -> None:
-    if set(found) != set(declared):
-        raise BundleError(
-            f"the graph has the {kind}s {listed(found)}, its manifest declares {listed(declared)}",
-            "Export the bundle again",
-        )

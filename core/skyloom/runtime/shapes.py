@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skyloom.errors import BackendError, BundleError, InputError
+from skyloom.errors import BackendError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -12,31 +12,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skyloom.bundle.manifest import Tensor
-    from skyloom.runtime.forms import Form
-
-
-def check_declared(declared: Iterable[Tensor], forms: Mapping[str, Form], graph: str) -> None:
-    """Refuse tensors that a bundle declares otherwise than its graph has them.
-
-    A length that is open in the graph may be fixed by the bundle, not the other way round.
-    """
-    for tensor in declared:
-        form = forms.get(tensor.name)
-        if form is None:
-            continue
-        wrong = form.dtype not in {"", tensor.dtype}
-        if form.shape is not None:
-            wrong = wrong or len(form.shape) != len(tensor.axes)
-            wrong = wrong or any(
-                length not in {None, axis} for axis, length in zip(tensor.axes, form.shape, strict=True)
-            )
-        if wrong:
-            raise BundleError(
-                f"the manifest declares the tensor '{tensor.name}' of graph '{graph}' as "
-                f"{_written(tensor.dtype, tensor.axes)}, the graph has it as "
-                f"{_written(form.dtype, form.shape or ())}",
-                "Get the bundle again from its author, or export it again",
-            )
 
 
 def check_inputs(
@@ -97,7 +72,3 @@ def _misfit(tensor: Tensor, shape: tuple[int, ...], lengths: dict[str, tuple[int
 
 def _axes(tensor: Tensor) -> str:
     return f"({', '.join(str(axis) for axis in tensor.axes)})"
-
-
-def _written(dtype: str, axes: Iterable[str | int | None]) -> str:
-    return f"{dtype} ({', '.join('any' if axis is None else str(axis) for axis in axes)})"

@@ -5,18 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from skyloom.errors import BundleError, listed
-from skyloom.runtime.wire import BYTES, VARINT, MalformedError, Span, fields
+from skyloom.runtime.wire import BYTES, TYPES, VARINT, MalformedError, Span, fields, parts, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from skyloom.bundle.manifest import Graph, Tensor
 
-_AGAIN = "Export the bundle again"
-_DTYPES = {
-    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool",
-    10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128",
-}  # fmt: skip
+_AGAIN = "Get the bundle again from its author, or export it again"
 
 
 class Found(NamedTuple):
@@ -34,29 +30,59 @@ class Found(NamedTuple):
     axes: tuple[int | None, ...] | None
 
 
-def check_declared(name: str, data: bytes, declared: Graph) -> None:
+class Interface(NamedTuple):
+    """What goes into a graph and comes out, by name and in its order."""
+
+    inputs: Mapping[str, Found]
+    outputs: Mapping[str, Found]
+
+
+def interface_of(data: bytes) -> Interface:
+    """Return the inputs and outputs of a serialised ONNX model.
+
+    Raises
+    ------
+    MalformedError, UnicodeDecodeError
+        When it is malformed; never for what `check_graph` let pass.
+    """
+    graphs = list(parts(data, Span(0, BYTES, 0, len(data), 0), 7))
+    if len(graphs) != 1:
+        raise MalformedError(f"it holds {len(graphs)} graphs")
+    weights: set[str] = set()
+    found: dict[int, dict[str, Found]] = {11: {}, 12: {}}
+    for field in fields(data, graphs[0].start, graphs[0].end):
+        if field.number not in (5, 11, 12):
+            continue
+        if field.wire != BYTES:
+            raise MalformedError(f"field {field.number} of a graph is of kind {field.wire}")
+        if field.number == 5:
+            weights.add(text(data, field, 8))
+        else:
+            found[field.number][text(data, field, 1)] = _tensor(data, field)
+    # old graphs list their weights among the inputs, too
+    inputs = {name: tensor for name, tensor in found[11].items() if name not in weights}
+    return Interface(inputs, found[12])
+
+
+def check_declared(name: str, interface: Interface, declared: Graph) -> None:
     """Refuse a graph whose tensors are not those that the manifest declares.
+
+    A length that is open in the graph may be fixed by the manifest, not the other way round.
 
     Parameters
     ----------
     name
         What the graph is called.
-    data
-        The serialised graph, which `check_graph` let pass.
+    interface
+        The tensors that the graph has.
     declared
         What the manifest says of it.
     """
-    try:
-        graph = next(field for field in fields(data, 0, len(data)) if field.number == 7)
-        initial = {_name(data, field, 8) for field in _parts(data, graph, 5)}
-        for kind, number, tensors in (("input", 11, declared.inputs), ("output", 12, declared.outputs)):
-            found = {_name(data, field, 1): _tensor(data, field) for field in _parts(data, graph, number)}
-            _compare(name, kind, {key: it for key, it in found.items() if key not in initial}, tensors)
-    except MalformedError as error:
-        raise BundleError(f"a graph is not a valid ONNX model: {error}", _AGAIN) from None
+    _compare(name, "input", interface.inputs, declared.inputs)
+    _compare(name, "output", interface.outputs, declared.outputs)
 
 
-def _compare(graph: str, kind: str, found: dict[str, Found], declared: tuple[Tensor, ...]) -> None:
+def _compare(graph: str, kind: str, found: Mapping[str, Found], declared: tuple[Tensor, ...]) -> None:
     names = [tensor.name for tensor in declared]
     if len(set(names)) < len(names) or found.keys() != set(names):
         raise BundleError(
@@ -79,30 +105,16 @@ def _compare(graph: str, kind: str, found: dict[str, Found], declared: tuple[Ten
             raise BundleError(f"{where} has the axes ({axes}), its manifest declares ({wanted})", _AGAIN)
 
 
-def _parts(data: bytes, whole: Span, number: int) -> Iterator[Span]:
-    """Yield the messages of this number that lie directly in another."""
-    for field in fields(data, whole.start, whole.end):
-        if field.number == number:
-            if field.wire != BYTES:
-                raise MalformedError(f"field {number} is of kind {field.wire}")
-            yield field
-
-
-def _name(data: bytes, whole: Span, number: int) -> str:
-    names = [data[part.start : part.end].decode("utf-8", "replace") for part in _parts(data, whole, number)]
-    return names[-1] if names else ""
-
-
 def _tensor(data: bytes, value: Span) -> Found:
     """Read a ``ValueInfoProto``; the last of what occurs twice counts, as in all readers."""
     dtype, axes = "another type", None
-    for kind in _parts(data, value, 2):
-        for tensor in _parts(data, kind, 1):
+    for kind in parts(data, value, 2):
+        for tensor in parts(data, kind, 1):
             for field in fields(data, tensor.start, tensor.end):
                 if field.number == 1 and field.wire == VARINT:
-                    dtype = _DTYPES.get(field.value, "another type")
-            for shape in _parts(data, tensor, 2):
-                axes = tuple(_length(data, axis) for axis in _parts(data, shape, 1))
+                    dtype = TYPES.get(field.value, ("another type", ""))[0]
+            for shape in parts(data, tensor, 2):
+                axes = tuple(_length(data, axis) for axis in parts(data, shape, 1))
     return Found(dtype, axes)
 
 

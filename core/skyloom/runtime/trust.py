@@ -11,6 +11,7 @@ from typing import NamedTuple
 from skyloom.bundle.manifest import MAX_GRAPH_BYTES
 from skyloom.errors import BundleError
 from skyloom.runtime.bounds import check_bounds
+from skyloom.runtime.tensors import interface_of
 from skyloom.runtime.wire import BYTES, VARINT, MalformedError, Span, fields
 
 MAX_DEPTH = 64  # three a subgraph: graph, node, attribute
@@ -53,11 +54,11 @@ def check_graph(data: bytes) -> Tensors:
         raise BundleError(f"a graph has {len(data)} bytes, allowed are {MAX_GRAPH_BYTES}", _AGAIN)
     try:
         _walk(data)
-        tensors = _tensors(data)
+        found = interface_of(data)
         check_bounds(data)
     except (MalformedError, UnicodeDecodeError) as error:
         raise BundleError(f"a graph is not a valid ONNX model: {error}", _AGAIN) from None
-    return tensors
+    return Tensors(tuple(found.inputs), tuple(found.outputs))
 
 
 _passed: dict[str, Tensors] = {}
@@ -118,26 +119,6 @@ def _judge(data: bytes, what: str, field: Span) -> None:
         raise BundleError(
             f"a graph keeps weights in another file{where}", "Export it with its weights inside"
         )
-
-
-def _tensors(data: bytes) -> Tensors:
-    graphs = [field for field in fields(data, 0, len(data)) if field.number == 7]
-    if len(graphs) != 1:
-        raise MalformedError(f"it holds {len(graphs)} graphs")
-    names: dict[int, list[str]] = {5: [], 11: [], 12: []}
-    name_of = {5: 8, 11: 1, 12: 1}  # initializer, input, output
-    for field in fields(data, graphs[0].start, graphs[0].end):
-        if field.number not in names:
-            continue
-        if field.wire != BYTES:
-            raise MalformedError(f"field {field.number} of a graph is of kind {field.wire}")
-        name = ""
-        for part in fields(data, field.start, field.end):
-            if part.number == name_of[field.number] and part.wire == BYTES:
-                name = data[part.start : part.end].decode("utf-8")
-        names[field.number].append(name)
-    weights = set(names[5])  # old graphs list them among the inputs, too
-    return Tensors(tuple(name for name in names[11] if name not in weights), tuple(names[12]))
 
 
 def _text(data: bytes, field: Span) -> str:

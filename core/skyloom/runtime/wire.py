@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FIXED = {FIXED64: 8, FIXED32: 4}
 _MAX_TAG = 2**32 - 1
+TYPES = {
+    1: ("float32", "f"), 2: ("uint8", "B"), 3: ("int8", "b"), 4: ("uint16", "H"), 5: ("int16", "h"),
+    6: ("int32", "i"), 7: ("int64", "q"), 9: ("bool", "?"), 10: ("float16", "e"), 11: ("float64", "d"),
+    12: ("uint32", "I"), 13: ("uint64", "Q"), 14: ("complex64", ""), 15: ("complex128", ""),
+}  # fmt: skip
+"""The types of ONNX by their numbers: what NumPy calls them, and ``struct`` where it has them."""
 
 
 class MalformedError(ValueError):
@@ -74,6 +80,28 @@ def fields(data: bytes, start: int, end: int) -> Iterator[Span]:
             raise MalformedError(f"field {number} is cut short (at byte {at})")
         yield Span(number, wire, at, stop, value)
         at = stop
+
+
+def parts(data: bytes, whole: Span, number: int) -> Iterator[Span]:
+    """Yield the messages, or words, of this number that lie directly in a message."""
+    for field in fields(data, whole.start, whole.end):
+        if field.number == number:
+            if field.wire != BYTES:
+                raise MalformedError(f"field {number} is of kind {field.wire}")
+            yield field
+
+
+def text(data: bytes, whole: Span, number: int, *, errors: str = "strict") -> str:
+    """Return the words of this number in a message: the last ones, as in all readers."""
+    found = ""
+    for part in parts(data, whole, number):
+        found = decode(data, part, errors=errors)
+    return found
+
+
+def decode(data: bytes, part: Span, *, errors: str = "strict") -> str:
+    """Return the words that a field holds; `errors` as for `bytes.decode`."""
+    return data[part.start : part.end].decode("utf-8", errors)
 
 
 def varints(data: bytes, start: int, end: int) -> Iterator[int]:

@@ -221,6 +221,15 @@ def test_memory_is_bounded_however_slow_the_consumer(folder: Path, monkeypatch: 
     assert alive == 0
 
 
+@pytest.mark.parametrize(("cores", "readers"), [(1, 2), (3, 3), (64, 4)])
+def test_there_are_as_many_readers_as_cores_that_the_process_may_use(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, cores: int, readers: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert ImageStream(folder)._readers == readers
+
+
 def test_readers_work_ahead_and_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     together = threading.Barrier(3, timeout=10)
     plain = blocks.read_run

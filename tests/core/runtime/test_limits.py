@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from skyloom.errors import InputError, OutOfMemoryError, OutOfTimeError
-from skyloom.runtime import Session, limits, open_session
+from skyloom.runtime import Session, limits, open_session, openvino_engine
 from skyloom.runtime.limits import Limited, memory_limit, time_limit
 from skyloom.runtime.machine import memory
 from tests.conftest import double_plus_one
@@ -145,6 +145,43 @@ def test_an_endless_graph_ends_by_ctrl_c(backend: str, seconds: str, kind: str) 
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, f"{kind} True\n"), done.stderr
+
+
+COMMAND = """
+import os, signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from skyloom.cli import main
+from skyloom.cli.main import VERBS
+from skyloom.runtime import limits
+from tests.core.runtime.test_limits import ONES, endless, opened
+
+def forever() -> None:
+    session = opened(endless(), "cpu")
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    session.run(ONES)
+
+VERBS["forever"] = forever
+status = main(["forever"])
+print(signal.set_wakeup_fd(-1), limits._fence._inside, len(limits._watchdog._running))
+sys.exit(status)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a signal is sent")
+def test_an_endless_graph_on_the_command_line_ends_by_ctrl_c() -> None:
+    """The command line has a handler of its own; nothing of the run that was ended is left."""
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND],
+        cwd=ROOT,
+        env={**os.environ, limits.TIME_VARIABLE: "40"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "-1 0 0\n", "skyloom: interrupted\n")
+    assert time.monotonic() - start < 35
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a signal is sent")
@@ -320,3 +357,101 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=False)
     assert done.returncode == 0
+
+
+@LINUX
+def test_a_forked_process_keeps_no_limit_of_memory() -> None:
+    """Forked while another thread runs a graph, whose block never ends in the new process."""
+    code = """
+import os, resource, sys, threading
+from skyloom.runtime.limits import Limited
+before = resource.getrlimit(resource.RLIMIT_DATA)
+inside, done = threading.Event(), threading.Event()
+
+def work():
+    with Limited(lambda: None, fenced=True):
+        inside.set()
+        done.wait(30)
+
+thread = threading.Thread(target=work)
+thread.start()
+inside.wait(30)
+assert resource.getrlimit(resource.RLIMIT_DATA) != before
+child = os.fork()
+if not child:
+    os._exit(0 if resource.getrlimit(resource.RLIMIT_DATA) == before else 1)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+done.set()
+thread.join()
+sys.exit(status)
+"""
+    environment = {**os.environ, limits.MEMORY_VARIABLE: "4G"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, env=environment, check=False
+    )
+    assert done.returncode == 0
+
+
+def test_a_library_that_takes_its_time_to_stop_keeps_no_other_run_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stopping, go_on = threading.Event(), threading.Event()
+
+    def stop() -> None:
+        stopping.set()
+        go_on.wait(60)
+
+    def other() -> None:
+        with Limited(lambda: None, fenced=True):
+            pass
+
+    monkeypatch.setenv(limits.TIME_VARIABLE, "0.01")
+    with Limited(stop, fenced=False):
+        assert stopping.wait(30)
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(5)
+        waiting = thread.is_alive()
+        go_on.set()
+        thread.join(30)
+    assert not waiting
+
+
+def test_nothing_is_stopped_that_has_ended() -> None:
+    """A request of OpenVINO may be at work for another thread by then."""
+    stopped: list[bool] = []
+    with Limited(lambda: stopped.append(True), fenced=False) as block:
+        pass
+    block.stop(OutOfTimeError)
+    block.check()
+    assert not stopped
+
+
+def test_only_a_request_that_may_go_on_is_kept() -> None:
+    class Failing:
+        def wait_for(self, _: int) -> bool:
+            raise RuntimeError("no")
+
+    class Endless:
+        def wait_for(self, _: int) -> bool:
+            return False
+
+    class Stopped:
+        def wait_for(self, _: int) -> bool:
+            block.stop(OutOfTimeError)
+            return True
+
+        def wait(self) -> None:
+            raise RuntimeError("cancelled")
+
+    with Limited(lambda: None, fenced=False) as block, pytest.raises(OutOfTimeError):
+        openvino_engine._wait(Stopped(), {}, block)
+    with Limited(lambda: None, fenced=False) as block:
+        with pytest.raises(RuntimeError, match="no"):
+            openvino_engine._wait(Failing(), {}, block)
+        assert not openvino_engine._at_work
+        block.stop(OutOfTimeError)
+        with pytest.raises(OutOfTimeError):  # it may go on in the background
+            openvino_engine._wait(Endless(), {}, block)
+        assert len(openvino_engine._at_work) == 1
+    openvino_engine._at_work.clear()

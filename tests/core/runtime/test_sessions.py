@@ -381,14 +381,14 @@ def test_what_lies_behind_the_end_of_a_sequence_may_be_anything() -> None:
 @pytest.mark.parametrize(
     ("name", "dtype", "axes", "written"),
     [
-        ("x", "float32", ("batch", 4), r"float32 \(batch, 4\), the graph has it as float32 \(any, 3\)"),
-        ("x", "float32", ("batch", "columns"), r"float32 \(batch, columns\)"),
-        ("x", "float32", (3, "batch"), r"float32 \(3, batch\)"),
-        ("x", "float32", ("batch",), r"float32 \(batch\)"),
-        ("x", "float32", ("batch", 3, 1), r"float32 \(batch, 3, 1\)"),
-        ("x", "float64", ("batch", 3), r"float64 \(batch, 3\)"),
-        ("y", "float32", ("batch", 2), r"float32 \(batch, 2\)"),
-        ("y", "int64", ("batch", 3), r"int64 \(batch, 3\)"),
+        ("x", "float32", ("batch", 4), r"has the axes \(\?, 3\), its manifest declares \(batch, 4\)"),
+        ("x", "float32", ("batch", "columns"), r"declares \(batch, columns\)"),
+        ("x", "float32", (3, "batch"), r"declares \(3, batch\)"),
+        ("x", "float32", ("batch",), r"declares \(batch\)"),
+        ("x", "float32", ("batch", 3, 1), r"declares \(batch, 3, 1\)"),
+        ("x", "float64", ("batch", 3), "is of float32, its manifest declares float64"),
+        ("y", "float32", ("batch", 2), r"declares \(batch, 2\)"),
+        ("y", "int64", ("batch", 3), "is of float32, its manifest declares int64"),
     ],
 )
 def test_tensors_that_the_graph_has_otherwise_are_the_fault_of_the_bundle(
@@ -396,9 +396,18 @@ def test_tensors_that_the_graph_has_otherwise_are_the_fault_of_the_bundle(
 ) -> None:
     wrong = Tensor(name=name, dtype=dtype, axes=axes)
     field = "inputs" if name == "x" else "outputs"
-    message = rf"the tensor '{name}' of graph 'graphs/affine/1/model\.onnx' as {written}.*the bundle again"
+    message = (
+        rf"the {field[:-1]} '{name}' of the graph 'graphs/affine/1/model\.onnx' .*{written}.*bundle again"
+    )
     with pytest.raises(BundleError, match=message):
         open_session(double_plus_one(), backend=backend, declared=AFFINE.model_copy(update={field: (wrong,)}))
+
+
+def test_a_tensor_whose_type_the_graph_does_not_tell_is_none_that_is_declared() -> None:
+    built = onnx.load_from_string(double_plus_one())
+    built.graph.output[0].ClearField("type")
+    with pytest.raises(BundleError, match=r"the output 'y' .* is of another type, .* declares float32"):
+        open_session(built.SerializeToString(), backend="cpu", declared=AFFINE)
 
 
 @pytest.mark.parametrize("backend", HERE)
