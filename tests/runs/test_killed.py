@@ -89,8 +89,8 @@ def check_whole(folder: Path, survey: Path, out: str) -> None:
 @pytest.mark.parametrize(
     ("times", "processes"),
     [
-        (4, 1),
-        (2, 2),
+        (2, 1),
+        (1, 2),
         pytest.param(50, 1, marks=pytest.mark.nightly),
         pytest.param(50, 2, marks=pytest.mark.nightly),
     ],
