@@ -93,8 +93,11 @@ def test_an_error_in_a_worker_is_raised_here(folder: Path, tmp_path: Path) -> No
 def test_an_interrupt_ends_the_workers(folder: Path, tmp_path: Path) -> None:
     timer = threading.Timer(3, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        profile(folder, tmp_path / "out.ecsv", Slow())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            profile(folder, tmp_path / "out.ecsv", Slow())
+    finally:
+        timer.cancel()  # so that it interrupts nothing else
     assert workers_of(os.getpid()) == []
 
 
