@@ -321,10 +321,10 @@ STUBBORN = """
 
 def test_a_plugin_that_refuses_to_end_holds_nobody_up(tmp_path: Path) -> None:
     installed(tmp_path, good=GOOD.format(name="nothing"), stubborn=STUBBORN)
-    done = skyloom_with(tmp_path, "models", "--json", SKYLOOM_PLUGIN_TIMEOUT="0.5")
+    done = skyloom_with(tmp_path, "models", "--json", SKYLOOM_PLUGIN_TIMEOUT="4")
     assert done.returncode == 0
     assert [model["name"] for model in json.loads(done.stdout)] == ["nothing"]
-    assert "stubborn 1.0: importing and asking it took longer than 0.5 s" in done.stderr
+    assert "stubborn 1.0: importing and asking it took longer than 4 s" in done.stderr
 
 
 def test_what_plugins_write_past_python_stays_out_of_the_results(tmp_path: Path) -> None:
