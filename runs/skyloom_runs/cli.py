@@ -71,8 +71,7 @@ def profile(
     """Read profiles off images, into a table.
 
     A run that was interrupted goes on where it stopped when it is started again. Images that gave no
-    profile are listed with the reason in a second table, OUTPUT.failures. The status is 1 when there
-    are some.
+    profile are listed with the reason in a second table beside it; the status is 1 when there are some.
     """
     from time import perf_counter
 
@@ -114,6 +113,8 @@ def profile(
         shard_size=shard_size,
         captioner=captioner if processes == 1 else None,
     )
+    drawn_by = None if plot is None else captioner
+    del captioner  # several processes have one each, and nobody needs another
     start = perf_counter()
     with progress("captioning") as update, _said_when_interrupted():
         summary = run(
@@ -127,8 +128,8 @@ def profile(
             progress=update,
         )
     seconds = perf_counter() - start
-    if plot is not None:
-        plot_profiles(job, captioner, plot, overwrite=force)
+    if plot is not None and drawn_by is not None:
+        plot_profiles(job, drawn_by, plot, overwrite=force)
     beside = result.failures_path(output) if summary.failures else None
     _report(summary, output, beside, plot, seconds, as_json)
     if summary.failures or summary.counts.kinds.get("empty"):
