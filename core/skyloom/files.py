@@ -17,7 +17,7 @@ from skyloom.errors import InputTypeError, OutputError, SkyloomError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LONGEST = 200  # characters of a name: file systems take 255 bytes, and the temporary name is longer
+_LONGEST = 200  # bytes of a name: file systems take 255, and the temporary name is longer
 _STALE = 3600  # seconds without a change after which what a kill left behind is removed
 
 
@@ -118,8 +118,13 @@ def _checked(path: str | os.PathLike[str]) -> Path:
         raise InputTypeError(f"the output is {path!r}", "Give the path of a file")
     text = os.fspath(path)
     final = Path(text)
-    if not text or "\0" in text or not final.name or len(final.name) > _LONGEST:
+    if not text or "\0" in text or not final.name:
         raise OutputError(f"an output cannot be called {text[:80]!r}", "Give the name of a file")
+    if len(os.fsencode(final.name)) > _LONGEST:
+        raise OutputError(
+            f"the name of an output has {len(os.fsencode(final.name))} bytes: '{final.name[:40]}...'",
+            f"Give one of at most {_LONGEST}",
+        )
     if not exists(final.parent) or not final.parent.is_dir():
         raise OutputError(f"there is no folder '{final.parent}' to write into", "Make it first")
     return final

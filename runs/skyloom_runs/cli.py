@@ -79,6 +79,7 @@ def profile(
     from skyloom.reading.request import Request
     from skyloom.reading.sources import resolve
     from skyloom_runs.engines import here
+    from skyloom_runs.inputs import without
     from skyloom_runs.plotting import check_plot, plot_profiles
     from skyloom_runs.processes import processes as on_processes
     from skyloom_runs.profiling import REMEDY, ProfileJob
@@ -103,7 +104,7 @@ def profile(
     names = None if bands is None else bands.split(",") if "," in bands else list(bands)
     asked = Request(bands=None if names is None else tuple(names))
     job = ProfileJob(
-        items=resolve(images, asked, pattern=pattern),
+        items=without(resolve(images, asked, pattern=pattern), output, result.failures_path(output)),
         recipe=recipe,
         made_by=captioner.provenance(),
         result=result,
@@ -116,7 +117,7 @@ def profile(
     drawn_by = None if plot is None else captioner
     del captioner  # several processes have one each, and nobody needs another
     start = perf_counter()
-    with progress("captioning") as update, _said_when_interrupted():
+    with progress("captioning") as update, _said_when_interrupted(output):
         summary = run(
             job,
             output,
@@ -169,21 +170,24 @@ def _report(
         why = HINTS.get(reason, "its rows hold the flags")
         say(f"skyloom: {counted(count, 'profile')} without a step, '{reason}': {why}", err=True)
     for failure in summary.failures[:SHOWN]:
-        say(f"skyloom: no profile of '{failure.path}': {failure.reason}", err=True)
+        which = f" ({failure.name})" if failure.name else ""
+        say(f"skyloom: no profile of '{failure.path}'{which}: {failure.reason}", err=True)
     more = len(summary.failures) - SHOWN
     if more > 0:
         say(f"skyloom: and {more} more", err=True)
     if beside is not None:
-        say(f"skyloom: they are listed with reasons and remedies in {beside}", err=True)
+        failed = counted(len(summary.failures), "failure")
+        say(f"skyloom: {failed} in {counts.inputs} files; reasons and remedies are in {beside}", err=True)
 
 
 @contextmanager
-def _said_when_interrupted() -> Iterator[None]:
-    """Tell somebody who interrupts that nothing is lost."""
+def _said_when_interrupted(output: Path) -> Iterator[None]:
+    """Tell somebody who interrupts that nothing is lost, where there is something."""
     try:
         yield
     except KeyboardInterrupt:
-        say("skyloom: what is done is kept: the same command goes on from there", err=True)
+        if output.with_name(f".{output.name}.run").exists():
+            say("skyloom: what is done is kept: the same command goes on from there", err=True)
         raise
 
 

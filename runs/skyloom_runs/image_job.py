@@ -263,7 +263,7 @@ class ImageWorker(Worker):
         assert images.item is not None
         item = np.asarray(numbers)[images.item]
         names = tuple(
-            self._job.inputs[number].name + visible(name).removeprefix(visible(self._job.items[number].name))
+            self._job.inputs[number].name + visible(name.removeprefix(self._job.items[number].name))
             for number, name in zip(item.tolist(), images.names, strict=True)
         )
         # One image a file is the rule; more of one file count on from the number of the file.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING
+
+from pydantic import PrivateAttr
 
 from skyloom.errors import ImageReadError, MissingFileError
 from skyloom.frozen import Frozen
@@ -25,6 +28,7 @@ WHOLE = 2**16
 END, PIECE, PIECES = 2**14, 2**12, 6
 """Of a larger file: bytes of head and tail, and bytes and number of the pieces between them."""
 READERS = 8
+_IN_STACK = re.compile(r"(.+)\[\d+\]")
 TRIES = 3
 """How often a file is looked at that the system fails to read."""
 
@@ -48,6 +52,8 @@ class File(Frozen):
     size: int
     digest: str
     modified: int = 0
+    _seen: tuple[int, int] = PrivateAttr((0, 0))
+    """Its number, and when that changed, in the file system: what hints at another file of the same time."""
 
 
 class Input(Frozen):
@@ -70,7 +76,7 @@ class Input(Frozen):
 
 def inputs_of(items: Sequence[Item]) -> tuple[Input, ...]:
     """Look at the files of items; each is opened once, and read in pieces."""
-    names = distinct([visible(item.name) for item in items])
+    names = distinct(_beside_stacks([visible(item.name) for item in items]))
     paths = [path for item in items for path in item.paths]
     with ThreadPoolExecutor(READERS, thread_name_prefix="skyloom-inputs") as pool:
         files = iter(list(pool.map(look_at, paths, chunksize=64)))
@@ -78,6 +84,20 @@ def inputs_of(items: Sequence[Item]) -> tuple[Input, ...]:
         Input(name=name, bands=item.bands, files=tuple(next(files) for _ in item.paths))
         for name, item in zip(names, items, strict=True)
     )
+
+
+def without(items: Sequence[Item], *outputs: Path) -> list[Item]:
+    """Return items without those that a run itself has written into the folder of its inputs."""
+    own = {path.absolute() for path in outputs}
+    kept = [item for item in items if not own.intersection(path.absolute() for path in item.paths)]
+    return kept or list(items)
+
+
+def _beside_stacks(names: list[str]) -> list[str]:
+    """Return names of which none is that of an image in a file of many: ``s[0]`` of ``s`` has it already."""
+    known = set(names)
+    found = [(name, _IN_STACK.fullmatch(name)) for name in names]
+    return [f"{name}~2" if match and match[1] in known else name for name, match in found]
 
 
 def look_at(path: Path) -> File:
@@ -103,7 +123,9 @@ def _look_at(path: Path) -> File:
             digest = _digest(file, state.st_size)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return File(path=shown, size=-1, digest="")
-    return File(path=shown, size=state.st_size, digest=digest, modified=state.st_mtime_ns)
+    file_seen = File(path=shown, size=state.st_size, digest=digest, modified=state.st_mtime_ns)
+    file_seen._seen = (state.st_ino, state.st_ctime_ns)
+    return file_seen
 
 
 def changed(path: Path, planned: File) -> ImageReadError | None:
@@ -117,7 +139,9 @@ def changed(path: Path, planned: File) -> ImageReadError | None:
         return ImageReadError(path, "it is not there any more", "Put it back")
     if planned.size < 0 or S_ISDIR(state.st_mode):
         return None
-    if (state.st_size, state.st_mtime_ns) == (planned.size, planned.modified):
+    same = (state.st_size, state.st_mtime_ns) == (planned.size, planned.modified)
+    untouched = (state.st_ino, state.st_ctime_ns) == planned._seen
+    if same and (untouched or look_at(path).digest == planned.digest):
         return None
     return ImageReadError(path, "it was changed after the run was planned", "Begin anew with --restart")
 

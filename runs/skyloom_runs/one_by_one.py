@@ -62,7 +62,7 @@ def attempt(
         reason, remedy = fault(made), "Try another model"
         if not reason:
             return [made], []
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if _is_of_the_machine(error):
             raise
         reason, remedy = _reason(error)
@@ -78,12 +78,12 @@ def attempt(
     return found, refused
 
 
-def _is_of_the_machine(error: Exception) -> bool:
+def _is_of_the_machine(error: BaseException) -> bool:
     """Whether an error says nothing of an item: a lost card or disk, not that an item needs too much."""
     return isinstance(error, OSError | BackendError) and not isinstance(error, MemoryError | TimeoutError)
 
 
-def _reason(error: Exception) -> tuple[str, str]:
+def _reason(error: BaseException) -> tuple[str, str]:
     """Return why a model makes nothing of an item, and what to do."""
     if isinstance(error, SkyloomError):
         return error.problem, error.remedy

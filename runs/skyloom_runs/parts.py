@@ -47,6 +47,12 @@ class Part(Frozen):
     failures: tuple[Failure, ...] = ()
     about: JsonValue = None
     files: dict[str, str] = {}
+    seal: str = ""
+
+    def sealed(self) -> Part:
+        """Return the record with the digest of all that it says."""
+        bare = self.model_copy(update={"seal": ""}).model_dump_json()
+        return self.model_copy(update={"seal": hashlib.sha256(bare.encode()).hexdigest()})
 
 
 class RunFolder:
@@ -184,14 +190,11 @@ class Parts:
         place = self.place(shard)
         try:
             part = Part.model_validate_json((place / RECORD).read_bytes())
-            if self._is_sound(place, part, shard):
+            if part == part.sealed() and self._is_sound(place, part, shard):
                 return part
-        except FileNotFoundError:
-            pass
-        except ValidationError:
-            pass
-        if place.exists():
-            discard(place)
+        except (OSError, ValidationError):
+            pass  # it is not there, or was damaged
+        discard(place)
         return None
 
     def _is_sound(self, place: Path, part: Part, shard: Shard) -> bool:
@@ -246,7 +249,7 @@ class Draft:
             about = self._writer.finish() if self._writer is not None else None
             files = {path.name: _digest(path) for path in sorted(folder.iterdir())}
             part = self._parts.record(self._shard, counts=counts, failures=failures, about=about, files=files)
-            (folder / RECORD).write_text(part.model_dump_json(), encoding="utf-8")
+            (folder / RECORD).write_text(part.sealed().model_dump_json(), encoding="utf-8")
             self._parts.check_held()
         except BaseException:
             self.drop()

@@ -96,20 +96,22 @@ class Plan(Frozen):
         pairs = {
             "Skyloom": (self.skyloom, earlier.skyloom),
             "shards of": (self.shard_size, earlier.shard_size),
-            **_pairs(self.recipe, earlier.recipe),
+            **_pairs(self.recipe, earlier.recipe, called="model "),
             **_pairs(self.made_by, earlier.made_by),
         }
         for key in dict.fromkeys((*self.job, *earlier.job)):
             pairs[key] = (self.job.get(key), earlier.job.get(key))
         pairs["a number of items of"] = (self.count, earlier.count)
+        if self.recipe.digest and self.recipe.digest == earlier.recipe.digest:
+            del pairs["model name"]  # a bundle may be moved
         for what, (now, before) in pairs.items():
             if now != before:
                 return f"{what} {now!r} where it had {before!r}"
         return difference(earlier.inputs, self.inputs)
 
 
-def _pairs(now: Frozen, before: Frozen) -> dict[str, tuple[object, object]]:
+def _pairs(now: Frozen, before: Frozen, called: str = "") -> dict[str, tuple[object, object]]:
+    words = {"digest": "bundle digest", "name": f"{called}name"}
     return {
-        "bundle " * (name == "digest") + name: (getattr(now, name), getattr(before, name))
-        for name in type(now).model_fields
+        words.get(name, name): (getattr(now, name), getattr(before, name)) for name in type(now).model_fields
     }

@@ -33,6 +33,8 @@ AT_A_TIME = 2
 """Shards that a worker holds: the one it computes, and the one it reads."""
 STRIKES = 2
 """Workers that may die of a shard before its inputs are worked through one by one."""
+MOST_STARTS = 4
+"""Workers that may die one after the other before they have begun."""
 MOST_DEATHS = 8
 """Workers that may die one after the other without having finished an input."""
 _PATIENCE = 5.0
@@ -93,7 +95,9 @@ class _Pool:
     def __init__(self, task: Task, shards: Sequence[Shard], done: Done) -> None:
         self._task, self._done = task, done
         self._left = deque(shards)
-        self._strikes: Counter[int] = Counter()
+        self._strikes: Counter[int] = Counter()  # by shard
+        self._fatal: Counter[int] = Counter()  # by input
+        self._starts = 0
         self.unfinished = {shard.number for shard in shards}
         self._members: list[_Member] = []
         self._threads = 1
@@ -148,7 +152,8 @@ class _Pool:
         """Give what a dead worker held to another."""
         member.process.join(_PATIENCE)
         self._members.remove(member)
-        if not member.ready:
+        self._starts = 0 if member.ready else self._starts + 1
+        if self._starts >= MOST_STARTS:
             raise WorkerError(
                 f"a process of the run ended at its start, with the status {member.process.exitcode}",
                 "Try fewer processes: there may not be memory for so many models",
@@ -160,17 +165,20 @@ class _Pool:
                 f"the last with the status {member.process.exitcode}",
                 "It is the machine rather than the images: look at its memory, and try fewer processes",
             )
-        for shard in member.shards.values():
-            self._left.appendleft(self._after_death(shard, member))
+        held = list(member.shards.values())
+        if held and member.ready:  # it was at work on the first, and has read others at most
+            held[0] = self._after_death(held[0], member)
+        self._left.extendleft(reversed(held))
         self._members.append(_Member(self._task, self._threads))
         self._fill_all()
 
     def _after_death(self, shard: Shard, member: _Member) -> Shard:
         if shard.alone:
-            if member.number is None:
-                raise WorkerError(
-                    f"a process of the run ended with the status {member.process.exitcode}", "Start it again"
-                )
+            if member.number is None:  # it had begun none
+                return shard
+            self._fatal[member.number] += 1
+            if self._fatal[member.number] < STRIKES:
+                return shard
             return shard._replace(quarantined=(*shard.quarantined, member.number))
         self._strikes[shard.number] += 1
         return shard._replace(alone=self._strikes[shard.number] >= STRIKES)

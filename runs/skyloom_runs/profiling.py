@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skyloom import SequenceCaptioner
+from skyloom.errors import InputError
 from skyloom.profile import column_unit, table_meta
 from skyloom_runs.image_job import ImageJob
 from skyloom_runs.job import Outcome, RefusedError
@@ -21,7 +23,7 @@ from skyloom_runs.tables import Column, Schema
 from skyloom_runs.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -97,9 +99,11 @@ def profile_job(
 
 def profiled(captioner: SequenceCaptioner, images: Images, meta: Mapping[str, str]) -> Outcome:
     """Return the profiles of images as rows of a table."""
-    profiles, refused = caption(captioner, images)
-    paths = {name: visible(path) for name, path in zip(images.names, images.paths, strict=True)}
-    products = [((_schema(some, meta), _block(some, paths)), _counts(some)) for some in _alike(profiles)]
+    found, refused = _read(captioner, images, 0)
+    products = []
+    for _, some in groupby(found, lambda one: _columns(one[0])):
+        profiles, paths = zip(*some, strict=True)
+        products.append(((_schema(profiles, meta), _block(profiles, paths)), _counts(profiles)))
     return Outcome(products, refused)
 
 
@@ -121,12 +125,47 @@ def caption(
     -------
     The profiles, and the place of each image without one, with the reason.
     """
-    found, refused = attempt(captioner.caption, images, refusal=_refused, fault=_fault, first=first)
-    return [profile for profiles in found for profile in profiles], refused
+    found, refused = _read(captioner, images, first)
+    return [profile for profile, _ in found], refused
 
 
-def _fault(profiles: Sequence[Profile]) -> str:
-    finite = all(np.isfinite(profile.values).all() for profile in profiles)
+def _read(
+    captioner: SequenceCaptioner, images: Images, first: int
+) -> tuple[list[tuple[Profile, str]], list[tuple[int, RefusedError]]]:
+    """Return the profiles of images, each with the path of its image, and the images without one."""
+    found, refused = attempt(
+        partial(_captioned, captioner), images, refusal=_refused, fault=_fault, first=first
+    )
+    return [pair for pairs in found for pair in pairs], refused
+
+
+def _captioned(captioner: SequenceCaptioner, images: Images) -> list[tuple[Profile, str]]:
+    """Caption images; which profile is whose is told by its place."""
+    profiles = captioner.caption(images)
+    paths = images.paths or ("",) * len(images)
+    keys = [
+        (name, band, visible(path))
+        for name, path in zip(images.names, paths, strict=True)
+        for band in images.bands
+    ]
+    if len(profiles) != len(keys):
+        raise InputError(
+            f"the model gave {len(profiles)} profiles of {len(keys)} bands",
+            "Report it to the authors of the model",
+        )
+    return [
+        (_called(profile, name, band), path)
+        for profile, (name, band, path) in zip(profiles, keys, strict=True)
+    ]
+
+
+def _called(profile: Profile, name: str, band: str) -> Profile:
+    """Return a profile with the name of its image and band, whatever the model calls it."""
+    return profile if (profile.name, profile.band) == (name, band) else replace(profile, name=name, band=band)
+
+
+def _fault(pairs: Sequence[tuple[Profile, str]]) -> str:
+    finite = all(np.isfinite(profile.values).all() for profile, _ in pairs)
     return "" if finite else "the model gave values that are not finite"
 
 
@@ -135,12 +174,8 @@ def _refused(images: Images, reason: str, remedy: str) -> RefusedError:
     return RefusedError(path, images.names[0], reason, remedy)
 
 
-def _alike(profiles: Sequence[Profile]) -> Iterator[list[Profile]]:
-    """Put together profiles that follow one another and have the same columns and units."""
-    return (list(some) for _, some in groupby(profiles, _columns))
-
-
 def _columns(profile: Profile) -> tuple[object, ...]:
+    """Return what profiles must have in common to be rows of one block."""
     named = (profile.axis_name, profile.axis_unit, profile.value_name, profile.value_unit)
     return (*named, *profile.columns)
 
@@ -163,7 +198,7 @@ def _schema(profiles: Sequence[Profile], meta: Mapping[str, str]) -> Schema:
     )
 
 
-def _block(profiles: Sequence[Profile], paths: Mapping[str, str]) -> Block:
+def _block(profiles: Sequence[Profile], paths: Sequence[str]) -> Block:
     """Return the rows of profiles that are alike: one a step, and one of NaN where there is no step."""
     first = profiles[0]
     lengths = [max(len(profile), 1) for profile in profiles]
@@ -179,7 +214,7 @@ def _block(profiles: Sequence[Profile], paths: Mapping[str, str]) -> Block:
 
     return {
         NAME: repeated([profile.name for profile in profiles]),
-        PATH: repeated([paths.get(profile.name, "") for profile in profiles]),
+        PATH: repeated(paths),
         "band": repeated([profile.band for profile in profiles]),
         first.axis_name: joined([profile.axis for profile in profiles]),
         first.value_name: joined([profile.values for profile in profiles]),

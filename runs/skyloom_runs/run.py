@@ -160,16 +160,22 @@ def _joined(
         raise _nothing(counts.inputs, failures)
     beside = job.result.failures_path(output)
     parts.check_held()
-    if failures:
-        with complete(beside, overwrite=True) as part:
-            job.result.write_failures(failures, part, parts.folder / FAILURES)
-    else:
+    scratch = parts.folder / FAILURES
+
+    def write_failures() -> None:
+        if failures:
+            with complete(beside, overwrite=True) as part:
+                job.result.write_failures(failures, part, scratch)
+
+    _put(job, stored, output, parts, overwrite=overwrite, before=write_failures)
+    if not failures:
         beside.unlink(missing_ok=True)
-    _put(job, stored, output, parts, overwrite=overwrite)
     return Summary(counts=counts, failures=failures)
 
 
 def _nothing(inputs: int, failures: tuple[Failure, ...]) -> NothingError:
+    if not failures:
+        return NothingError(f"the model gave nothing of {inputs} inputs", "Report it to its authors")
     first = failures[0]
     if not first.path:
         return NothingError(
@@ -177,16 +183,28 @@ def _nothing(inputs: int, failures: tuple[Failure, ...]) -> NothingError:
         )
     return NothingError(
         f"none of {inputs} files gave a result; '{first.path}': {first.reason}",
-        "Look at 'skyloom images' of the files; --pixel-scale and --zero-point say what they do not",
+        first.remedy or "Look at 'skyloom images' of the files",
     )
 
 
-def _put(job: Job, stored: list[Stored], output: Path, parts: Parts, *, overwrite: bool) -> None:
-    """Write the result; the same one that is there already, of a run that was killed just then, is kept."""
+def _put(
+    job: Job,
+    stored: list[Stored],
+    output: Path,
+    parts: Parts,
+    *,
+    overwrite: bool,
+    before: Callable[[], None],
+) -> None:
+    """Write the result; the same one that is there already, of a run that was killed just then, is kept.
+
+    Just before it gets its name, `before` is called: a result is never there without its failures.
+    """
     if overwrite or not exists(output):
         with complete(output, overwrite=overwrite) as part:
             job.result.join(stored, part)
             parts.check_held()
+            before()
         return
     again = parts.folder / JOINED
     discard(again)
@@ -194,6 +212,7 @@ def _put(job: Job, stored: list[Stored], output: Path, parts: Parts, *, overwrit
     if not _same(again, output):
         check_output(output)
     discard(again)
+    before()
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -156,7 +156,7 @@ def test_an_interrupted_run_of_something_else_is_not_gone_on_with(folder: Path, 
     output = tmp_path / "out.ecsv"
     with pytest.raises(KeyboardInterrupt):
         profile_files(output, folder, captioner=Brightest(7), name="a")
-    with pytest.raises(OutputError, match="it has name 'b' where it had 'a'"):
+    with pytest.raises(OutputError, match="it has model name 'b' where it had 'a'"):
         profile_files(output, folder, name="b")
     with pytest.raises(OutputError, match="it has shards of 4 where it had 3"):
         profile_files(output, folder, name="a", shard_size=4)
@@ -253,8 +253,10 @@ def test_a_file_that_changes_while_the_run_is_on_is_a_failure(folder: Path, tmp_
         def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
             path = folder / "galaxy 010.fits"
             data = path.read_bytes()
-            if data[-1] != 1:  # of the same size
+            if data[-1] != 1:  # of the same size and time
+                before = path.stat()
                 path.write_bytes(data[:-1] + bytes([1]))
+                os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
             return super().caption(images)
 
     summary = profile_files(tmp_path / "out.ecsv", folder, captioner=Rewriting(), batch_size=1, shard_size=1)
@@ -314,6 +316,58 @@ def test_a_model_that_fails_at_one_image_costs_this_row_alone(
     assert summary.counts.images == FILES
     names = set(QTable.read(tmp_path / "out.ecsv", format="ascii.ecsv")["name"])
     assert names == {f"galaxy {n:03d}" for n in range(FILES) if n != 6}
+
+
+def test_a_model_that_gives_too_few_profiles_loses_no_image(folder: Path, tmp_path: Path) -> None:
+    class Sparing(Brightest):
+        def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
+            return [one for one in super().caption(images) if (one.name, one.band) != ("galaxy 002", "r")]
+
+    class Silent(Brightest):
+        def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
+            raise SystemExit(3)
+
+    summary = profile_files(tmp_path / "out.ecsv", folder, captioner=Sparing())
+    assert [(one.name, one.reason) for one in summary.failures] == [
+        ("galaxy 002", "the model gave 1 profiles of 2 bands")
+    ]
+    assert summary.counts.images == FILES
+    with pytest.raises(
+        InputError, match=r"none of 11 files gave a result; .*the model failed: SystemExit: 3"
+    ):
+        profile_files(tmp_path / "no.ecsv", folder, captioner=Silent())
+
+
+def test_a_part_that_says_something_else_now_is_made_anew(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.ecsv"
+    expected = profile_files(tmp_path / "whole.ecsv", folder)
+    with pytest.raises(KeyboardInterrupt):
+        profile_files(output, folder, captioner=Brightest(9))
+    (first, *_) = sorted(tmp_path.glob(".out.ecsv.run/parts-*/000000/part.json"))
+    record = json.loads(first.read_text())
+    record["about"] = None
+    record["counts"]["images"] = 999
+    first.write_text(json.dumps(record))
+    assert profile_files(output, folder) == expected
+    assert output.read_bytes() == (tmp_path / "whole.ecsv").read_bytes()
+
+
+def test_a_stack_and_a_file_of_the_name_of_its_image(tmp_path: Path) -> None:
+    (tmp_path / "st").mkdir()
+    images = galaxies(3, ("g",), (30, 30)).data
+    np.save(tmp_path / "st" / "s.npy", images[:2])
+    np.save(tmp_path / "st" / "s[1].npy", images[2])
+    np.save(tmp_path / "st" / "a .npy", images[:2])
+    profile_files(tmp_path / "out.ecsv", tmp_path / "st")
+    table = read(tmp_path / "out.ecsv")
+    pairs = zip(table["name"], table["path"], strict=True)
+    assert {(str(name), Path(str(path)).name) for name, path in pairs} == {
+        ("a\\x20[0]", "a .npy"),
+        ("a\\x20[1]", "a .npy"),
+        ("s[0]", "s.npy"),
+        ("s[1]", "s.npy"),
+        ("s[1]~2", "s[1].npy"),
+    }
 
 
 def test_the_machine_that_fails_ends_the_run(folder: Path, tmp_path: Path) -> None:
@@ -551,6 +605,7 @@ def test_an_interrupt_says_that_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
+        Path(".out.ecsv.run").mkdir(exist_ok=True)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("skyloom_runs.run.run", interrupted)

@@ -14,6 +14,7 @@ from skyloom_runs.text import ascii_only
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -29,7 +30,7 @@ class Fits(TableFormat):
     def writer(self, path: Path, schema: Schema) -> Iterator[Add]:
         """Write groups of rows."""
         with path.open("wb") as file:
-            grouped = Grouped(lambda block: np.save(file, _records(schema, block), allow_pickle=False))
+            grouped = Grouped(lambda block: _save(file, _records(schema, block)))
             yield grouped.add
             grouped.finish()
 
@@ -59,6 +60,14 @@ class Fits(TableFormat):
                 for rows in _groups(piece.path):
                     file.write(_widened(rows, schema, dtype).tobytes())
             file.write(bytes(-count * dtype.itemsize % _FITS_BLOCK))
+
+
+def _save(file: BinaryIO, rows: NDArray[np.void]) -> None:
+    """Write an array through Python, which says why where it cannot; `numpy.save` would not."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(rows))
+    file.write(head.getvalue())
+    file.write(rows.tobytes())
 
 
 def _groups(path: Path) -> Iterator[NDArray[Any]]:
