@@ -122,8 +122,8 @@ def _checked(path: str | os.PathLike[str]) -> Path:
         raise OutputError(f"an output cannot be called {text[:80]!r}", "Give the name of a file")
     if len(os.fsencode(final.name)) > _LONGEST:
         raise OutputError(
-            f"the name of an output has {len(os.fsencode(final.name))} bytes: '{final.name[:40]}...'",
-            f"Give one of at most {_LONGEST}",
+            f"an output cannot be called '{final.name[:40]}...', which has {len(os.fsencode(final.name))} bytes",
+            f"Give a name of at most {_LONGEST}",
         )
     if not exists(final.parent) or not final.parent.is_dir():
         raise OutputError(f"there is no folder '{final.parent}' to write into", "Make it first")
