@@ -120,9 +120,10 @@ def _checked(path: str | os.PathLike[str]) -> Path:
     final = Path(text)
     if not text or "\0" in text or not final.name:
         raise OutputError(f"an output cannot be called {text[:80]!r}", "Give the name of a file")
-    if len(os.fsencode(final.name)) > _LONGEST:
+    length = len(os.fsencode(final.name))
+    if length > _LONGEST:
         raise OutputError(
-            f"an output cannot be called '{final.name[:40]}...', which has {len(os.fsencode(final.name))} bytes",
+            f"an output cannot be called '{final.name[:40]}...', which has {length} bytes",
             f"Give a name of at most {_LONGEST}",
         )
     if not exists(final.parent) or not final.parent.is_dir():
