@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom.errors import InputError, MissingExtraError
+from skyloom.figures.bands import band_colours, by_wavelength
 from skyloom.files import check_output, complete
 from skyloom.reading import ImageStream
 from skyloom.reading.sources import sources_of
-from skyloom_runs.bands import band_colours, by_wavelength
 from skyloom_runs.profiling import caption
 
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ from skyloom.errors import (
     OutOfTimeError,
     OutputError,
 )
+from skyloom.figures.bands import band_colours, by_wavelength
 from skyloom.profile import profiles_from_table, profiles_to_table
 from skyloom.provenance import Provenance
 from skyloom.reading import ImageStream
@@ -34,7 +35,6 @@ from skyloom.reading.request import Request
 from skyloom.reading.sources import Item, resolve
 from skyloom.testing.examples import galaxies
 from skyloom_runs import plotting
-from skyloom_runs.bands import band_colours, by_wavelength
 from skyloom_runs.image_job import ImageWorker
 from skyloom_runs.pipeline import ahead
 from skyloom_runs.profiling import profile_job

@@ -7,19 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from skyloom.figures.style import TRUTH
 from skyloom.random import generator
-from skyloom_pix2prof.report.drawing import (
-    MU,
-    OFF_BY,
-    RADIUS,
-    TRUTH,
-    colour,
-    legend,
-    new_figure,
-    stroke,
-    style,
-)
-from skyloom_pix2prof.report.pictures import picture
+from skyloom_pages.colour_images import picture
+from skyloom_pages.profiles.model_lines import MU, OFF_BY, RADIUS, legend, model_lines
+from skyloom_pages.svg import new_figure, page_style
 from skyloom_runs.plotting import ellipse, round_length, why_none
 
 if TYPE_CHECKING:
@@ -28,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skyloom import Images, Profile
-    from skyloom_pix2prof.report.measuring import Measured, type_key
+    from skyloom_pages.profiles.measured import Measured, type_key
+    from skyloom_pages.profiles.model_lines import ModelLine
 
 SHOWN = 8
 """Random galaxies in a report."""
@@ -161,7 +154,7 @@ def draw_gallery(
             note=band if titles is None else f"{band}  {titles[name, band]}",
         )
         panels.append(Panel(name, measured.test_set.image(name), [chart]))
-    return draw_panels(panels, [result.label for result in measured.results])
+    return draw_panels(panels, measured.labels)
 
 
 def draw_panels(panels: Sequence[Panel], labels: Sequence[str], *, reach: float | None = None) -> Any:
@@ -178,10 +171,11 @@ def draw_panels(panels: Sequence[Panel], labels: Sequence[str], *, reach: float 
     """
     charts = max(len(panel.charts) for panel in panels)
     in_a_row, across = (2, 1) if charts == 1 else (1, min(charts, _IN_A_LINE))
+    models = model_lines(labels)
     lines, rows = -(-charts // across), -(-len(panels) // in_a_row)
     height = _HEIGHT * rows * lines + _HEAD + _FOOT
     reach = reach or reach_of(panels)
-    with style():
+    with page_style():
         figure = new_figure(_WIDTH, height, layout=None)  # finding a layout for so many panels takes long
         edges = {"left": 0.01, "right": 0.99, "bottom": _FOOT / height, "top": 1 - (_HEAD + 0.2) / height}
         grid = figure.add_gridspec(rows, in_a_row, hspace=0.3, wspace=0.06, **edges)
@@ -195,14 +189,14 @@ def draw_panels(panels: Sequence[Panel], labels: Sequence[str], *, reach: float 
                 pair = cells[divmod(number, across)].subgridspec(2, 1, height_ratios=[2.6, 1], hspace=0.1)
                 top = figure.add_subplot(pair[0])
                 below = figure.add_subplot(pair[1], sharex=top)
-                _draw_chart(top, below, chart, reach, labels)
+                _draw_chart(top, below, chart, reach, models)
                 if number % across == 0 and chart.shown:
                     top.set_ylabel(MU, fontsize=8)
                     below.set_ylabel(OFF_BY, fontsize=7)
                 if place + in_a_row >= len(panels) and number + across >= len(panel.charts):
                     below.set_xlabel(RADIUS, fontsize=8)
         known = any(chart.truth is not None for panel in panels for chart in panel.charts)
-        legend(figure, labels, truth=known, strokes=True)
+        legend(figure, models, truth=known, strokes=True)
         return figure
 
 
@@ -238,7 +232,7 @@ def _draw_picture(axes: Any, panel: Panel) -> None:
     axes.set_title(panel.title, loc="left", fontsize=8, parse_math=False)
 
 
-def _draw_chart(top: Any, below: Any, chart: Chart, reach: float, labels: Sequence[str]) -> None:
+def _draw_chart(top: Any, below: Any, chart: Chart, reach: float, models: Sequence[ModelLine]) -> None:
     """Draw profiles, and residuals below."""
     top.set_title(chart.note, loc="right", fontsize=8, parse_math=False)
     top.tick_params(labelbottom=False)
@@ -247,7 +241,7 @@ def _draw_chart(top: Any, below: Any, chart: Chart, reach: float, labels: Sequen
     below.set_ylim(-reach, reach)
     shown = chart.shown
     if not any(profile is not None and len(profile) for profile in chart.profiles):
-        text = f"no profile\n{chart.why_none(labels)}"
+        text = f"no profile\n{chart.why_none([model.label for model in models])}"
         top.text(
             0.5,
             0.5,
@@ -265,12 +259,12 @@ def _draw_chart(top: Any, below: Any, chart: Chart, reach: float, labels: Sequen
     if chart.truth is not None and len(chart.truth):
         truth = chart.truth
         top.plot(truth.axis, truth.values, color=TRUTH, linewidth=5, alpha=0.55, solid_capstyle="round")
-    for number, found in enumerate(chart.profiles):
+    for model, found in zip(models, chart.profiles, strict=True):
         if found is not None and len(found):
-            top.plot(found.axis, found.values, **stroke(number))
+            top.plot(found.axis, found.values, **model.stroke)
     for number, radius, values in chart.residuals:
-        below.plot(radius, values, **stroke(number))
-        _mark_beyond(below, radius, values, reach, number)
+        below.plot(radius, values, **models[number].stroke)
+        _mark_beyond(below, radius, values, reach, models[number].colour)
     top.set_xscale("symlog", linthresh=1.0, linscale=0.5)
     yardstick = chart.reference or shown[0]
     top.set_xlim(0, float(yardstick.axis[-1]) * 1.15 + 0.2)
@@ -290,7 +284,7 @@ def _span(yardstick: Profile, shown: Sequence[Profile]) -> tuple[float, float]:
 
 
 def _mark_beyond(
-    axes: Any, radius: NDArray[np.float64], values: NDArray[np.float64], reach: float, number: int
+    axes: Any, radius: NDArray[np.float64], values: NDArray[np.float64], reach: float, colour: str
 ) -> None:
     """Put an arrow where a run of residuals leaves the axis."""
     side = np.sign(values) * (np.abs(values) > reach)
@@ -301,7 +295,7 @@ def _mark_beyond(
             radius[at],
             0.86 * reach * side[at],
             marker,
-            color=colour(number),
+            color=colour,
             markersize=4,
             markeredgewidth=0,
             zorder=6,

@@ -1,19 +1,25 @@
-"""The verbs ``skyloom report`` and ``skyloom compare``."""
+"""The verbs ``skyloom report``, ``skyloom compare`` and ``skyloom demo``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skyloom.cli.output import progress, say
+from skyloom.cli.output import progress, say, show_table
+
+if TYPE_CHECKING:
+    from skyloom_pages.profiles.measured import Measured
 
 MODELS = "pix2prof-sim-sdss", "isophote"
 """What is compared where nothing else is asked for."""
 
 SHOWN = 20
 """Galaxies without a profile that are named on the terminal."""
+
+DEMO_SEED = 4_000_000
+"""None of the seeds that training, validation, reports and the ablation begin with."""
 
 
 def report(
@@ -38,21 +44,18 @@ def report(
 ) -> None:
     """Write a page on how well captioners read profiles of galaxies whose profiles are known."""
     from skyloom.files import complete
-    from skyloom_pix2prof.report.further import read_table
-    from skyloom_pix2prof.report.measuring import measure
-    from skyloom_pix2prof.report.page import make_page
-    from skyloom_pix2prof.report.testset import open_test_set
+    from skyloom_pages.extra_tables import read_table
+    from skyloom_pages.report import Request, report_page
 
     _check_page(output, overwrite=overwrite)
-    tables = [read_table(path) for path in table or ()]
     names = tuple(bands.split(",")) if "," in bands else tuple(bands)
-    test_set = open_test_set(data, count=count, seed=seed, bands=names)
+    tables = tuple(read_table(path) for path in table or ())
+    request = Request(data=data, count=count, seed=seed, bands=names, tables=tables)
     with complete(output, overwrite=overwrite) as part:
-        with progress("reading profiles") as update:
-            measured = measure(models, test_set, progress=update)
-        page = make_page(measured, seed=test_set.source.seed, tables=tables)
-        part.write_text(page, encoding="utf-8")
-    say(f"{len(models)} model{'s' * (len(models) > 1)} on {test_set.count} galaxies: {output}")
+        with progress("measuring") as update:
+            page = report_page(models, request, progress=update)
+        part.write_text(page.html, encoding="utf-8")
+    say(f"{page.summary}: {output}")
 
 
 def compare(
@@ -78,7 +81,7 @@ def compare(
     from skyloom.reading import ImageStream
     from skyloom.reading.request import Request
     from skyloom.reading.sources import resolve, sources_of
-    from skyloom_pix2prof.report import comparing
+    from skyloom_pages.profiles import comparison
 
     _check_page(output, overwrite=overwrite)
     names = None if bands is None else bands.split(",") if "," in bands else list(bands)
@@ -92,12 +95,12 @@ def compare(
     stream = ImageStream(sources_of(readable), names, batch_size=1, **options)
     with complete(output, overwrite=overwrite) as part:
         with progress("reading profiles") as update:
-            compared = comparing.compare(
+            compared = comparison.compare(
                 model or MODELS, stream, progress=lambda done: update(done, len(readable))
             )
         if not compared.galaxies:
             raise stream.failures[0]
-        part.write_text(comparing.comparison_page(compared), encoding="utf-8")
+        part.write_text(comparison.comparison_page(compared), encoding="utf-8")
     failures = [*unreadable, *stream.failures]
     missing = list(compared.missing)
     lines = [f"not read: '{failure.path}': {failure.reason}" for failure in failures]
@@ -115,10 +118,71 @@ def compare(
 def _check_page(output: Path, *, overwrite: bool) -> None:
     """Refuse a page that could not be written, or not be drawn, in the end."""
     from skyloom.errors import OutputError
+    from skyloom.figures.style import check_matplotlib
     from skyloom.files import check_output
-    from skyloom_pix2prof.report.drawing import check_matplotlib
 
     if output.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"the report is '{output.name}'", "Let its name end in .html")
     check_output(output, overwrite=overwrite, folder=False)
     check_matplotlib()
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("skyloom-demo"),
+    model: Annotated[str, typer.Option("--model", "-m", help="The captioner or bundle to show.")] = MODELS[0],
+    count: Annotated[int, typer.Option("--count", "-n", min=3, help="Number of galaxies.")] = 40,
+    seed: Annotated[int, typer.Option(min=0, help="Of the survey: one that was not trained on.")] = DEMO_SEED,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in a browser.")] = False,
+) -> None:
+    """Simulate a small survey, read its profiles with a trained network, and show how good they are."""
+    from skyloom.figures.style import check_matplotlib
+    from skyloom_pages.demo import PAGE, Demo, run_demo
+
+    check_matplotlib()
+    measured = run_demo(Demo(model=model, count=count, seed=seed), output, progress=progress)
+    page = output / PAGE
+    _show_accuracy(measured)
+    say()
+    say(f"Galaxies, profiles, failures and limits are in {page}")
+    if not no_open and _is_watched():
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())
+
+
+def _show_accuracy(measured: Measured) -> None:
+    """Write how good each model is, and how fast."""
+    import numpy as np
+
+    from skyloom_pages.profiles.measured import OFF, failures
+
+    say(f"{measured.test_set.description}, {len(measured.truth)} profiles:")
+    say()
+    rows = []
+    for result in measured.results:
+        bright = result.details.brighter[np.isfinite(result.details.brighter)]
+        rows.append(
+            (
+                result.label,
+                f"{np.median(bright):.3f}" if len(bright) else "-",
+                f"{np.median(result.details.medians):.3f}",
+                str(len(failures(result, measured.truth))),
+                f"{measured.test_set.count / result.seconds:.3g}",
+                f"{result.loading:.2g} s",
+            )
+        )
+    limit = measured.results[0].details.limit
+    headings = ("model", f"error, mu < {limit:g}", "error", f"off by > {OFF:g}", "galaxies / s", "loading")
+    show_table(headings, rows, empty="")
+    say()
+    say("Errors: median |deviation from the truth| in mag / arcsec2.")
+
+
+def _is_watched() -> bool:
+    """Whether there is a person at a terminal, and a screen for a browser to open on."""
+    import os
+    import sys
+
+    if "CI" in os.environ or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    return sys.platform in ("win32", "darwin") or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())

@@ -7,13 +7,13 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from skyloom.errors import InputError
-from skyloom_pix2prof.report.html import section, table
+from skyloom_pages.html import section, table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class FurtherTable(NamedTuple):
+class ExtraTable(NamedTuple):
     """A table for the end of a page.
 
     Attributes
@@ -37,7 +37,7 @@ class FurtherTable(NamedTuple):
         return section(self.title, table([escape(heading) for heading in self.headings], self.rows) + note)
 
 
-def read_table(path: Path) -> FurtherTable:
+def read_table(path: Path) -> ExtraTable:
     """Return a table in a CSV file.
 
     Its first line holds the headings. Lines before that begin with ``#`` and say what a reader should
@@ -59,4 +59,4 @@ def read_table(path: Path) -> FurtherTable:
                 f"{len(headings)} headings",
                 "Give each row a cell for each heading; quote cells that hold a comma",
             )
-    return FurtherTable(path.stem.replace("_", " ").capitalize(), note, headings, rows)
+    return ExtraTable(path.stem.replace("_", " ").capitalize(), note, headings, rows)

@@ -15,13 +15,13 @@ from skyloom.files import check_output, complete
 from skyloom.profile import profiles_from_table
 from skyloom.reading.request import Request
 from skyloom.reading.sources import resolve
-from skyloom_pix2prof.report.cards import card_of
-from skyloom_pix2prof.report.drawing import to_png
-from skyloom_pix2prof.report.figures import against_radius
-from skyloom_pix2prof.report.gallery import draw_gallery, picks
-from skyloom_pix2prof.report.measuring import Measured, Result, by_key, judge, open_captioner
-from skyloom_pix2prof.report.page import make_page
-from skyloom_pix2prof.report.testset import TestSet
+from skyloom_pages.cards import card_of
+from skyloom_pages.profiles.figures import against_radius
+from skyloom_pages.profiles.gallery import draw_gallery, picks
+from skyloom_pages.profiles.measured import Measured, Result, by_key, judge, open_captioner
+from skyloom_pages.profiles.report import make_page
+from skyloom_pages.profiles.test_set import TestSet
+from skyloom_pages.svg import to_png
 from skyloom_runs.profiling import profile_job
 from skyloom_runs.run import run
 from skyloom_sky.mock import MockSky
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from skyloom import Profile, SequenceCaptioner
-    from skyloom_pix2prof.report.measuring import type_key
+    from skyloom_pages.profiles.measured import type_key
 
     Update = Callable[[int, int | None], None]
     Progress = Callable[[str], AbstractContextManager[Update]]

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skyloom_pix2prof.report.measuring import Result
+    from skyloom_pages.profiles.measured import Result
 
 _LEAST = 3
 

@@ -14,12 +14,10 @@ from skyloom import Images, Profile, SequenceCaptioner
 from skyloom.cli.main import main
 from skyloom.errors import InputError
 from skyloom.writing import write_images
-from skyloom_pix2prof.report import cli
-from skyloom_pix2prof.report.compact import draw_compact
-from skyloom_pix2prof.report.comparing import compare as compared
-from skyloom_pix2prof.report.comparing import comparison_page, difference
-from skyloom_pix2prof.report.drawing import to_png
-from skyloom_pix2prof.report.gallery import Chart, Panel, draw_panels, reach_of
+from skyloom_pages import cli
+from skyloom_pages.profiles.comparison import compare as compared
+from skyloom_pages.profiles.comparison import comparison_page, difference
+from skyloom_pages.profiles.gallery import Chart, Panel, draw_panels, reach_of
 
 AXIS = np.arange(0.0, 10.0, 0.5)
 
@@ -183,19 +181,6 @@ def test_residuals_are_model_minus_reference_and_marked_where_they_leave_the_axi
     assert {axes.get_ylim() for axes in below} == {(-1.0, 1.0)}
     assert [line.get_marker() for line in below[0].lines].count("^") == 1
     assert [line.get_marker() for line in below[1].lines].count("^") == 0
-
-
-def test_the_compact_figure_has_every_galaxy_and_band(folder: Path, tmp_path: Path) -> None:
-    (image, other) = Images.stream(folder, batch_size=1)
-    found = compared(["far", "yardstick"], [image, other], progress=lambda done: None)
-    figure = draw_compact(found)
-    titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert [title for title in titles if title] == ["a", "b"]
-    charts = [axes for axes in figure.axes if axes.get_title(loc="left")]
-    assert [len(axes.lines) for axes in charts] == [2, 1]  # one refuses b
-    residual = figure.axes[1].lines[0]
-    np.testing.assert_allclose(residual.get_ydata(), 0.3)
-    to_png(figure, tmp_path / "figure.png")
 
 
 def test_an_image_of_one_pixel_is_not_lost(

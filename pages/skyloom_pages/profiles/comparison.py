@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skyloom.errors import InputError
-from skyloom_pix2prof.report.gallery import HOW_TO_READ, Chart, Panel, draw_panels, reach_of
-from skyloom_pix2prof.report.html import LARGEST, MEDIAN, UNIT, document, figure, section, table
-from skyloom_pix2prof.report.measuring import labels_of, open_captioner
-from skyloom_runs.bands import by_wavelength
+from skyloom.figures.bands import by_wavelength
+from skyloom_pages.html import LARGEST, MEDIAN, UNIT, document, figure, section, table
+from skyloom_pages.profiles.gallery import HOW_TO_READ, Chart, Panel, draw_panels, reach_of
+from skyloom_pages.profiles.measured import labels_of, open_captioner
 from skyloom_runs.plotting import why_none
 from skyloom_runs.profiling import caption
 

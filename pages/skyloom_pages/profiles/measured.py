@@ -11,7 +11,7 @@ import numpy as np
 import skyloom
 from skyloom import SequenceCaptioner
 from skyloom.errors import InputError
-from skyloom_pix2prof.report.cards import card_of
+from skyloom_pages.cards import card_of
 from skyloom_runs.profiling import caption
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skyloom import Images, Profile
-    from skyloom_pix2prof.report.testset import TestSet
+    from skyloom_pages.profiles.test_set import TestSet
 
 METRIC = "profile-deviation"
 _CANNOT_COMPARE = "Give images that it takes: 'skyloom info' says which"
@@ -110,6 +110,11 @@ class Measured:
     crowding: Mapping[type_key, float]
     results: tuple[Result, ...]
     timed: str = "captioning images that are in memory"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the models are called."""
+        return tuple(result.label for result in self.results)
 
     @property
     def bands(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from skyloom.version import version
-from skyloom_pix2prof.report.drawing import to_svg
+from skyloom_pages.svg import to_svg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

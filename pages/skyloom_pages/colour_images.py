@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from skyloom_runs.bands import by_wavelength
-from skyloom_sky.sheet import colour as in_colour
+from skyloom.figures.bands import by_wavelength
+from skyloom_sky.contact_sheet import colour as in_colour
 
 if TYPE_CHECKING:
     from skyloom import Images

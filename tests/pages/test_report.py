@@ -14,19 +14,21 @@ import pytest
 
 import skyloom
 from skyloom import Images, Profile, SequenceCaptioner
-from skyloom.errors import InputError, OutputError
-from skyloom_pix2prof.report.breakdown import ring, ring_edges
-from skyloom_pix2prof.report.cards import card_of
-from skyloom_pix2prof.report.cli import report
-from skyloom_pix2prof.report.drawing import to_svg
-from skyloom_pix2prof.report.figures import violins
-from skyloom_pix2prof.report.further import read_table
-from skyloom_pix2prof.report.gallery import draw_gallery, picks
-from skyloom_pix2prof.report.measuring import failures, grouped, measure, worst_steps
-from skyloom_pix2prof.report.page import make_page
-from skyloom_pix2prof.report.pictures import picture
-from skyloom_pix2prof.report.testset import SIMULATED_SEED, TestSet, open_test_set
-from skyloom_pix2prof.report.trends import probability, trend
+from skyloom.errors import InputError, OutputError, UnknownNameError
+from skyloom.figures.style import COLOURS, model_colours
+from skyloom_pages import report as pages
+from skyloom_pages.cards import card_of
+from skyloom_pages.cli import report
+from skyloom_pages.colour_images import picture
+from skyloom_pages.extra_tables import read_table
+from skyloom_pages.profiles.breakdown import ring, ring_edges
+from skyloom_pages.profiles.figures import violins
+from skyloom_pages.profiles.gallery import draw_gallery, picks
+from skyloom_pages.profiles.measured import failures, grouped, measure, worst_steps
+from skyloom_pages.profiles.report import make_page
+from skyloom_pages.profiles.test_set import SIMULATED_SEED, TestSet, open_test_set
+from skyloom_pages.profiles.trends import probability, trend
+from skyloom_pages.svg import to_svg
 from skyloom_sky.mock import MockSky
 from skyloom_sky.pairs import PairFolder, split_of
 
@@ -70,6 +72,9 @@ def models(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
         "lost": Shifted(0.0, empty=tuple(f"mock-{SEED}-{number:08d}" for number in range(COUNT))),
     }
     monkeypatch.setattr(skyloom, "load", lambda name: known[name] if name in known else load(name))
+    task_of = pages.task_of
+    task = "sequence-captioner"
+    monkeypatch.setattr(pages, "task_of", lambda name: task if name in known else task_of(name))
 
 
 def quiet(done: int, total: int | None) -> None:
@@ -295,13 +300,31 @@ def test_what_cannot_be_reported_is_refused_and_leaves_nothing(models: None, tmp
         report(["good", "good"], page, count=3, seed=SEED)
     with pytest.raises(InputError, match="'lost': none of"):
         report(["lost"], page, count=COUNT, seed=SEED)
-    with pytest.raises(InputError, match="'profile-deviation' is a"):
+    with pytest.raises(InputError, match=r"no report .* task 'metric'.*sequence-captioner"):
         report(["profile-deviation"], page, count=3, seed=SEED)
+    with pytest.raises(InputError, match="tasks 'sequence-captioner' and 'metric'"):
+        report(["good", "sgd"], page, count=3, seed=SEED)
+    with pytest.raises(UnknownNameError, match="'nowhere'"):
+        report(["nowhere"], page, count=3, seed=SEED)
     assert list(tmp_path.iterdir()) == []
     page.write_text("mine")
     with pytest.raises(OutputError, match="exists already"):
         report(["good"], page)
     assert page.read_text() == "mine"
+
+
+def test_the_task_of_a_model_is_found_by_name_and_by_path(installed: None, tiny_bundle: Path) -> None:
+    assert pages.task_of("isophote") == "sequence-captioner"
+    assert pages.task_of("sgd") == "metric"
+    assert pages.task_of(str(tiny_bundle)) == "sequence-captioner"
+
+
+def test_a_model_keeps_its_colour_in_every_figure() -> None:
+    alone, both = model_colours(["isophote"]), model_colours(["pix2prof-sim-sdss", "isophote"])
+    assert alone["isophote"] == both["isophote"]
+    assert model_colours(reversed(list(both))) == both
+    many = model_colours([f"model {number}" for number in range(6)])
+    assert sorted(many.values()) == sorted(COLOURS)
 
 
 def test_a_table_of_somebody_else_comes_into_the_page(models: None, tmp_path: Path) -> None:

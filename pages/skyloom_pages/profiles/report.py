@@ -1,4 +1,4 @@
-"""The page of a report: figures, tables and what a reader should know."""
+"""The report on captioners: figures, tables and what a reader should know."""
 
 from __future__ import annotations
 
@@ -8,22 +8,46 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom_pix2prof.report import figures
-from skyloom_pix2prof.report.breakdown import by_property, by_radius
-from skyloom_pix2prof.report.gallery import HOW_TO_READ, draw_gallery, picks
-from skyloom_pix2prof.report.html import LARGEST, MEDIAN, UNIT, bullets, document, figure, section, table
-from skyloom_pix2prof.report.measuring import OFF, failures, worst_steps
+from skyloom_pages.html import LARGEST, MEDIAN, UNIT, bullets, document, figure, section, table
+from skyloom_pages.profiles import figures
+from skyloom_pages.profiles.breakdown import by_property, by_radius
+from skyloom_pages.profiles.gallery import HOW_TO_READ, draw_gallery, picks
+from skyloom_pages.profiles.measured import OFF, failures, measure, worst_steps
+from skyloom_pages.profiles.test_set import open_test_set
+from skyloom_pages.report import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from skyloom_pix2prof.report.further import FurtherTable
-    from skyloom_pix2prof.report.measuring import Failure, Measured, Result
+    from skyloom_pages.extra_tables import ExtraTable
+    from skyloom_pages.profiles.measured import Failure, Measured, Result
+    from skyloom_pages.report import Request
 
 DRAWN, LISTED = 6, 30
 """Failures in pictures, and in the table."""
+
+
+def report_page(
+    models: Sequence[str], request: Request, *, progress: Callable[[int, int | None], None]
+) -> Page:
+    """Return a page on how well captioners read profiles of galaxies whose profiles are known.
+
+    Parameters
+    ----------
+    models
+        Names or paths, as for `skyloom.load`.
+    request
+        The galaxies.
+    progress
+        Is told how many galaxies are done of how many.
+    """
+    test_set = open_test_set(request.data, count=request.count, seed=request.seed, bands=request.bands)
+    measured = measure(models, test_set, progress=progress)
+    page = make_page(measured, seed=test_set.source.seed, tables=request.tables)
+    count = len(models)
+    return Page(page, f"{count} model{'s' * (count > 1)} on {test_set.count} galaxies")
 
 
 def make_page(
@@ -33,7 +57,7 @@ def make_page(
     title: str = "",
     introduction: str = "",
     limits: Sequence[str] = (),
-    tables: Sequence[FurtherTable] = (),
+    tables: Sequence[ExtraTable] = (),
 ) -> str:
     """Return the report as HTML.
 
@@ -91,7 +115,7 @@ def make_page(
         by_radius(measured),
         by_property(measured),
         _failures(measured, failed),
-        *(further.html() for further in tables),
+        *(extra.html() for extra in tables),
         *(_card(result) for result in measured.results),
         section("Limits", bullets(limits)) if limits else "",
     ]

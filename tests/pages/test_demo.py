@@ -16,7 +16,7 @@ import skyloom
 from skyloom import Images, Profile, SequenceCaptioner
 from skyloom.cli.main import main
 from skyloom.errors import InputError
-from skyloom_pix2prof.demo import cli, showing
+from skyloom_pages import cli, demo
 from skyloom_sky.mock import CONFIGS, MockSky
 
 COUNT, SEED = 3, 11
@@ -52,7 +52,7 @@ def small(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write an empty page: drawing takes long."""
-    monkeypatch.setattr(showing, "_draw", lambda _, __, folder: (folder / showing.PAGE).touch())
+    monkeypatch.setattr(demo, "_draw", lambda _, __, folder: (folder / demo.PAGE).touch())
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_a_demo_is_replaced_and_nothing_else(
     assert "a part of a demo" in capsys.readouterr().err
     file = tmp_path / "file"
     file.write_text("mine")
-    monkeypatch.setattr(showing, "_simulate", None)  # it does not come to that
+    monkeypatch.setattr(demo, "_simulate", None)  # it does not come to that
     assert run(file) == 2
     assert "is a file, and a folder would replace it" in capsys.readouterr().err
     assert file.read_text() == "mine"
@@ -137,7 +137,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(showing, "make_page", interrupted)
+    monkeypatch.setattr(demo, "make_page", interrupted)
     assert run(tmp_path / "demo") == 130
     assert contents(tmp_path) == set()
 
@@ -183,7 +183,7 @@ def test_the_page_is_opened_for_somebody_who_looks(
 def test_a_machine_without_a_screen_opens_nothing(
     looked_at: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cli._somebody_looks()
+    assert cli._is_watched()
     monkeypatch.delenv("DISPLAY")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    assert not cli._somebody_looks()
+    assert not cli._is_watched()

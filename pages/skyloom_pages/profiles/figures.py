@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom_pix2prof.report.drawing import RADIUS, colour, legend, new_figure, plain, style
-from skyloom_pix2prof.report.trends import trend
+from skyloom_pages.profiles.model_lines import RADIUS, legend, model_lines
+from skyloom_pages.profiles.trends import trend
+from skyloom_pages.svg import new_figure, page_style, plain
 
 if TYPE_CHECKING:
-    from skyloom_pix2prof.report.measuring import Measured
+    from skyloom_pages.profiles.measured import Measured
+    from skyloom_pages.profiles.model_lines import ModelLine
 
 _DEVIATION = "|Δμ| [mag arcsec$^{-2}$]"
 _LEAST_FOR_VIOLIN = 3
@@ -24,16 +26,16 @@ _TICKS = [tick * 10.0**power for power in range(-4, 3) for tick in (1, 2, 5)]
 def violins(measured: Measured) -> Any:
     """Draw the distribution of the median deviation of each profile: all radii, and bright ones."""
     limit = measured.results[0].details.limit
-    with style():
+    with page_style():
         figure = new_figure(7.0, 3.6)
         axes = figure.subplots(1, 2, sharey=True)
         for panel, (axis, title) in enumerate(
             zip(axes, ("all radii", f"μ < {limit:g} mag arcsec$^{{-2}}$"), strict=True)
         ):
             axis.set_title(title)
-            for number, result in enumerate(measured.results):
+            for line, result in zip(model_lines(measured.labels), measured.results, strict=True):
                 values = (result.details.medians, result.details.brighter)[panel]
-                _violin(axis, number, values[np.isfinite(values)], logarithmic=_differ(measured))
+                _violin(axis, line, values[np.isfinite(values)], logarithmic=_differ(measured))
             axis.set_xticks(
                 range(len(measured.results)), [plain(result.label) for result in measured.results]
             )
@@ -55,17 +57,18 @@ def _span(measured: Measured) -> tuple[float, float]:
     return float(ends[0]) - 0.1, float(ends[1]) + 0.1
 
 
-def _violin(axis: Any, number: int, values: Any, *, logarithmic: bool) -> None:
+def _violin(axis: Any, line: ModelLine, values: Any, *, logarithmic: bool) -> None:
+    number, colour = line.number, line.colour
     at = np.log10(np.maximum(values, _SMALLEST)) if logarithmic else values
     if len(at) < _LEAST_FOR_VIOLIN or np.ptp(at) == 0:
-        axis.scatter(np.full(len(at), number), at, color=colour(number), s=14)
+        axis.scatter(np.full(len(at), number), at, color=colour, s=14)
         return
     shape = axis.violinplot(at, positions=[number], widths=0.8, showextrema=False)
     for body in shape["bodies"]:
-        body.set(facecolor=colour(number), alpha=0.45, edgecolor=colour(number))
+        body.set(facecolor=colour, alpha=0.45, edgecolor=colour)
     low, middle, high = np.quantile(at, [0.25, 0.5, 0.75])
-    axis.vlines(number, low, high, color=colour(number), linewidth=5)
-    axis.hlines(middle, number - 0.2, number + 0.2, color=colour(number), linewidth=2)
+    axis.vlines(number, low, high, color=colour, linewidth=5)
+    axis.hlines(middle, number - 0.2, number + 0.2, color=colour, linewidth=2)
     text = f"{np.median(values):.3f}"
     axis.annotate(text, (number, middle), (9, 5), textcoords="offset points", fontsize=9)
 
@@ -83,11 +86,11 @@ def _top(measured: Measured) -> float:
 
 def against_radius(measured: Measured) -> Any:
     """Draw the deviation against radius, with the interquartile band, of each model on the same axes."""
-    with style():
+    with page_style():
         figure = new_figure(7.0, 3.6)
         axis = figure.subplots()
-        for number, result in enumerate(measured.results):
-            _band(axis, result.details.line(), colour(number), plain(result.label))
+        for line, result in zip(model_lines(measured.labels), measured.results, strict=True):
+            _band(axis, result.details.line(), line)
         _finish([axis], measured)
         axis.set_ylabel(_DEVIATION)
         axis.legend()
@@ -96,23 +99,23 @@ def against_radius(measured: Measured) -> Any:
 
 def by_band(measured: Measured) -> Any:
     """Draw the deviation against radius, a panel for each band."""
-    with style():
+    with page_style():
         figure = new_figure(3.0 * len(measured.bands) + 0.6, 3.2)
         panels = figure.subplots(1, len(measured.bands), sharey=True, squeeze=False)[0]
         for axis, name in zip(panels, measured.bands, strict=True):
-            for number, result in enumerate(measured.results):
+            for line, result in zip(model_lines(measured.labels), measured.results, strict=True):
                 if name in result.details.bands:
-                    _band(axis, result.details.line(name), colour(number), plain(result.label))
+                    _band(axis, result.details.line(name), line)
             axis.set_title(plain(name))
         _finish(panels, measured)
         panels[0].set_ylabel(_DEVIATION)
-        legend(figure, [result.label for result in measured.results])
+        legend(figure, model_lines(measured.labels))
         return figure
 
 
-def _band(axis: Any, line: Any, tint: str, label: str) -> None:
-    axis.fill_between(line.radius, line.lower, line.upper, color=tint, alpha=0.2, linewidth=0)
-    axis.plot(line.radius, line.median, color=tint, linewidth=1.6, label=label)
+def _band(axis: Any, found: Any, line: ModelLine) -> None:
+    axis.fill_between(found.radius, found.lower, found.upper, color=line.colour, alpha=0.2, linewidth=0)
+    axis.plot(found.radius, found.median, color=line.colour, linewidth=1.6, label=plain(line.label))
 
 
 def _finish(panels: Any, measured: Measured) -> None:
@@ -133,22 +136,24 @@ def regressions(measured: Measured) -> Any:
     """
     found = {
         what: [
-            (number, one) for number, result in enumerate(measured.results) if (one := trend(result, what))
+            (line, one)
+            for line, result in zip(model_lines(measured.labels), measured.results, strict=True)
+            if (one := trend(result, what))
         ]
         for what in ("ellipticity", "size")
     }
     kinds = [what for what, trends in found.items() if trends]
     if not kinds:
         return None
-    with style():
+    with page_style():
         figure = new_figure(3.9 * len(kinds) + 0.4, 3.8)
         panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
         for axis, what in zip(panels, kinds, strict=True):
-            for number, one in found[what]:
-                axis.scatter(one.x, one.y, s=14, alpha=0.45, color=colour(number), linewidths=0)
+            for model, one in found[what]:
+                axis.scatter(one.x, one.y, s=14, alpha=0.45, color=model.colour, linewidths=0)
                 ends = np.array([one.x.min(), one.x.max()])
                 line = one.intercept + one.slope * ends
-                axis.plot(ends, line, color=colour(number), linewidth=1.5, label=one.text)
+                axis.plot(ends, line, color=model.colour, linewidth=1.5, label=one.text)
             axis.set_xlabel("ellipticity" if what == "ellipticity" else "$R_{23.5}$ [arcsec]")
             axis.legend(fontsize=8, loc="upper right")
         panels[0].set_ylabel(f"median {_DEVIATION}")
@@ -159,5 +164,5 @@ def regressions(measured: Measured) -> Any:
             panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         else:
             panels[0].set_ylim(0, 1.3 * highest)  # the legend has to go somewhere
-        legend(figure, [result.label for result in measured.results])
+        legend(figure, model_lines(measured.labels))
         return figure

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from skyloom_pix2prof.report.html import MEDIAN, UNIT, section, table
-from skyloom_pix2prof.report.measuring import OFF, deviation, grouped
+from skyloom_pages.html import MEDIAN, UNIT, section, table
+from skyloom_pages.profiles.measured import OFF, deviation, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skyloom_pix2prof.report.measuring import Measured, Result
+    from skyloom_pages.profiles.measured import Measured, Result
 
 _BINS = 6
 _STEPS = tuple(step * 10.0**power for power in range(-4, 6) for step in (1, 2, 5))
