@@ -30,12 +30,12 @@ import skyloom
 from skyloom import Metric, Profile
 from skyloom.checkpoint import Checkpoint, read_weights
 from skyloom.files import complete
-from skyloom.sky.mock import CONFIGS, MockSky
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.data import validation_set
 from skyloom_pix2prof.network import Pix2Prof
 from skyloom_pix2prof.sources import DataSettings
 from skyloom_pix2prof.training import tell, trainable
+from skyloom_sky.mock import CONFIGS, MockSky
 from skyloom_train.choosing import choose
 from skyloom_train.loop import train
 

@@ -27,7 +27,6 @@ from skyloom import Images, Profile
 from skyloom.bundle import Bundle, FileRecord
 from skyloom.reading.request import Request
 from skyloom.reading.sources import resolve
-from skyloom.sky.mock import CONFIGS, MockSky
 from skyloom_export import GraphDeclaration, export_bundle
 from skyloom_export.bundling import make_graph
 from skyloom_export.errors import ExportError
@@ -39,6 +38,7 @@ from skyloom_pix2prof.network import Pix2Prof, RecurrentDecoder
 from skyloom_pix2prof.preparing import prepare
 from skyloom_runs.profiling import profile_job
 from skyloom_runs.run import run
+from skyloom_sky.mock import CONFIGS, MockSky
 
 Stem = Literal["3x3", "standard"]
 

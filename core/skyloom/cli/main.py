@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli import bundles, images, listing, plugins, running, scaffold, sky
+from skyloom.cli import bundles, images, listing, plugins, running, scaffold
 from skyloom.cli.interrupts import INTERRUPTED, MESSAGE, Interrupts
 from skyloom.cli.output import say
 from skyloom.cli.verbs import add_plugin_verbs
@@ -37,7 +37,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "images": images.images,
     "new-plugin": scaffold.new_plugin,
 }
-GROUPS = {"plugins": plugins.app, "sky": sky.app}
+GROUPS = {"plugins": plugins.app}
 
 
 def build() -> typer.Typer:

@@ -13,8 +13,8 @@ from skyloom import Profile, SequenceCaptioner
 from skyloom.errors import BundleError, InputError, NotFiniteError
 from skyloom.expect import expect_count, expect_images
 from skyloom.frozen import first_fault
-from skyloom.inspecting import judge_gaps
 from skyloom.random import check_seed
+from skyloom_photometry import judge_gaps
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.framing import LEAST, frame, reach
 from skyloom_pix2prof.looking import Look, look_at_light, look_at_mask, look_at_scene

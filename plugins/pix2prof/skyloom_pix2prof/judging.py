@@ -147,7 +147,7 @@ def _lengths(network: Pix2Prof, code: Tensor) -> NDArray[np.int64]:
 
 def typical_images(config: Pix2ProfConfig, count: int, *, seed: int = 20) -> NDArray[np.float32]:
     """Return prepared images (image, 1, crop, crop) of mock galaxies."""
-    from skyloom.sky.mock import CONFIGS, MockSky
+    from skyloom_sky.mock import CONFIGS, MockSky
 
     preset = CONFIGS["sdss"]
     ratio = config.pixel_scale / preset.survey.pixel_scale

@@ -16,8 +16,8 @@ import skyloom
 from skyloom import Images, Profile, SequenceCaptioner
 from skyloom.cli.main import main
 from skyloom.errors import InputError
-from skyloom.sky.mock import CONFIGS, MockSky
 from skyloom_pix2prof.demo import cli, showing
+from skyloom_sky.mock import CONFIGS, MockSky
 
 COUNT, SEED = 3, 11
 OFFSET = 0.2

@@ -15,8 +15,6 @@ import pytest
 import skyloom
 from skyloom import Images, Profile, SequenceCaptioner
 from skyloom.errors import InputError, OutputError
-from skyloom.sky.mock import MockSky
-from skyloom.sky.pairs import PairFolder, split_of
 from skyloom_pix2prof.report.breakdown import ring, ring_edges
 from skyloom_pix2prof.report.cards import card_of
 from skyloom_pix2prof.report.cli import report
@@ -29,6 +27,8 @@ from skyloom_pix2prof.report.page import make_page
 from skyloom_pix2prof.report.pictures import picture
 from skyloom_pix2prof.report.testset import SIMULATED_SEED, TestSet, open_test_set
 from skyloom_pix2prof.report.trends import probability, trend
+from skyloom_sky.mock import MockSky
+from skyloom_sky.pairs import PairFolder, split_of
 
 COUNT, SEED = 3, 5
 
@@ -239,7 +239,7 @@ def test_figures_are_the_same_each_time(models: None) -> None:
 def test_the_verb_writes_a_page_for_pairs_on_disk(
     models: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from skyloom.sky.storing import write_galaxies
+    from skyloom_sky.storing import write_galaxies
 
     folder = tmp_path / "pairs"
     write_galaxies(MockSky("sdss", SEED), folder, count=COUNT)

@@ -13,8 +13,8 @@ import skyloom
 from skyloom import Images, Metric, Profile, SequenceCaptioner, registry
 from skyloom.bundle import Bundle
 from skyloom.bundle.verify import verify
-from skyloom.sky.mock import MockSky
 from skyloom_pix2prof.training import Pix2ProfSettings
+from skyloom_sky.mock import MockSky
 
 NAME = "pix2prof-sim-sdss"
 SEED, COUNT = 4_000_000, 12

@@ -15,9 +15,6 @@ from skyloom.files import check_output, complete
 from skyloom.profile import profiles_from_table
 from skyloom.reading.request import Request
 from skyloom.reading.sources import resolve
-from skyloom.sky.mock import MockSky
-from skyloom.sky.pairs import IMAGES, PairFolder
-from skyloom.sky.storing import write_galaxies
 from skyloom_pix2prof.report.cards import card_of
 from skyloom_pix2prof.report.drawing import to_png
 from skyloom_pix2prof.report.figures import against_radius
@@ -27,6 +24,9 @@ from skyloom_pix2prof.report.page import make_page
 from skyloom_pix2prof.report.testset import TestSet
 from skyloom_runs.profiling import profile_job
 from skyloom_runs.run import run
+from skyloom_sky.mock import MockSky
+from skyloom_sky.pairs import IMAGES, PairFolder
+from skyloom_sky.storing import write_galaxies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

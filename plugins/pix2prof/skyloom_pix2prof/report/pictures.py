@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from skyloom.sky.sheet import colour as in_colour
 from skyloom_runs.bands import by_wavelength
+from skyloom_sky.sheet import colour as in_colour
 
 if TYPE_CHECKING:
     from skyloom import Images

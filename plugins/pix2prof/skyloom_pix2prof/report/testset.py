@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyloom.errors import InputError, listed
-from skyloom.sky.mock import CONFIGS, MockSky
-from skyloom.sky.pairs import PairFolder
+from skyloom_sky.mock import CONFIGS, MockSky
+from skyloom_sky.pairs import PairFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from skyloom import Images
-    from skyloom.sky.pairs import Pairs
+    from skyloom_sky.pairs import Pairs
 
 BATCH = 8
 SIMULATED_SEED = 2_000_000
