@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from skyloom.field import Field, Tile
     from skyloom.hookspecs import hookimpl
     from skyloom.images import Images
-    from skyloom.interfaces import FieldGenerator, ImagePrior, Metric, Model, SequenceCaptioner
+    from skyloom.interfaces import FieldGenerator, ImagePrior, Metric, Model, ProfileMetric, SequenceCaptioner
     from skyloom.loading import load
     from skyloom.profile import Profile
+    from skyloom.profile_deviations import ProfileDeviations
     from skyloom.provenance import Provenance
     from skyloom.registry import metrics, models, tasks
     from skyloom.score import Score
@@ -33,6 +34,8 @@ _HOME = {
     "Model": "interfaces",
     "ModelSpec": "specs",
     "Profile": "profile",
+    "ProfileDeviations": "profile_deviations",
+    "ProfileMetric": "interfaces",
     "Provenance": "provenance",
     "Score": "score",
     "SequenceCaptioner": "interfaces",
@@ -57,6 +60,8 @@ __all__ = [
     "Model",
     "ModelSpec",
     "Profile",
+    "ProfileDeviations",
+    "ProfileMetric",
     "Provenance",
     "Score",
     "SequenceCaptioner",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from skyloom.bundle.verify import verify
 from skyloom.errors import BundleError
-from skyloom.testing.check import CheckFailure, check, checks_in, expect
+from skyloom.testing.check import check, checks_in
+from skyloom.testing.failures import CheckFailure, expect
 from skyloom.testing.subject import has_bundle
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from skyloom_metrics.deviations import ProfileDeviations, RadialLine
+    from skyloom.profile_deviations import ProfileDeviations, RadialLine
 
 _UNITS = {"mag / arcsec2": "mag arcsec$^{-2}$"}
 

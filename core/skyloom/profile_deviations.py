@@ -1,12 +1,15 @@
-"""What `profile-deviation` found, in the detail that a plot or a table of it needs."""
+"""How far many profiles are from those that they should be: per profile, per radius and per galaxy."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from skyloom.read_only import ReadOnly, read_only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +19,18 @@ if TYPE_CHECKING:
 MAX_STEPS = 2000  # of a line per radius, however long and finely sampled the profiles are
 
 
+class _Arrays(ReadOnly):
+    """A dataclass whose arrays are made read-only."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, item.name, read_only(value))
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
-class RadialLine:
+class RadialLine(_Arrays):
     """Deviations of many profiles as a function of radius.
 
     Attributes
@@ -38,7 +51,7 @@ class RadialLine:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Regression:
+class Regression(_Arrays):
     """A straight line through the median deviations of the profiles, against a property of the galaxies.
 
     Attributes
@@ -57,23 +70,27 @@ class Regression:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Pair:
+class ProfilePair(_Arrays):
     """One profile of the reference and its counterpart, where both have values.
 
     Attributes
     ----------
     name, band
         Which galaxy in which band.
-    radius, reference, deviation : float64 arrays (step,)
-        On the axis of the reference: where, its value, and the absolute deviation of the candidate.
+    radius : float64 array (step,)
+        The axis of the reference, in the unit of the axis of the profiles.
+    reference, deviation : float64 arrays (step,)
+        The value of the reference and the absolute deviation of the candidate, in the unit of the values.
     noise : float64 array (step,) or None
-        The uncertainty of the reference.
+        The uncertainty of the reference, in the same unit.
     reference_extent, candidate_extent
-        The last radius of each.
-    ellipticity, size
-        Of the galaxy as the reference has it; NaN where it is not known.
+        The last radius of each, in the unit of the axis.
+    ellipticity
+        1 - b / a of the galaxy as the reference has it; NaN where it is not known.
+    size
+        Of the galaxy as the reference has it, in the unit of the axis; NaN where it is not known.
     kpc_per_arcsec
-        NaN where it is not known.
+        Scale at the distance of the galaxy; NaN where it is not known.
     """
 
     name: str
@@ -90,23 +107,23 @@ class Pair:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ProfileDeviations:
-    """Absolute deviations |y - p| of matched profiles (thesis 2.3).
+class ProfileDeviations(_Arrays):
+    """Absolute deviations |y - p| of profiles p from their references y, as a `ProfileMetric` returns them.
 
     Attributes
     ----------
     pairs
         The profiles that were compared.
     medians : float64 array (pair,)
-        The median deviation of each profile, over all of its radii.
+        The median deviation of each profile over all of its radii, in `unit`.
     brighter : float64 array (pair,)
         The same where the reference is brighter than `limit`; NaN where it never is.
     limit
-        That surface brightness; None where the profiles are not in magnitudes.
+        That surface brightness, in `unit`; None where the profiles are not in magnitudes.
     coverage
         The share of the profiles that has to reach a radius for a line to include it.
     unit, axis_unit
-        Units of the deviations and of the radii.
+        Units of the deviations and of the radii in the notation of astropy, those of the profiles.
     regressions
         Of `medians` against ``"ellipticity"`` and ``"size"``, where these are known.
     matched
@@ -115,7 +132,7 @@ class ProfileDeviations:
         Reason to number of profiles that were left out.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ProfilePair, ...]
     medians: NDArray[np.float64]
     brighter: NDArray[np.float64]
     limit: float | None
@@ -125,6 +142,11 @@ class ProfileDeviations:
     regressions: Mapping[str, Regression] = field(default_factory=dict)
     matched: str = "name and band"
     excluded: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("regressions", "excluded"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property
     def bands(self) -> tuple[str, ...]:

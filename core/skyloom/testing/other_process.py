@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyloom.testing.check import CheckFailure
+from skyloom.testing.failures import CheckFailure
 
 if TYPE_CHECKING:
     from skyloom.plugins import PluginRecord
@@ -22,7 +22,7 @@ TIMEOUT = 120
 
 
 @dataclass(kw_only=True)
-class Elsewhere:
+class OtherProcess:
     """What happened in the other process.
 
     Attributes
@@ -47,7 +47,7 @@ class Elsewhere:
     error: str = ""
 
 
-def run_elsewhere(spec: ModelSpec, owner: PluginRecord, bundle: Path | None) -> Elsewhere:
+def run_in_other_process(spec: ModelSpec, owner: PluginRecord, bundle: Path | None) -> OtherProcess:
     """Import and use a model, opened from `bundle` if it has weights, in another process."""
     with tempfile.TemporaryDirectory(prefix="skyloom-check-") as folder:
         asked, answered = Path(folder, "asked"), Path(folder, "answered")
@@ -74,5 +74,5 @@ def run_elsewhere(spec: ModelSpec, owner: PluginRecord, bundle: Path | None) -> 
             raise CheckFailure(
                 "a model that can be imported in a fresh process", last, "Import it in a new Python"
             )
-        found: Elsewhere = pickle.loads(answered.read_bytes())  # noqa: S301 - our own process wrote it
+        found: OtherProcess = pickle.loads(answered.read_bytes())  # noqa: S301 - our own process wrote it
         return found
