@@ -7,7 +7,7 @@ import pickle
 from typing import TYPE_CHECKING
 
 from skyloom.interfaces import Model
-from skyloom.names import resolve
+from skyloom.names import import_target
 from skyloom.provenance import Provenance
 from skyloom.registry import task_spec
 from skyloom.testing.check import CheckFailure, check, checks_in, expect, is_optional
@@ -46,7 +46,7 @@ def check_targets_resolve(subject: Subject) -> None:
         if target is None:
             continue
         try:
-            resolve(target)
+            import_target(target)
         except (Exception, SystemExit) as error:
             bundle = target == subject.spec.tiny_bundle
             if bundle and isinstance(error, ImportError) and is_optional(error, target):
