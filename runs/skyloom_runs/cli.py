@@ -193,9 +193,9 @@ def _said_when_interrupted(output: Path) -> Iterator[None]:
 
 def _only_bundle() -> str:
     """Return the name of the user's only bundle of a captioner, or of the one that a plugin offers."""
-    from skyloom import registry
+    from skyloom import listing
 
-    models = [info for info in registry.models(TASK) if info.ready and not info.problem]
+    models = [info for info in listing.models(TASK) if info.ready and not info.problem]
     bundles = [info for info in models if info.kind != "model"]
     own = [info.name for info in bundles if info.kind == "bundle"]
     names = own or [info.name for info in bundles]

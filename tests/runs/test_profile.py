@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from skyloom import Images, Profile, registry
+from skyloom import Images, Profile, listing
 from skyloom.cli import main
 from skyloom.errors import (
     BackendError,
@@ -625,8 +625,8 @@ def test_the_verb_takes_any_captioner_and_names_bundles(
     assert main([*asked, "--overwrite"]) == 2
     assert "the network looks at 101.4 arcsec a side" in capsys.readouterr().err  # the one that ships
     with monkeypatch.context() as without:
-        others = [info for info in registry.models("sequence-captioner") if info.model != "pix2prof"]
-        without.setattr(registry, "models", lambda task: others)
+        others = [info for info in listing.models("sequence-captioner") if info.model != "pix2prof"]
+        without.setattr(listing, "models", lambda task: others)
         assert main([*asked, "--overwrite"]) == 2
         assert "there is no bundle of a captioner here yet" in capsys.readouterr().err
     assert main(["add", str(tiny_bundle), "--name", "mine"]) == 0

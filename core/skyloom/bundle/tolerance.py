@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import math
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import PlainSerializer
 
 from skyloom.errors import BundleError
-from skyloom.runtime.finite import counting
+from skyloom.runtime.tensors import counting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
+    from skyloom.bundle.golden import Golden
     from skyloom.bundle.manifest import Tolerance
+
+    ToleranceOf = Callable[[str], Tolerance]
+    """What may be off, by name of the output."""
 
 LOOSEST = 0.2
 """What a tolerance may allow, of the scatter of the golden outputs: a wrong file is off by more than that."""
 _CONSTANT = 1e-6  # scatter, of the size, below which numbers are all the same but for rounding
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None  # JSON has no infinity
+
+
+Measured = Annotated[float, PlainSerializer(_finite, when_used="json")]
 
 
 class Deviation(NamedTuple):
@@ -75,6 +88,13 @@ def deviation(
         return Deviation(0.0, 0.0, 0.0)
     worst = int(excess.argmax())
     return Deviation(float(off.max()), float(allowed.flat[worst]), float(excess.max()))
+
+
+def check_tolerances(name: str, every: list[Golden], tolerance_of: ToleranceOf) -> None:
+    """Refuse tolerances of a graph that could not tell a wrong file, by its golden arrays of every size."""
+    for output in every[0].outputs:
+        parts = [(golden.outputs[output], golden.counts.get(output)) for golden in every]
+        check_tolerance(name, output, tolerance_of(output), parts)
 
 
 def check_tolerance(

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from skyloom.errors import SkyloomError
+from skyloom.execution import BACKENDS, OPENVINO, PRECISIONS, Execution
 from skyloom.frozen import Frozen
 from skyloom.runtime.machine import library_version
-from skyloom.runtime.names import BACKENDS, OPENVINO, PRECISIONS
-from skyloom.runtime.opening import open_session
+from skyloom.runtime.session import open_session
 
 TINY = Path(__file__).parent / "tiny"
 _TIMES = 3
 
 
-class Ability(Frozen):
+class BackendCheck(Frozen):
     """Whether a backend runs here in one precision.
 
     Attributes
@@ -43,18 +43,18 @@ class Ability(Frozen):
     note: str = ""
 
 
-def abilities() -> list[Ability]:
+def check_backends() -> list[BackendCheck]:
     """Try every backend in every precision."""
-    return [ability(backend, precision) for backend in BACKENDS for precision in PRECISIONS]
+    return [check_backend(backend, precision) for backend in BACKENDS for precision in PRECISIONS]
 
 
-def ability(backend: str, precision: str) -> Ability:
+def check_backend(backend: str, precision: str) -> BackendCheck:
     """Run the tiny graph on a backend in a precision."""
     graph = (TINY / f"{'fp32' if precision == 'bf16' else precision}.onnx").read_bytes()
     version = _version(backend)
     x = tiny_input()
     try:
-        with open_session(graph, backend=backend, precision=precision, threads=1) as session:
+        with open_session(graph, Execution(backend, precision, threads=1)) as session:
             y = session.run({"x": x})["y"]
             times = []
             for _ in range(_TIMES):
@@ -63,9 +63,11 @@ def ability(backend: str, precision: str) -> Ability:
                 times.append(time.perf_counter() - start)
             provider = session.provider
     except SkyloomError as error:
-        return Ability(backend=backend, precision=precision, works=False, version=version, note=str(error))
+        return BackendCheck(
+            backend=backend, precision=precision, works=False, version=version, note=str(error)
+        )
     works = y.shape == tiny_output().shape and bool(np.allclose(y, tiny_output(), rtol=0.02, atol=0.02))
-    return Ability(
+    return BackendCheck(
         backend=backend,
         precision=precision,
         works=works,

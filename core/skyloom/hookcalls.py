@@ -1,4 +1,4 @@
-"""Asking one plugin what it offers, and refusing what Skyloom could not use."""
+"""Calling the hooks of one plugin for its specifications, and refusing those that Skyloom could not use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HOOKS: dict[str, type[Spec]] = {
 _MOST = 10_000  # specifications of one hook
 
 
-class Manager(pluggy.PluginManager):
+class HookManager(pluggy.PluginManager):
     """Looks only at what is marked; inspecting all else in a module takes longer than importing it."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Manager(pluggy.PluginManager):
         return super().parse_hookimpl_opts(plugin, name) if marked else None
 
 
-def ask(manager: Manager, name: str, plugin: object) -> list[Spec]:
+def collect_specs(manager: HookManager, name: str, plugin: object) -> list[Spec]:
     """Register a plugin under a name and return what it offers; all of it or nothing."""
     if manager.is_registered(plugin):
         raise PluginError("another entry point names the same module", "Register it once")

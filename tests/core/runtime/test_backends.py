@@ -9,9 +9,9 @@ import onnx
 import pytest
 
 from skyloom.cli import main
-from skyloom.runtime import BACKENDS, PRECISIONS, machine, probing
-from skyloom.runtime.probing import TINY, abilities, ability, tiny_input, tiny_output
-from skyloom.runtime.trust import check_graph
+from skyloom.runtime import BACKENDS, PRECISIONS, machine
+from skyloom.runtime.backends import TINY, check_backend, check_backends, tiny_input, tiny_output
+from skyloom.runtime.safety import check_safe
 from tests.core.runtime.graphs import Doubler
 from tests.core.runtime.tiny import WEIGHTS, tiny
 
@@ -20,7 +20,7 @@ from tests.core.runtime.tiny import WEIGHTS, tiny
 def test_the_tiny_graphs_are_those_that_are_made_from_their_description(precision: str) -> None:
     kept = (TINY / f"{precision}.onnx").read_bytes()
     assert onnx.load_from_string(kept) == onnx.load_from_string(tiny(precision))
-    assert check_graph(kept) == (("x",), ("y",))
+    assert tuple(map(tuple, check_safe(kept))) == (("x",), ("y",))
     assert len(kept) < 400
 
 
@@ -31,7 +31,7 @@ def test_what_they_should_make_is_known_and_not_trivial() -> None:
 
 
 def test_every_backend_is_tried_in_every_precision() -> None:
-    found = {(one.backend, one.precision): one for one in abilities()}
+    found = {(one.backend, one.precision): one for one in check_backends()}
     assert set(found) == {(backend, precision) for backend in BACKENDS for precision in PRECISIONS}
     for precision in ("fp32", "fp16", "int8"):
         one = found["cpu", precision]
@@ -49,14 +49,14 @@ def test_every_backend_is_tried_in_every_precision() -> None:
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_openvino_runs_in_every_precision(precision: str) -> None:
     pytest.importorskip("openvino")
-    one = ability("openvino", precision)
+    one = check_backend("openvino", precision)
     assert one.works
     assert one.provider == f"OpenVINO CPU, {'bf16' if precision == 'bf16' else 'f32'}"
 
 
 def test_a_wrong_result_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skyloom.runtime.opening._open", lambda *_: Doubler())
-    one = ability("cpu", "fp32")
+    monkeypatch.setattr("skyloom.runtime.session._open", lambda *_: Doubler())
+    one = check_backend("cpu", "fp32")
     assert not one.works
     assert one.note == "it computes something else than it should"
 
@@ -94,5 +94,5 @@ def test_a_processor_without_bf16_is_noted(monkeypatch: pytest.MonkeyPatch) -> N
     pytest.importorskip("openvino")
     for has, note in ((True, ""), (False, "imitated")):
         monkeypatch.setattr("skyloom.runtime.openvino_engine.has_bf16", lambda has=has: has)
-        assert probing.ability("openvino", "bf16").note.startswith(note)
-        assert bool(probing.ability("openvino", "bf16").note) != has
+        assert check_backend("openvino", "bf16").note.startswith(note)
+        assert bool(check_backend("openvino", "bf16").note) != has

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from skyloom.bundle import Graph, Manifest, Tensor, Tolerance, write_bundle
-from skyloom.bundle.judging import LOOSEST, check_tolerance, deviation
+from skyloom.bundle.tolerance import LOOSEST, check_tolerance, deviation
 from skyloom.bundle.verify import verify
 from skyloom.errors import BundleError
 from tests.conftest import GRAPH_PATH, affine_golden, affine_manifest, double_plus_one

@@ -1,4 +1,4 @@
-"""Looking through a graph before any library opens it: standard operators and weights inside, nothing else.
+"""Refusing unsafe graphs before any library opens them: standard operators and weights inside, nothing else.
 
 A library would load custom operators by their domain, and read external data from whatever path the
 graph names. Both are refused here, wherever they stand: in subgraphs, in functions, in attributes.
@@ -6,13 +6,16 @@ graph names. Both are refused here, wherever they stand: in subgraphs, in functi
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from skyloom.bundle.manifest import MAX_GRAPH_BYTES
 from skyloom.errors import BundleError
 from skyloom.runtime.bounds import check_bounds
+from skyloom.runtime.protobuf import BYTES, VARINT, MalformedError, Span, fields
 from skyloom.runtime.tensors import interface_of
-from skyloom.runtime.wire import BYTES, VARINT, MalformedError, Span, fields
+
+if TYPE_CHECKING:
+    from skyloom.runtime.tensors import Interface
 
 MAX_DEPTH = 64  # three a subgraph: graph, node, attribute
 MAX_FIELDS = 3_000_000
@@ -34,15 +37,8 @@ _LOOK: dict[str, dict[int, str]] = {
 _AGAIN = "Do not use it, or export it again"
 
 
-class Tensors(NamedTuple):
-    """The names of what goes into a graph and comes out, in its order."""
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-
-def check_graph(data: bytes) -> Tensors:
-    """Return the names of the inputs and outputs of a serialised ONNX model.
+def check_safe(data: bytes) -> Interface:
+    """Return the inputs and outputs of a serialised ONNX model.
 
     Raises
     ------
@@ -58,18 +54,18 @@ def check_graph(data: bytes) -> Tensors:
         check_bounds(data)
     except (MalformedError, UnicodeDecodeError) as error:
         raise BundleError(f"a graph is not a valid ONNX model: {error}", _AGAIN) from None
-    return Tensors(tuple(found.inputs), tuple(found.outputs))
+    return found
 
 
-_passed: dict[str, Tensors] = {}
+_passed: dict[str, Interface] = {}
 _MOST_PASSED = 1000
 
 
-def checked_graph(digest: str, data: bytes) -> Tensors:
-    """Return what `check_graph` does; a graph of this SHA-256 is looked through once in a process."""
+def check_safe_once(digest: str, data: bytes) -> Interface:
+    """Return what `check_safe` does; a graph of this SHA-256 is checked once in a process."""
     found = _passed.get(digest)
     if found is None:
-        found = check_graph(data)
+        found = check_safe(data)
         if len(_passed) >= _MOST_PASSED:
             _passed.clear()
         _passed[digest] = found
@@ -97,12 +93,12 @@ def _walk(data: bytes) -> None:
                     raise MalformedError(f"it is nested more than {MAX_DEPTH} levels deep")
                 levels.append((what, fields(data, field.start, field.end)))
                 break
-            _judge(data, what, field)
+            _check_entry(data, what, field)
         else:
             levels.pop()
 
 
-def _judge(data: bytes, what: str, field: Span) -> None:
+def _check_entry(data: bytes, what: str, field: Span) -> None:
     """Refuse a foreign domain, and any sign of external data."""
     if what == _DOMAIN:
         domain = data[field.start : min(field.end, field.start + 80)]
