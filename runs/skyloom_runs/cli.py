@@ -85,11 +85,12 @@ def profile(
     from time import perf_counter
 
     from skyloom import SequenceCaptioner
+    from skyloom.figures.style import check_figure
     from skyloom.reading.request import Request
     from skyloom.reading.sources import resolve
     from skyloom_runs.engines import here
     from skyloom_runs.inputs import without
-    from skyloom_runs.plotting import check_plot, plot_profiles
+    from skyloom_runs.plotting import plot_profiles
     from skyloom_runs.processes import processes as on_processes
     from skyloom_runs.profiling import REMEDY, ProfileJob
     from skyloom_runs.recipe import Recipe
@@ -97,7 +98,7 @@ def profile(
     from skyloom_runs.table_result import TableResult
 
     if plot is not None:
-        check_plot(plot, overwrite=overwrite)
+        check_figure(plot, overwrite=overwrite)
     result = TableResult(output, remedy=REMEDY)
     recipe, captioner = Recipe.of(
         model or _only_bundle(),
@@ -204,9 +205,9 @@ def _said_when_interrupted(output: Path) -> Iterator[None]:
 
 def _only_bundle() -> str:
     """Return the name of the user's only bundle of a captioner, or of the one that a plugin offers."""
-    from skyloom import registry
+    from skyloom import listing
 
-    models = [info for info in registry.models(TASK) if info.ready and not info.problem]
+    models = [info for info in listing.models(TASK) if info.ready and not info.problem]
     bundles = [info for info in models if info.kind != "model"]
     own = [info.name for info in bundles if info.kind == "bundle"]
     names = own or [info.name for info in bundles]

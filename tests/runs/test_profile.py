@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from skyloom import Images, Profile, registry
+from skyloom import Images, Profile, listing
 from skyloom.cli import main
 from skyloom.errors import (
     BackendError,
@@ -28,6 +28,7 @@ from skyloom.errors import (
     OutOfTimeError,
     OutputError,
 )
+from skyloom.figures.bands import band_colours, by_wavelength
 from skyloom.profile import profiles_from_table, profiles_to_table
 from skyloom.provenance import Provenance
 from skyloom.reading import ImageStream
@@ -36,7 +37,6 @@ from skyloom.reading.request import Request
 from skyloom.reading.sources import Item, resolve
 from skyloom.testing.examples import galaxies
 from skyloom_runs import plotting
-from skyloom_runs.bands import band_colours, by_wavelength
 from skyloom_runs.image_job import ImageJob
 from skyloom_runs.pipeline import ahead
 from skyloom_runs.profiling import profile_job
@@ -628,8 +628,8 @@ def test_the_verb_takes_any_captioner_and_names_bundles(
     assert main([*asked, "--overwrite"]) == 2
     assert "the network looks at 101.4 arcsec a side" in capsys.readouterr().err  # the one that ships
     with monkeypatch.context() as without:
-        others = [info for info in registry.models("sequence-captioner") if info.model != "pix2prof"]
-        without.setattr(registry, "models", lambda task: others)
+        others = [info for info in listing.models("sequence-captioner") if info.model != "pix2prof"]
+        without.setattr(listing, "models", lambda task: others)
         assert main([*asked, "--overwrite"]) == 2
         assert "there is no bundle of a captioner here yet" in capsys.readouterr().err
     assert main(["add", str(tiny_bundle), "--name", "mine"]) == 0
@@ -647,7 +647,7 @@ def test_the_verb_takes_any_captioner_and_names_bundles(
         (["-o", "nowhere/out.ecsv"], "no folder"),
         (["-o", "out.ecsv", "-O", "step"], "Write NAME=VALUE"),
         (["-o", "out.ecsv", "-O", "colour=red"], "Its options are"),
-        (["-o", "out.ecsv", "--plot", "out.gif"], "Let its name end in .png"),
+        (["-o", "out.ecsv", "--plot", "out.gif"], "Give a name that ends in"),
         (["-o", "out.ecsv", "--backend", "abacus"], "abacus"),
     ],
 )

@@ -37,7 +37,9 @@ def train(
     config: Annotated[Path | None, typer.Option(help="Settings in TOML or JSON.")] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", "-O", metavar="NAME=VALUE", help="A setting, e.g. loop.steps=1000 or preset=wide."),
+        typer.Option(
+            "--set", "-O", metavar="NAME=VALUE", help="A setting, e.g. loop.steps=1000 or preset=wide."
+        ),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Time that the training may take in all; sets loop.minutes.")
@@ -70,7 +72,7 @@ def train(
 
 def find(model: str) -> tuple[ModelSpec, Trainable]:
     """Return a model and what its plugin says of its training."""
-    from skyloom.names import resolve
+    from skyloom.names import import_target
     from skyloom.plugins import plugins
     from skyloom.specs import ModelSpec
 
@@ -97,7 +99,7 @@ def find(model: str) -> tuple[ModelSpec, Trainable]:
     from skyloom_train.task import Trainable
 
     try:
-        declare = resolve(spec.training)
+        declare = import_target(spec.training)
     except (ImportError, AttributeError, SyntaxError) as error:
         raise PluginError(
             f"'{spec.name}' of {record.owner} cannot import '{spec.training}': {error}",
