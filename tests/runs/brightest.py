@@ -17,8 +17,8 @@ from skyloom.provenance import Provenance
 from skyloom.reading.request import Request
 from skyloom.reading.sources import resolve
 from skyloom_runs.profiling import ProfileJob, profile_job
+from skyloom_runs.results import Summary
 from skyloom_runs.run import run
-from skyloom_runs.summary import Summary
 
 FILES = 11
 RUN_OPTIONS = {"strict", "restart", "overwrite", "takeover", "progress", "engine"}
