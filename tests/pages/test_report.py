@@ -244,7 +244,7 @@ def test_figures_are_the_same_each_time(models: None) -> None:
 def test_the_verb_writes_a_page_for_pairs_on_disk(
     models: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from skyloom_sky.storing import write_galaxies
+    from skyloom_sky.writing import write_galaxies
 
     folder = tmp_path / "pairs"
     write_galaxies(MockSky("sdss", SEED), folder, count=COUNT)
