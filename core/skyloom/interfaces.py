@@ -43,7 +43,7 @@ class Model:
     """What all models share: where they come from, and how they check what they are given.
 
     A model without weights is made by calling its class with its options as keywords; a model with
-    weights with a `Bundle` first and ``backend=`` as a keyword.
+    weights with a `Bundle` first.
 
     Attributes
     ----------

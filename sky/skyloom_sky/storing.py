@@ -15,9 +15,9 @@ from skyloom.files import complete
 from skyloom.images import Images
 from skyloom.profile import profiles_to_table
 from skyloom.writing import write_images, write_table
+from skyloom_sky.contact_sheet import contact_sheet
 from skyloom_sky.pairs import IMAGES, PROFILES
 from skyloom_sky.population import colours
-from skyloom_sky.sheet import contact_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING
 
 from skyloom.interfaces import Model
-from skyloom.names import resolve
+from skyloom.names import import_target
 from skyloom.registry import task_spec
 from skyloom.testing.check import check, checks_in
 from skyloom.testing.failures import CheckFailure, expect, is_optional
@@ -41,7 +41,7 @@ def check_targets_resolve(subject: Subject) -> None:
         if target is None:
             continue
         try:
-            resolve(target)
+            import_target(target)
         except (Exception, SystemExit) as error:
             bundle = target == subject.spec.tiny_bundle
             if bundle and isinstance(error, ImportError) and is_optional(error, target):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyloom.errors import InputError
-from skyloom.loading import open_bundle, open_model
-from skyloom.names import resolve
+from skyloom.execution import DEFAULT, Execution
+from skyloom.factory import make_from_bundle, make_model
+from skyloom.names import import_target
 from skyloom.registry import task_spec
 from skyloom.testing.failures import SkipCheck, is_optional
 from skyloom.testing.inputs import ImageInputs
@@ -45,13 +47,13 @@ class Subject:
     @property
     def interface(self) -> type[Any]:
         """The class that models of the task derive from."""
-        found: type[Any] = resolve(task_spec(self.spec.task).interface)
+        found: type[Any] = import_target(task_spec(self.spec.task).interface)
         return found
 
     @cached_property
     def factory(self) -> type[Any]:
         """The class of the model."""
-        found: type[Any] = resolve(self.spec.factory)
+        found: type[Any] = import_target(self.spec.factory)
         return found
 
     @cached_property
@@ -59,11 +61,11 @@ class Subject:
         """The model, made once."""
         return self.make()
 
-    def make(self, *, backend: str = "auto") -> Model:
+    def make(self, execution: Execution = DEFAULT) -> Model:
         """Make the model anew."""
         if self.spec.weights == "bundle":
-            return open_bundle(self.spec, self.owner, self.bundle, backend=backend)
-        return open_model(self.spec, self.owner, **self.spec.tiny)
+            return make_from_bundle(self.spec, self.owner, replace(self.bundle, execution=execution))
+        return make_model(self.spec, self.owner, **self.spec.tiny)
 
     @cached_property
     def bundle(self) -> Bundle:
@@ -78,7 +80,7 @@ class Subject:
         folder = Path(tempfile.mkdtemp(prefix="skyloom-check-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         try:
-            resolve(self.spec.tiny_bundle)(folder / "tiny", **self.spec.tiny)
+            import_target(self.spec.tiny_bundle)(folder / "tiny", **self.spec.tiny)
         except ImportError as error:
             if not is_optional(error, self.spec.tiny_bundle):
                 raise

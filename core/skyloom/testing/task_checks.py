@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skyloom.errors import PluginError
-from skyloom.names import resolve
+from skyloom.names import import_target
 from skyloom.registry import task_spec
 from skyloom.testing.check import always
 from skyloom.testing.compare import difference
@@ -74,7 +74,7 @@ class TaskChecks:
         if target is None:
             return cls()
         try:
-            made = resolve(target)()
+            made = import_target(target)()
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise PluginError(
