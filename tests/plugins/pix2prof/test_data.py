@@ -17,7 +17,7 @@ from skyloom.sky.mock import CONFIGS, MockSky
 from skyloom.writing import write_table
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.data import ProfileExamples, Turn, columns, validation_set
-from skyloom_pix2prof.preparing import crop, prepare
+from skyloom_pix2prof.preprocessing import crop, prepare
 from skyloom_pix2prof.sources import DataSettings, source
 
 CONFIG = Pix2ProfConfig(crop=48, floor=0.0, ceiling=2.0, max_steps=40)
