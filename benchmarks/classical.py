@@ -17,10 +17,10 @@ import numpy as np
 
 from benchmarks.harness import Row
 from skyloom.images import Images
-from skyloom.sky.mock import MockSky
 from skyloom_classical.background import rough_level
 from skyloom_classical.isophote import Isophote
 from skyloom_classical.start import find_start, pixel_noise
+from skyloom_sky.mock import MockSky
 
 SEED, BAND, LIMIT, OFF = 77, "r", 26.5, 0.3
 _AS_GOOD = 1.0

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import Row, interleave
 from skyloom import Field, Images
-from skyloom.sky.fields import MockField
 from skyloom.writing import open_fits_for_writing
 from skyloom_metrics.frechet import gaussian_distance
 from skyloom_metrics.sgd import SyntheticGalaxyDistance
+from skyloom_sky.fields import MockField
 
 SCALE = 0.262
 PIECE = 1024

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skyloom.bundle import Graph, Manifest, Tensor, Tolerance, write_bundle
-from skyloom.bundle.verify import golden_key
+from skyloom.bundle.golden import golden_key
+from skyloom.digest import sha256
 from skyloom.errors import InputError, SpecError, listed
 from skyloom.files import check_output
 from skyloom_export.errors import DeclarationError
@@ -285,7 +285,7 @@ def manifest_hash(manifest: Manifest) -> str:
         for field in _MEASURED:
             del graph[field]
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text.encode())
 
 
 def stamp(graph: bytes, manifest: Manifest) -> bytes:

@@ -146,13 +146,13 @@ def _owner_of(model: str, task: str, what: str) -> tuple[PluginRecord, ModelSpec
 
 def _declared(target: str, spec: ModelSpec, record: PluginRecord, *arguments: Any) -> Exportable:
     """Call a function of a plugin that says which graphs a network has."""
-    from skyloom.names import resolve
+    from skyloom.names import import_target
 
     _need_torch()
     from skyloom_export.declaration import Exportable
 
     try:
-        declare: Callable[..., object] = resolve(target)
+        declare: Callable[..., object] = import_target(target)
     except (ImportError, AttributeError, SyntaxError) as error:
         raise PluginError(
             f"'{spec.name}' of {record.owner} cannot import '{target}': {error}",

@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from skyloom.errors import BackendError, BundleError, NotFiniteError
 from skyloom.frozen import Frozen
-from skyloom.runtime import open_session
+from skyloom.runtime import Execution, open_session
 from skyloom_export.passes.graph import rename
 from skyloom_export.tracing import parse, serialise, strip
 from skyloom_export.verifying import why_missed
@@ -99,7 +99,7 @@ def make_variant(
             made = to_int8(graph, declaration.calibration(), keep=variant.keep, only=variant.only)
         else:
             made = to_fp16(graph, keep=variant.keep, only=variant.only)
-        run = open_session(made, backend="cpu", threads=1).run
+        run = open_session(made, Execution("cpu", threads=1)).run
         measured, note = _judge(declaration, variant, run, cases)
     report = VariantReport(
         graph=declaration.name,
@@ -214,7 +214,7 @@ def _remove_repeated(graph: onnx.GraphProto) -> None:
 
 def run_bf16(graph: bytes) -> Run:
     """Return a function that runs a graph in bf16, just as it will be run."""
-    return open_session(graph, backend="openvino", precision="bf16", threads=1).run
+    return open_session(graph, Execution("openvino", "bf16", threads=1)).run
 
 
 def _clean(graph: bytes) -> bytes:

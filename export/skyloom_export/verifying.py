@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from skyloom.bundle.judging import check_tolerance, deviation
+from skyloom.bundle.tolerance import check_tolerance, deviation
 from skyloom.bundle.verify import lengths
 from skyloom.errors import BundleError
 from skyloom.frozen import Frozen
-from skyloom.runtime import open_session
+from skyloom.runtime import Execution, open_session
 from skyloom_export.errors import ToleranceError
 from skyloom_export.tracing import evaluating
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skyloom.bundle import Tolerance
-    from skyloom.bundle.verify import ToleranceOf
+    from skyloom.bundle.tolerance import ToleranceOf
     from skyloom_export.declaration import Arrays, GraphDeclaration, PrecisionVariant, Run
 
 
@@ -98,7 +98,7 @@ def check_graph(declaration: GraphDeclaration, graph: bytes, cases: list[Case] |
     ToleranceError
         For the worst output, when one misses the tolerance.
     """
-    session = open_session(graph, backend="cpu", threads=1)
+    session = open_session(graph, Execution("cpu", threads=1))
     found = run_cases(declaration) if cases is None else cases
     checks = check_cases(declaration, session.run, found, declaration.tolerance_of)
     worst = max(checks, key=lambda check: check.excess)

@@ -162,7 +162,7 @@ def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def buggy() -> list[object]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("skyloom.registry.tasks", buggy)
+    monkeypatch.setattr("skyloom.listing.tasks", buggy)
     with pytest.raises(ZeroDivisionError):
         main(["tasks"])
 
@@ -328,7 +328,7 @@ def test_images_are_surveyed(capsys: Capture, tmp_path: Path) -> None:
     assert json.loads(out)["failures"][0]["path"] == str(folder / "b.npy")
 
 
-@pytest.mark.parametrize("arguments", [[], ["plugins"], ["sky"]])
+@pytest.mark.parametrize("arguments", [[], ["plugins"]])
 def test_a_group_without_a_verb_shows_its_help(capsys: Capture, arguments: list[str]) -> None:
     status, out, err = run(capsys, *arguments)
     assert (status, err) == (0, "")

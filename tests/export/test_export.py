@@ -14,8 +14,10 @@ import torch
 from torch import nn
 
 from skyloom.bundle import Bundle, Tolerance
-from skyloom.bundle.verify import golden_of, verify
+from skyloom.bundle.golden import golden_of
+from skyloom.bundle.verify import verify
 from skyloom.errors import BundleError, InputError
+from skyloom.execution import Execution
 from skyloom_export import bundling, precision, verifying
 from skyloom_export.bundling import export_bundle, make_graph, manifest_hash
 from skyloom_export.declaration import Exportable, GraphDeclaration, PrecisionVariant, Run
@@ -145,8 +147,8 @@ def test_a_bundle_holds_variants_and_says_what_was_measured(
     assert base.scientific.keys() == {"allowed_bf16", "measured_bf16"}
     assert base.tolerances_bf16 == manifest.graphs["encoder-int8"].tolerances == dict(variants[0].tolerances)
     assert manifest.precisions("encoder") == ("fp32", "int8", "fp16", "bf16")
-    session = bundle.session("encoder", precision="bf16")
-    for golden in golden_of(bundle, "encoder", bundle.golden()):
+    session = bundle.session("encoder", Execution(precision="bf16"))
+    for golden in golden_of(bundle.manifest, "encoder", bundle.golden()):
         off = np.abs(session.run(golden.inputs)["code"] - golden.outputs["code"]).max()
         assert 0 < off <= 0.02
     assert manifest.graphs["encoder-int8"].scientific["measured"] == report.variants[0].measured
@@ -182,7 +184,7 @@ def test_bf16_that_is_not_good_enough_is_noted_and_refused(
     bundle = Bundle.open(tmp_path / "tiny")
     assert bundle.manifest.graphs["encoder"].scientific.keys() == {"allowed_bf16", "measured_bf16"}
     with pytest.raises(InputError, match=r"in bf16: its error is .* then, allowed are 1e-09"):
-        bundle.session("encoder", precision="bf16")
+        bundle.session("encoder", Execution(precision="bf16"))
     assert "allowed were 1e-09: it is not run so." in bundle.read("README.md").decode()
 
 

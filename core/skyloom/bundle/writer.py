@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,9 @@ from skyloom.bundle.card import README, model_card
 from skyloom.bundle.manifest import GOLDEN, MANIFEST, FileRecord, Manifest
 from skyloom.bundle.triton import config_path, graph_path, triton_config
 from skyloom.bundle.verify import verify
+from skyloom.digest import sha256
 from skyloom.errors import BundleError
+from skyloom.execution import CPU, Execution
 from skyloom.files import complete
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def write_bundle(
             _write(part / inner, data)
         _write_manifest(part, full)
         graphs = dict(full.graphs)
-        for verdict in verify(part, backend="cpu"):
+        for verdict in verify(part, Execution(CPU)):
             graph = graphs[verdict.graph]
             worst = max(verdict.error, graph.errors.get(verdict.output, 0.0))
             errors = graph.errors | {verdict.output: worst}
@@ -94,10 +95,7 @@ def _packed(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
 
 
 def _records(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
-    return {
-        inner: FileRecord(size=len(data), sha256=hashlib.sha256(data).hexdigest())
-        for inner, data in sorted(files.items())
-    }
+    return {inner: FileRecord(size=len(data), sha256=sha256(data)) for inner, data in sorted(files.items())}
 
 
 def _write(path: Path, data: bytes) -> None:

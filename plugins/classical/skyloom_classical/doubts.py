@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom.inspecting import (
+from skyloom_photometry import (
     OFF_SCALE,
     SATURATED,
     SKY_LEFT,

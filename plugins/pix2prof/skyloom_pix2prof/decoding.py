@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -57,15 +57,17 @@ class Predictor(Protocol):
         ...
 
 
-def open_predictor(bundle: Bundle, config: Pix2ProfConfig, *, backend: str) -> Predictor:
+def open_predictor(bundle: Bundle, config: Pix2ProfConfig) -> Predictor:
     """Open the graphs of a bundle, whose decoder is recurrent or predicts all steps at once."""
     if not config.kind.recurrent:
-        return ParallelPredictor(bundle.session(CAPTIONER, backend=backend), config)
-    encoder = bundle.session(ENCODER, backend=backend)
+        return ParallelPredictor(bundle.session(CAPTIONER), config)
+    encoder = bundle.session(ENCODER)
     # A precision that only the encoder has, such as int8, is no reason to refuse.
     known = {"auto", *bundle.manifest.precisions(DECODER)}
-    precision = bundle.precision if bundle.precision in known else "fp32"
-    return RecurrentPredictor(encoder, bundle.session(DECODER, backend=backend, precision=precision), config)
+    execution = bundle.execution
+    if execution.precision not in known:
+        execution = replace(execution, precision="fp32")
+    return RecurrentPredictor(encoder, bundle.session(DECODER, execution), config)
 
 
 @dataclass(frozen=True)

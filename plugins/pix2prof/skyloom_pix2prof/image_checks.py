@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skyloom.inspecting import OFF_SCALE, SATURATED, SKY_LEFT, brightness, is_saturated, judge_flux, sky_left
+from skyloom_photometry import OFF_SCALE, SATURATED, SKY_LEFT, brightness, is_saturated, judge_flux, sky_left
 from skyloom_pix2prof.preprocessing import crop
 
 if TYPE_CHECKING:

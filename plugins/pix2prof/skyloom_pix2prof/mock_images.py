@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom.sky.mock import CONFIGS, MockSky
 from skyloom_pix2prof.preprocessing import prepare, resample
+from skyloom_sky.mock import CONFIGS, MockSky
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

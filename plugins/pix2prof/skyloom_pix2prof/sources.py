@@ -13,10 +13,10 @@ from skyloom.errors import InputError, UnknownNameError, did_you_mean, listed
 from skyloom.frozen import Frozen
 from skyloom.profile import Profile
 from skyloom.random import generator
-from skyloom.sky.cut import WINDOW, signal_to_noise_cut
-from skyloom.sky.mock import CONFIGS, MockSky
-from skyloom.sky.pairs import PairFolder
 from skyloom_pix2prof.preprocessing import fill
+from skyloom_sky.cut import WINDOW, signal_to_noise_cut
+from skyloom_sky.mock import CONFIGS, MockSky
+from skyloom_sky.pairs import PairFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

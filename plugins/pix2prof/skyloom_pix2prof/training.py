@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from torch.optim import Optimizer
 
-    from skyloom import Metric
 
 BIN, ENOUGH = 0.5, 50
 """Width in mag / arcsec2 of the bins for which errors are measured, and the steps that one needs."""
@@ -61,7 +60,7 @@ class ProfileTask(Task):
             self.network.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.modules = {"network": self.network}
         self._truth: tuple[Tensor, list[Profile]] | None = None
-        self._metric: Metric | None = None
+        self._metric: skyloom.Metric | None = None
         self._errors = settings.network.errors
 
     def optimisers(self) -> Mapping[str, Optimizer]:
@@ -113,7 +112,7 @@ class ProfileTask(Task):
             for value, truth in zip(torch.cat(predicted), truths, strict=True)
         ]
         if self._metric is None:
-            self._metric = cast("Metric", skyloom.load("profile-deviation"))
+            self._metric = skyloom.load("profile-deviation", skyloom.Metric)
         score = self._metric.compare(truths, found)
         self._errors = typical_errors(truths, found)
         errors = [abs(end - len(truth)) for end, truth in zip(ends, truths, strict=True)]

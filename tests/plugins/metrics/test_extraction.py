@@ -14,11 +14,11 @@ from scipy.spatial import KDTree
 
 from skyloom import Field, Images
 from skyloom.errors import InputError, InputTypeError
-from skyloom.sky.fields import MockField
 from skyloom_metrics import extraction
 from skyloom_metrics.extraction import Extraction, extract
 from skyloom_metrics.mosaic import Mosaic, expect_mosaic, mosaics
 from skyloom_metrics.source_counts import SourceCounts
+from skyloom_sky.fields import MockField
 
 DATA = Path(__file__).parents[4] / "shared/data"
 

@@ -9,9 +9,9 @@ import pytest
 
 from skyloom import Images
 from skyloom.errors import InputError, InputTypeError
-from skyloom.sky.mock import MockSky
 from skyloom_metrics.inpainting import InpaintingError
 from skyloom_metrics.pairing import Pairs
+from skyloom_sky.mock import MockSky
 
 
 def case(errors: list[float], *, flux: float = 100.0, noise: float = 1.0) -> tuple[Images, Images]:

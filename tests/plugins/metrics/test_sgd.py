@@ -14,11 +14,11 @@ from scipy import stats
 
 from skyloom import Images
 from skyloom.errors import InputError
-from skyloom.sky.mock import MockSky
 from skyloom.testing.examples import with_noise
 from skyloom_metrics import photometry
 from skyloom_metrics.samples import MASKED
 from skyloom_metrics.sgd import SyntheticGalaxyDistance
+from skyloom_sky.mock import MockSky
 
 DATA = Path(__file__).parents[4] / "shared/data/cutouts_decals_grz"
 

@@ -12,8 +12,8 @@ from scipy.stats import ks_2samp
 
 from skyloom import Field, Images
 from skyloom.errors import InputError
-from skyloom.sky.fields import MockField
 from skyloom_metrics.source_counts import SourceCounts
+from skyloom_sky.fields import MockField
 
 MOCK = MockField("desi")
 DATA = Path(__file__).parents[4] / "shared/data"

@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from skyloom.execution import Execution
 from skyloom.runtime import open_session
 from skyloom_export.bundling import make_graph
 from skyloom_pix2prof.config import Pix2ProfConfig
@@ -228,6 +229,6 @@ def test_what_it_tells_is_one_graph() -> None:
     assert "captioner-fp16" in made.variants
     assert {check.output for check in made.checks} == set(declaration.outputs)
     assert all(check.excess <= 1 for check in made.checks)
-    found = open_session(made.data, backend="cpu", threads=1).run({"image": images.numpy()})
+    found = open_session(made.data, Execution("cpu", threads=1)).run({"image": images.numpy()})
     np.testing.assert_array_equal(found["count"], count)
     np.testing.assert_allclose(found["values"], values, atol=1e-3)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from skyloom.errors import CheckpointError
+from skyloom.execution import Execution
 from skyloom.runtime import open_session
 from skyloom_export.bundling import make_graph
 from skyloom_pix2prof.config import Pix2ProfConfig
@@ -59,7 +60,7 @@ def test_a_graph_that_reinjects_is_its_network() -> None:
     _, declaration = declare(net, variants=False).graphs
     made = make_graph(declaration)
     assert max(check.excess for check in made.checks) <= 1
-    session = open_session(made.data, backend="cpu", threads=1)
+    session = open_session(made.data, Execution("cpu", threads=1))
     code = net.encode(torch.from_numpy(mock_images(net.config, 5))).detach()
     inputs = {**started(net, code), "code": code}
     with torch.no_grad():
@@ -87,7 +88,7 @@ def test_a_transformer_is_one_graph_that_stops_by_itself() -> None:
     assert values.shape == (3, net.config.reach, 1)
     made = make_graph(declaration)  # traced with the weights that end it
     assert {check.output for check in made.checks if check.excess <= 1} == set(declaration.outputs)
-    found = open_session(made.data, backend="cpu", threads=1).run({"image": images.numpy()})
+    found = open_session(made.data, Execution("cpu", threads=1)).run({"image": images.numpy()})
     np.testing.assert_array_equal(found["count"], count)
     np.testing.assert_allclose(found["values"], values, atol=1e-3)
     for length, row, end_found in zip(count.tolist(), stops, halted.tolist(), strict=True):

@@ -8,8 +8,8 @@ import pytest
 import skyloom
 from skyloom import Images, SequenceCaptioner
 from skyloom.errors import InputError
-from skyloom.sky.mock import MockSky
 from skyloom_pix2prof.padding import ellipses_within, pad
+from skyloom_sky.mock import MockSky
 
 
 def test_padding_is_sky_with_the_noise_of_the_image() -> None:

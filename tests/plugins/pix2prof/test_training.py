@@ -267,8 +267,8 @@ def test_a_training_learns_and_its_bundle_tells_profiles(tmp_path: Path) -> None
     """From simulated galaxies to a bundle whose profiles are nearer to the truth than a mean profile."""
     import skyloom
     from skyloom.images import Images
-    from skyloom.sky.mock import CONFIGS, MockSky
     from skyloom_export.cli import run as export
+    from skyloom_sky.mock import CONFIGS, MockSky
 
     chosen = choose(
         trainable(),
@@ -302,8 +302,8 @@ def test_a_training_learns_and_its_bundle_tells_profiles(tmp_path: Path) -> None
 
 def test_the_default_preset_learns_shapes_from_a_folder(installed: None, tmp_path: Path) -> None:
     """The ellipses that are learned from the tables of simulated galaxies are those of the simulation."""
-    from skyloom.sky.mock import CONFIGS, MockSky
-    from skyloom.sky.storing import write_galaxies
+    from skyloom_sky.mock import CONFIGS, MockSky
+    from skyloom_sky.storing import write_galaxies
 
     sky = MockSky(CONFIGS["sdss"].model_copy(update={"size": 52}), seed=3)
     folder = write_galaxies(sky, tmp_path / "pairs", count=12)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 
-from skyloom.names import resolve
+from skyloom.names import import_target
 from skyloom_pix2prof.network.encoder import Encoder
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Pix2Prof(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        self.decoder: Decoder = resolve(config.kind.network)(config)
+        self.decoder: Decoder = import_target(config.kind.network)(config)
 
     def encode(self, images: Tensor) -> Tensor:
         """Map prepared images (b, 1, y, x) to encodings (b, hidden)."""

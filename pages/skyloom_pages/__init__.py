@@ -1,0 +1,1 @@
+"""Reports, comparisons and the demo, as pages with figures."""
