@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skyloom.cli.options import Overwrite
 from skyloom.cli.output import say
 from skyloom.errors import CheckpointError, MissingExtraError, PluginError, UnknownNameError, listed
 
@@ -32,7 +33,6 @@ Card = Annotated[
     Path | None, typer.Option(help="A TOML file with summary, notes, version, licence and citation.")
 ]
 Attach = Annotated[list[Path] | None, typer.Option(help="A file for people to read; may be repeated.")]
-Force = Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")]
 
 
 def export(
@@ -43,13 +43,13 @@ def export(
     attach: Attach = None,
     skip: Skip = None,
     precision: Precision = None,
-    force: Force = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a verified bundle from a trained network.
 
     Every graph is compared with the network; when one misses its tolerance, nothing is written.
     """
-    how: Any = {"skip": tuple(skip or ()), "precisions": precision, "force": force}
+    how: Any = {"skip": tuple(skip or ()), "precisions": precision, "overwrite": overwrite}
     _report(run(checkpoint, output, name=name, card=card, attach=tuple(attach or ()), **how))
 
 
@@ -60,14 +60,14 @@ def import_checkpoint(
     name: Name = None,
     skip: Skip = None,
     precision: Precision = None,
-    force: Force = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a verified bundle from published weights.
 
     The file is read without running anything that is in it. The weights of Pix2Prof (Smith et al.
     2021) are the file pix2prof_2020-10-08.pth at https://doi.org/10.5281/zenodo.4072941.
     """
-    how: Any = {"skip": tuple(skip or ()), "precisions": precision, "force": force}
+    how: Any = {"skip": tuple(skip or ()), "precisions": precision, "overwrite": overwrite}
     _report(run_import(model, checkpoint, output, name=name, **how))
 
 
@@ -80,14 +80,14 @@ def run(
     attach: tuple[Path, ...] = (),
     skip: tuple[str, ...] = (),
     precisions: Collection[str] | None = None,
-    force: bool = False,
+    overwrite: bool = False,
 ) -> ExportReport:
     """Export a checkpoint with the graphs that the plugin of its model declares."""
     from skyloom.checkpoint import Checkpoint
     from skyloom.files import check_output
     from skyloom_export.about import read_attachments, read_card
 
-    check_output(output, overwrite=force, folder=True)
+    check_output(output, overwrite=overwrite, folder=True)
     said = {} if card is None else read_card(card)
     attached = read_attachments(attach)
     opened = Checkpoint.open(checkpoint)
@@ -101,7 +101,7 @@ def run(
     if opened.config.training:
         made = replace(made, manifest={"training": opened.config.training, **made.manifest})
     made = replace(made, manifest={**made.manifest, **said}, contents={**made.contents, **attached})
-    how: Any = {"skip": skip, "precisions": precisions, "force": force}
+    how: Any = {"skip": skip, "precisions": precisions, "overwrite": overwrite}
     return _write(made, spec, record, output, name=name or opened.bundle_name, **how)
 
 
@@ -113,7 +113,7 @@ def run_import(
     name: str | None = None,
     skip: tuple[str, ...] = (),
     precisions: Collection[str] | None = None,
-    force: bool = False,
+    overwrite: bool = False,
 ) -> ExportReport:
     """Export weights that the plugin of a model reads from a file of another layout."""
     from skyloom import registry
@@ -128,7 +128,7 @@ def run_import(
     if not checkpoint.exists():
         raise CheckpointError(f"there is no file '{checkpoint}'", "Check the path")
     made = _declared(spec.importer, spec, record, checkpoint)
-    how: Any = {"skip": skip, "precisions": precisions, "force": force}
+    how: Any = {"skip": skip, "precisions": precisions, "overwrite": overwrite}
     return _write(made, spec, record, output, name=name or output.resolve().name, **how)
 
 
@@ -176,7 +176,7 @@ def _write(
     name: str,
     skip: tuple[str, ...],
     precisions: Collection[str] | None,
-    force: bool,
+    overwrite: bool,
 ) -> ExportReport:
     from skyloom_export.bundling import export_bundle
 
@@ -189,7 +189,7 @@ def _write(
         plugin=record.distribution,
         skip=skip,
         precisions=precisions,
-        overwrite=force,
+        overwrite=overwrite,
     )
 
 
