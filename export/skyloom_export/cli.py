@@ -49,8 +49,17 @@ def export(
 
     Every graph is compared with the network; when one misses its tolerance, nothing is written.
     """
-    how: Any = {"skip": tuple(skip or ()), "precisions": precision, "force": force}
-    _report(run(checkpoint, output, name=name, card=card, attach=tuple(attach or ()), **how))
+    report = run(
+        checkpoint,
+        output,
+        name=name,
+        card=card,
+        attach=tuple(attach or ()),
+        skip=tuple(skip or ()),
+        precisions=precision,
+        force=force,
+    )
+    _show(report)
 
 
 def import_checkpoint(
@@ -67,8 +76,8 @@ def import_checkpoint(
     The file is read without running anything that is in it. The weights of Pix2Prof (Smith et al.
     2021) are the file pix2prof_2020-10-08.pth at https://doi.org/10.5281/zenodo.4072941.
     """
-    how: Any = {"skip": tuple(skip or ()), "precisions": precision, "force": force}
-    _report(run_import(model, checkpoint, output, name=name, **how))
+    options = tuple(skip or ())
+    _show(run_import(model, checkpoint, output, name=name, skip=options, precisions=precision, force=force))
 
 
 def run(
@@ -85,7 +94,7 @@ def run(
     """Export a checkpoint with the graphs that the plugin of its model declares."""
     from skyloom.checkpoint import Checkpoint
     from skyloom.files import check_output
-    from skyloom_export.about import read_attachments, read_card
+    from skyloom_export.card_file import read_attachments, read_card
 
     check_output(output, overwrite=force, folder=True)
     said = {} if card is None else read_card(card)
@@ -101,8 +110,8 @@ def run(
     if opened.config.training:
         made = replace(made, manifest={"training": opened.config.training, **made.manifest})
     made = replace(made, manifest={**made.manifest, **said}, contents={**made.contents, **attached})
-    how: Any = {"skip": skip, "precisions": precisions, "force": force}
-    return _write(made, spec, record, output, name=name or opened.bundle_name, **how)
+    name = name or opened.bundle_name
+    return _write(made, spec, record, output, name=name, skip=skip, precisions=precisions, force=force)
 
 
 def run_import(
@@ -128,8 +137,8 @@ def run_import(
     if not checkpoint.exists():
         raise CheckpointError(f"there is no file '{checkpoint}'", "Check the path")
     made = _declared(spec.importer, spec, record, checkpoint)
-    how: Any = {"skip": skip, "precisions": precisions, "force": force}
-    return _write(made, spec, record, output, name=name or output.resolve().name, **how)
+    name = name or output.resolve().name
+    return _write(made, spec, record, output, name=name, skip=skip, precisions=precisions, force=force)
 
 
 def _owner_of(model: str, task: str, what: str) -> tuple[PluginRecord, ModelSpec]:
@@ -193,29 +202,28 @@ def _write(
     )
 
 
-def _report(report: ExportReport) -> None:
+def _show(report: ExportReport) -> None:
     """Say how near the graphs are to their network."""
     from skyloom.bundle.verify import lengths
 
     for graph, passes in report.passes.items():
-        worst = max(
-            (check for check in report.checks if check.graph == graph), key=lambda check: check.excess
-        )
-        sizes = sum(check.graph == graph and check.output == worst.output for check in report.checks)
+        verdicts = [verdict for verdict in report.verdicts if verdict.graph == graph]
+        worst = max(verdicts, key=lambda verdict: verdict.excess)
+        sizes = sum(verdict.output == worst.output for verdict in verdicts)
         say(
             f"{graph}: differs from the network by {worst.error:.2g} ({worst.excess:.2g} of the tolerance) "
             f"over {sizes} sizes; rewritten: {', '.join(passes) or 'nothing'}"
         )
-        for check in report.checks:
-            if check.graph == graph:
-                say(
-                    f"  {check.output} at {lengths(check.sizes)}: {check.error:.2g}, "
-                    f"{check.excess:.2g} of the tolerance"
-                )
+        for verdict in verdicts:
+            say(
+                f"  {verdict.output} at {lengths(verdict.sizes)}: {verdict.error:.2g}, "
+                f"{verdict.excess:.2g} of the tolerance"
+            )
     for variant in report.variants:
         what = f"measured {variant.measured:.3g}, allowed {variant.allowed:.3g}"
-        verdict = "kept" if variant.passed else f"left out{f': {variant.note}' if variant.note else ''}"
-        say(f"{variant.graph} in {variant.precision}: {what}; {verdict}")
+        reason = f": {variant.note}" if variant.note else ""
+        outcome = "kept" if variant.passed else f"left out{reason}"
+        say(f"{variant.graph} in {variant.precision}: {what}; {outcome}")
     say(f"Wrote {report.path}")
 
 

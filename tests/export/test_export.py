@@ -14,16 +14,16 @@ import torch
 from torch import nn
 
 from skyloom.bundle import Bundle, Tolerance
-from skyloom.bundle.verify import golden_of, verify
+from skyloom.bundle.verify import Golden, compare, golden_of, verify
 from skyloom.errors import BundleError, InputError
-from skyloom_export import bundling, precision, verifying
-from skyloom_export.bundling import export_bundle, make_graph, manifest_hash
+from skyloom_export import bundling, precision, reference
+from skyloom_export.bundling import export_bundle, make_graph
 from skyloom_export.declaration import Exportable, GraphDeclaration, PrecisionVariant, Run
 from skyloom_export.errors import DeclarationError, ToleranceError, TraceError
 from skyloom_export.passes import rewrite
 from skyloom_export.precision import VariantReport, to_fp16, to_int8
+from skyloom_export.reference import compare_with_network
 from skyloom_export.tracing import parse, serialise, trace
-from skyloom_export.verifying import Case, check_graph
 
 from .conftest import encoder, run
 
@@ -42,10 +42,12 @@ def test_rewritten_graphs_are_their_networks_at_sizes_that_were_not_traced(name:
     declaration, graph = traced(name)
     model = parse(graph)
     rewrite(model)
-    checks = check_graph(declaration, serialise(model))
-    assert len(checks) == len(declaration.grid) * len(declaration.outputs)
-    assert all(check.excess <= 1 for check in checks)
-    assert max(check.relative for check in checks) < 2e-6
+    golden = reference.run_grid(declaration)
+    verdicts = compare_with_network(declaration, serialise(model), golden)
+    assert len(verdicts) == len(declaration.grid) * len(declaration.outputs)
+    assert all(verdict.excess <= 1 for verdict in verdicts)
+    largest = [float(np.abs(array).max()) for one in golden for array in one.outputs.values()]
+    assert all(verdict.error < 2e-6 * size for verdict, size in zip(verdicts, largest, strict=True))
     onnx.checker.check_model(onnx.load_from_string(serialise(model)), full_check=True)
 
 
@@ -56,8 +58,8 @@ def test_loops_stay_loops(traced: Traced) -> None:
 
 def test_a_graph_halts_where_the_network_does(traced: Traced) -> None:
     declaration, graph = traced("halting")
-    inputs = verifying.inputs_at(declaration, {"batch": 5})
-    expected = verifying.run_network(declaration, inputs)["steps"]
+    inputs = reference.inputs_at(declaration, {"batch": 5})
+    expected = reference.run_network(declaration, inputs)["steps"]
     np.testing.assert_array_equal(run(graph, inputs)["steps"], expected)
     assert 1 < int(expected[0]) < 20
 
@@ -69,7 +71,7 @@ def test_every_part_of_a_network_keeps_its_mode() -> None:
     for part in parts:
         part.training = False
     declaration.module.training = True
-    verifying.run_network(declaration, verifying.inputs_at(declaration, {**declaration.grid[0]}))
+    reference.run_network(declaration, reference.inputs_at(declaration, {**declaration.grid[0]}))
     trace(declaration)
     assert [part.training for part in parts] == [True] + [False] * (len(parts) - 1)
 
@@ -88,25 +90,39 @@ def test_a_missed_tolerance_writes_nothing(traced: Traced, untraced: None, tmp_p
     with torch.no_grad():
         changed.module.get_submodule("head").weight[0, 0] += 1e-2  # type: ignore[index,operator]
     with pytest.raises(
-        ToleranceError, match=r"output 'code' of graph 'encoder' differs .* at batch \d"
+        ToleranceError, match=r"'encoder' is not its network: output 'code' differs .* at batch \d"
     ) as caught:
         export_bundle(Exportable(graphs=(changed,)), tmp_path / "tiny", **NAMES)
-    assert caught.value.error > caught.value.allowed
-    assert caught.value.sizes in [dict(sizes) for sizes in changed.grid]
+    assert caught.value.verdict.excess > 1
+    assert caught.value.verdict.sizes in [dict(sizes) for sizes in changed.grid]
     assert list(tmp_path.iterdir()) == []
     with torch.no_grad():
         changed.module.get_submodule("head").weight[0, 0] -= 1e-2  # type: ignore[index,operator]
 
 
-def test_nan_and_wrong_shapes_are_differences(traced: Traced) -> None:
-    declaration = traced("encoder")[0]
+class Fixed:
+    """Stands for a session: a function of the inputs."""
+
+    precision, backend = "int8", "cpu"
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+
+def test_nan_and_wrong_shapes_are_differences() -> None:
     expected = np.ones((2, 4), np.float32)
     broken = expected.copy()
     broken[0, 0] = np.nan
-    for computed in (broken, expected[:1]):
-        assert verifying.compare(declaration, "code", {"batch": 2}, computed, expected).excess == np.inf
-    assert verifying.compare(declaration, "code", {"batch": 2}, broken, broken).excess == np.inf
-    assert verifying.compare(declaration, "code", {"batch": 2}, expected, expected).excess == 0
+
+    def excess(computed: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> float:
+        session: Any = Fixed(lambda _: {"code": computed})
+        golden = Golden({}, {"code": wanted}, {"batch": 2}, {})
+        return compare(session, "encoder", golden, encoder().tolerance_of)[0].excess
+
+    assert [excess(*pair) for pair in ((broken, expected), (expected[:1], expected), (broken, broken))] == [
+        np.inf
+    ] * 3
+    assert excess(expected, expected) == 0
 
 
 def science(allowed: float, precision: Any = "int8") -> PrecisionVariant:
@@ -164,13 +180,8 @@ def test_a_bundle_holds_variants_and_says_what_was_measured(
     fp16 = onnx.load_from_string(bundle.read(manifest.graphs["encoder-fp16"].path))
     assert onnx.TensorProto.FLOAT16 in {tensor.data_type for tensor in fp16.graph.initializer}
     assert fp16.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-
-    properties = {item.key: item.value for item in fp16.metadata_props}
-    assert properties == {
-        "skyloom.schema": "1",
-        "skyloom.model": "tiny-model",
-        "skyloom.manifest": manifest_hash(manifest),
-    }
+    assert not fp16.metadata_props
+    assert {graph for graph in manifest.graphs if manifest.graphs[graph].errors} == set(manifest.graphs)
 
 
 def test_bf16_that_is_not_good_enough_is_noted_and_refused(
@@ -191,7 +202,7 @@ def test_bf16_is_measured_on_the_graph_that_is_run(
 ) -> None:
     given: dict[str, bytes] = {}
 
-    def note(_: GraphDeclaration, variant: PrecisionVariant, graph: bytes, cases: list[Case]) -> Any:
+    def note(_: GraphDeclaration, variant: PrecisionVariant, graph: bytes, golden: list[Golden]) -> Any:
         given[variant.precision] = graph
         return None, VariantReport(graph="encoder", precision=variant.precision, allowed=1.0, measured=np.inf)
 
@@ -227,27 +238,27 @@ def test_a_bundle_holds_every_size_that_is_small_and_always_the_first(
     report = export_bundle(Exportable(graphs=(declaration,)), tmp_path / "all", **NAMES)
     verdicts = verify(tmp_path / "all")
     assert [verdict.sizes for verdict in verdicts] == [dict(sizes) for sizes in declaration.grid]
-    assert [check.sizes for check in report.checks] == [verdict.sizes for verdict in verdicts]
+    assert [verdict.sizes for verdict in report.verdicts] == [verdict.sizes for verdict in verdicts]
     monkeypatch.setattr(bundling, "GOLDEN_BYTES", 100)
     export_bundle(Exportable(graphs=(declaration,)), tmp_path / "first", **NAMES)
     assert [verdict.sizes for verdict in verify(tmp_path / "first")] == [dict(declaration.grid[0])]
 
 
-def shifted(by: float) -> Run:
+def shifted(by: float) -> Any:
     """Return what runs the network itself, and is off."""
 
     def run(inputs: Any) -> dict[str, np.ndarray[Any, Any]]:
-        expected = verifying.run_network(encoder(), inputs)
+        expected = reference.run_network(encoder(), inputs)
         return {"code": expected["code"].astype(np.float32) + np.float32(by)}
 
-    return run
+    return Fixed(run)
 
 
 @pytest.mark.parametrize(
     ("off", "tolerance", "reason"),
     [
         (0.01, 0.02, ""),
-        (0.03, 0.02, "output 'code' differs by 0.03 at batch 3, rows 8, columns 14, allowed are 0.02"),
+        (0.03, 0.02, "output 'code' differs by 0.03 at batch 3, rows 8, columns 14, 1.5 times the tolerance"),
         (0.01, None, "output 'code' differs by 0.01"),  # without one of its own, that of the graph
         (0.01, 5.0, "the tolerance of the output 'code' of graph 'encoder' could not tell a wrong file"),
     ],
@@ -258,7 +269,7 @@ def test_a_variant_keeps_what_was_declared_whatever_its_error(
     declaration = encoder()
     tolerances = {} if tolerance is None else {"code": Tolerance(atol=tolerance, rtol=0.0)}
     variant = PrecisionVariant(precision="int8", allowed=1.0, measure=lambda _: 0.0, tolerances=tolerances)
-    found = verifying.why_missed(declaration, variant, shifted(off), verifying.run_cases(declaration))
+    _, found, _ = precision.judge(declaration, variant, shifted(off), reference.run_grid(declaration))
     assert found.startswith(reason)
     assert bool(found) == bool(reason)
 
@@ -334,8 +345,8 @@ def test_int8_leaves_alone_what_it_would_ruin(traced: Traced) -> None:
     declaration, graph = traced("mixed")
     model = parse(graph)
     rewrite(model)
-    inputs = verifying.inputs_at(declaration, {"batch": 4, "rows": 16, "columns": 16})
-    expected = verifying.run_network(declaration, inputs)["field"]
+    inputs = reference.inputs_at(declaration, {"batch": 4, "rows": 16, "columns": 16})
+    expected = reference.run_network(declaration, inputs)["field"]
     computed = run(to_int8(serialise(model), [inputs]), inputs)["field"]
     assert 0 < float(np.abs(computed - expected).max()) < 0.1 * float(np.ptp(expected))
 
@@ -357,7 +368,7 @@ def test_golden_arrays_find_a_graph_that_was_exchanged(
 ) -> None:
     declaration = encoder(module=traced("encoder")[0].module)
     made = make_graph(declaration)
-    assert [case.sizes for case in made.cases] == [dict(sizes) for sizes in declaration.grid]
+    assert [golden.sizes for golden in made.golden] == [dict(sizes) for sizes in declaration.grid]
     export_bundle(Exportable(graphs=(declaration,)), tmp_path / "tiny", **NAMES)
     path = tmp_path / "tiny" / "graphs" / "encoder" / "1" / "model.onnx"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")

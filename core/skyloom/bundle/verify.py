@@ -73,7 +73,11 @@ def verify(path: str | PathLike[str], *, backend: str = "auto") -> list[Verdict]
         When the bundle does not pass `check_bundle`, or an output misses its tolerance.
     """
     bundle = Bundle.open(path)
-    verdicts = judge(bundle, backend=backend)
+    return require(bundle, judge(bundle, backend=backend))
+
+
+def require(bundle: Bundle, verdicts: list[Verdict]) -> list[Verdict]:
+    """Refuse a bundle of which an output misses its tolerance; return the verdicts otherwise."""
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
         worst = max(failed, key=lambda verdict: verdict.excess)

@@ -222,8 +222,8 @@ def test_what_it_tells_is_one_graph() -> None:
         assert kept == report.passed
         assert kept or report.note or report.measured > report.allowed
     assert "captioner-fp16" in made.variants
-    assert {check.output for check in made.checks} == set(declaration.outputs)
-    assert all(check.excess <= 1 for check in made.checks)
+    assert {verdict.output for verdict in made.verdicts} == set(declaration.outputs)
+    assert all(verdict.excess <= 1 for verdict in made.verdicts)
     found = open_session(made.data, backend="cpu", threads=1).run({"image": images.numpy()})
     np.testing.assert_array_equal(found["count"], count)
     np.testing.assert_allclose(found["values"], values, atol=1e-3)

@@ -56,7 +56,7 @@ def test_a_graph_that_reinjects_is_its_network() -> None:
     net = fading(config(decoder="reinject", layers=1))
     _, declaration = declare(net, variants=False).graphs
     made = make_graph(declaration)
-    assert max(check.excess for check in made.checks) <= 1
+    assert max(verdict.excess for verdict in made.verdicts) <= 1
     session = open_session(made.data, backend="cpu", threads=1)
     code = net.encode(torch.from_numpy(typical_images(net.config, 5))).detach()
     inputs = {**started(net, code), "code": code}
@@ -84,7 +84,7 @@ def test_a_transformer_is_one_graph_that_stops_by_itself() -> None:
         stops = net.attend(images, net.config.reach)[1]
     assert values.shape == (3, net.config.reach, 1)
     made = make_graph(declaration)  # traced with the weights that end it
-    assert {check.output for check in made.checks if check.excess <= 1} == set(declaration.outputs)
+    assert {verdict.output for verdict in made.verdicts if verdict.passed} == set(declaration.outputs)
     found = open_session(made.data, backend="cpu", threads=1).run({"image": images.numpy()})
     np.testing.assert_array_equal(found["count"], count)
     np.testing.assert_allclose(found["values"], values, atol=1e-3)
