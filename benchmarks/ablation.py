@@ -24,11 +24,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file
 from scipy.ndimage import map_coordinates
 
 import skyloom
 from skyloom import Metric, Profile
-from skyloom.checkpoint import Checkpoint, read_weights
+from skyloom.checkpoint import Checkpoint
 from skyloom.files import complete
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.data import validation_set
@@ -166,7 +167,7 @@ def _judge(folder: Path, tests: dict[str, tuple[Any, list[Profile]]]) -> dict[st
     """Return the deviation on each test set, and the share of failures."""
     checkpoint = Checkpoint.open(folder / "last")
     network = Pix2Prof(Pix2ProfConfig.model_validate(checkpoint.config.config)).eval()
-    weights = read_weights(checkpoint.weights)
+    weights = load_file(checkpoint.weights)
     network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     metric = cast("Metric", skyloom.load("profile-deviation"))
     found: dict[str, float] = {}

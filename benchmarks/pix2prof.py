@@ -8,7 +8,6 @@ those of a trained network do, after 110 to 650 steps, 340 on average (`fading`)
 from __future__ import annotations
 
 import atexit
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -25,6 +24,8 @@ from benchmarks.harness import Row, interleave
 from benchmarks.runtime import lacks_bf16
 from skyloom import Images, Profile
 from skyloom.bundle import Bundle, FileRecord
+from skyloom.digest import sha256
+from skyloom.execution import Execution
 from skyloom.reading.request import Request
 from skyloom.reading.sources import resolve
 from skyloom_export import GraphDeclaration, export_bundle
@@ -100,7 +101,7 @@ def add_precisions(path: Path, encoder: GraphDeclaration) -> None:
         update={"path": "graphs/encoder-int8/1/model.onnx", "precision": "int8", "base": "encoder"}
     )
     hinted = entry.model_copy(update={"scientific": {"allowed_bf16": 1.0, "measured_bf16": 0.0}})
-    record = FileRecord(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    record = FileRecord(size=len(data), sha256=sha256(data))
     graphs = {**manifest.graphs, "encoder": hinted, "encoder-int8": int8}
     changed = manifest.model_copy(update={"graphs": graphs, "files": {**manifest.files, int8.path: record}})
     target = path / int8.path
@@ -148,8 +149,8 @@ def published(net: Pix2Prof, pixels: np.ndarray[Any, Any]) -> list[float]:
 def captioner(stem: Stem, how: str, quick: bool) -> Pix2ProfCaptioner:
     """Open a bundle in one form, on one thread."""
     library, precision = how.split("-")
-    opened = replace(bundle(stem, quick), precision=precision, threads=1)
-    return Pix2ProfCaptioner(opened, backend="cpu" if library == "onnxruntime" else library)
+    execution = Execution("cpu" if library == "onnxruntime" else library, precision, threads=1)
+    return Pix2ProfCaptioner(replace(bundle(stem, quick), execution=execution))
 
 
 def difference(profiles: list[Profile], net: Pix2Prof, images: Images, *, exact: bool) -> float:

@@ -16,6 +16,7 @@ import torch
 from benchmarks.harness import Row, interleave
 from benchmarks.networks import Generator, ResNet18, UNet
 from skyloom.bundle import Bundle, Graph, Manifest, Tensor, write_bundle
+from skyloom.execution import Execution
 from skyloom.runtime import open_session
 from skyloom_export.declaration import Axes, GraphDeclaration
 from skyloom_export.errors import ExportError
@@ -100,13 +101,13 @@ def prepared(name: str, how: str, timed: Arrays) -> Callable[[], np.ndarray[Any,
     """Return a function that runs the bundled form of a network on one thread."""
     backend, precision = how.split("-")
     if backend == "onnxruntime" and precision == "fp32":
-        session = open_session(graph(name, extra=FOR_CPU), backend="cpu", threads=1)
+        session = open_session(graph(name, extra=FOR_CPU), Execution("cpu", threads=1))
         return lambda: np.asarray(session.run(timed)["output"])
     stored = graph(name)
     if precision == "int8":
         stored = to_int8(stored, [timed])
     if backend == "onnxruntime":
-        session = open_session(stored, backend="cpu", threads=1)
+        session = open_session(stored, Execution("cpu", threads=1))
         return lambda: np.asarray(session.run(timed)["output"])
     core = openvino_core()
     hints = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
@@ -165,12 +166,12 @@ def loading(quick: bool) -> Row:
             model="timing",
             graphs={"encoder": Graph(path=inner, inputs=(image,), outputs=(output,))},
         )
-        expected = open_session(stored, backend="cpu", threads=1).run(timed)["output"]
+        expected = open_session(stored, Execution("cpu", threads=1)).run(timed)["output"]
         golden = {"encoder/inputs/image": timed["image"], "encoder/outputs/output": expected}
         path = write_bundle(Path(folder, "timing"), manifest, contents={inner: stored}, golden=golden)
 
         def ours() -> None:
-            Bundle.open(path).session("encoder", backend="cpu", threads=1).run(timed)
+            Bundle.open(path).session("encoder", Execution("cpu", threads=1)).run(timed)
 
         def bare() -> None:
             options = onnxruntime.SessionOptions()

@@ -32,7 +32,7 @@ def is_name(text: str) -> bool:
     return len(text) <= LONGEST and re.fullmatch(NAME_PATTERN, text) is not None
 
 
-def resolve(target: str) -> Any:
+def import_target(target: str) -> Any:
     """Import what a ``"module:attribute"`` string points at."""
     module, _, attribute = target.partition(":")
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skyloom.bundle import Graph, Manifest, Tensor, Tolerance, write_bundle
-from skyloom.bundle.verify import golden_key
+from skyloom.bundle.golden import golden_key
 from skyloom.errors import InputError, SpecError, listed
 from skyloom.files import check_output
 from skyloom_export.errors import DeclarationError
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from skyloom.bundle.verify import Golden, Verdict
+    from skyloom.bundle.golden import Golden
+    from skyloom.bundle.verify import Verdict
     from skyloom_export.declaration import Arrays, Exportable, GraphDeclaration
 
 GOLDEN_BYTES = 2_000_000  # of the golden arrays in a bundle, unpacked; those of the first sizes always stay

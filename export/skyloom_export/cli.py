@@ -26,7 +26,7 @@ Name = Annotated[str | None, typer.Option(help="What to call the bundle.")]
 Skip = Annotated[list[str] | None, typer.Option(help="A rewrite to leave out; may be repeated.")]
 Precision = Annotated[
     list[str] | None,
-    typer.Option(help="A lower precision to offer: int8, fp16 or bf16; may be repeated. By default all."),
+    typer.Option(help="A lower precision to offer: fp16 or bf16; may be repeated. By default all."),
 ]
 Card = Annotated[
     Path | None, typer.Option(help="A TOML file with summary, notes, version, licence and citation.")
@@ -155,13 +155,13 @@ def _owner_of(model: str, task: str, what: str) -> tuple[PluginRecord, ModelSpec
 
 def _declared(target: str, spec: ModelSpec, record: PluginRecord, *arguments: Any) -> Exportable:
     """Call a function of a plugin that says which graphs a network has."""
-    from skyloom.names import resolve
+    from skyloom.names import import_target
 
     _need_torch()
     from skyloom_export.declaration import Exportable
 
     try:
-        declare: Callable[..., object] = resolve(target)
+        declare: Callable[..., object] = import_target(target)
     except (ImportError, AttributeError, SyntaxError) as error:
         raise PluginError(
             f"'{spec.name}' of {record.owner} cannot import '{target}': {error}",

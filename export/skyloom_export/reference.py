@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from skyloom.bundle.verify import Golden, compare
-from skyloom.runtime import open_session
+from skyloom.bundle.golden import Golden
+from skyloom.bundle.verify import compare_graph
+from skyloom.runtime import Execution, open_session
 from skyloom_export.errors import ToleranceError
 from skyloom_export.tracing import evaluating
 
@@ -57,11 +58,11 @@ def compare_with_network(
         For the worst output, when one misses the tolerance.
     """
     found = run_grid(declaration) if golden is None else golden
-    with open_session(graph, backend="cpu", threads=1) as session:
+    with open_session(graph, Execution("cpu", threads=1)) as session:
         verdicts = [
             verdict
             for one in found
-            for verdict in compare(session, declaration.name, one, declaration.tolerance_of)
+            for verdict in compare_graph(session, declaration.name, one, declaration.tolerance_of)
         ]
     worst = max(verdicts, key=lambda verdict: verdict.excess)
     if not worst.passed:

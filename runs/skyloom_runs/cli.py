@@ -13,8 +13,9 @@ from skyloom.cli.output import counted, progress, say, show_json
 from skyloom.errors import InputError, UnknownNameError, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from skyloom_runs.results import Stored
     from skyloom_runs.summary import Summary
 
 TASK = "sequence-captioner"
@@ -114,9 +115,15 @@ def profile(
         shard_size=shard_size,
         captioner=captioner if processes == 1 else None,
     )
-    drawn_by = None if plot is None else captioner
+    field, seconds, start = captioner.field_of_view, 0.0, perf_counter()
     del captioner  # several processes have one each, and nobody needs another
-    start = perf_counter()
+
+    def draw(parts: Sequence[Stored]) -> None:
+        nonlocal seconds
+        seconds = perf_counter() - start
+        if plot is not None:
+            plot_profiles(job, result.rows(parts), plot, field=field, overwrite=force)
+
     with progress("captioning") as update, _said_when_interrupted(output):
         summary = run(
             job,
@@ -127,10 +134,8 @@ def profile(
             overwrite=force,
             takeover=takeover,
             progress=update,
+            when_joined=draw,
         )
-    seconds = perf_counter() - start
-    if plot is not None and drawn_by is not None:
-        plot_profiles(job, drawn_by, plot, overwrite=force)
     beside = result.failures_path(output) if summary.failures else None
     _report(summary, output, beside, plot, seconds, as_json)
     if summary.failures or summary.counts.kinds.get("empty"):
@@ -193,9 +198,9 @@ def _said_when_interrupted(output: Path) -> Iterator[None]:
 
 def _only_bundle() -> str:
     """Return the name of the user's only bundle of a captioner, or of the one that a plugin offers."""
-    from skyloom import registry
+    from skyloom import listing
 
-    models = [info for info in registry.models(TASK) if info.ready and not info.problem]
+    models = [info for info in listing.models(TASK) if info.ready and not info.problem]
     bundles = [info for info in models if info.kind != "model"]
     own = [info.name for info in bundles if info.kind == "bundle"]
     names = own or [info.name for info in bundles]

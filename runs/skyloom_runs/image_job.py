@@ -116,6 +116,30 @@ class ImageJob(Job):
         """Load the model, to run on so many threads where the recipe says nothing else."""
         return ImageWorker(self, self.process(threads=threads))
 
+    def stream(self, numbers: Sequence[int], *, batch_size: int | None = None) -> ImageStream:
+        """Return a stream of the images of some inputs, which knows these by their place in `numbers`."""
+        return ImageStream(
+            sources_of(self.items[number] for number in numbers),
+            self.bands,
+            batch_size=batch_size or self.batch_size,
+            **self.options,
+        )
+
+    def named(self, images: Images, numbers: Sequence[int]) -> Images:
+        """Return images of a stream with the names that they have in this run, and their numbers in it."""
+        assert images.item is not None
+        item = np.asarray(numbers)[images.item]
+        names = tuple(
+            self.inputs[number].name + visible(name.removeprefix(self.items[number].name))
+            for number, name in zip(item.tolist(), images.names, strict=True)
+        )
+        # One image a file is the rule; more of one file count on from the number of the file.
+        index = images.index - images.item + item
+        paths = (
+            images.paths if self.root is None else tuple(relpath(path, self.root) for path in images.paths)
+        )
+        return replace(images, names=names, paths=paths, item=item, index=index)
+
 
 class _Read(NamedTuple):
     """A batch of a shard; or, without images, its end, or the word to begin it anew."""
@@ -234,9 +258,9 @@ class ImageWorker(Worker):
     def _read_some(self, shard: Shard, numbers: list[int]) -> Generator[_Read, None, list[tuple[int, Fault]]]:
         """Read inputs, and return those that cannot be read, with the reason."""
         try:
-            stream = self._stream(numbers)
+            stream = self._job.stream(numbers)
             for images in stream:
-                yield _Read(shard, self._named(images, numbers))
+                yield _Read(shard, self._job.named(images, numbers))
         except ImageReadError as error:  # none of them is there any more
             return [(number, self._fault_of(number) or error) for number in numbers]
         return [(numbers[place], error) for place, error in stream.failed]
@@ -248,29 +272,6 @@ class ImageWorker(Worker):
             return item.failure
         found = (changed(path, file) for path, file in zip(item.paths, planned.files, strict=True))
         return next((fault for fault in found if fault is not None), None)
-
-    def _stream(self, numbers: Sequence[int]) -> ImageStream:
-        job = self._job
-        return ImageStream(
-            sources_of(job.items[number] for number in numbers),
-            job.bands,
-            batch_size=job.batch_size,
-            **job.options,
-        )
-
-    def _named(self, images: Images, numbers: Sequence[int]) -> Images:
-        """Return images with the names that they have in this run, and their numbers in it."""
-        assert images.item is not None
-        item = np.asarray(numbers)[images.item]
-        names = tuple(
-            self._job.inputs[number].name + visible(name.removeprefix(self._job.items[number].name))
-            for number, name in zip(item.tolist(), images.names, strict=True)
-        )
-        # One image a file is the rule; more of one file count on from the number of the file.
-        index = images.index - images.item + item
-        root = self._job.root
-        paths = images.paths if root is None else tuple(relpath(path, root) for path in images.paths)
-        return replace(images, names=names, paths=paths, item=item, index=index)
 
 
 def _is_transient(fault: Fault) -> bool:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import suppress
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.errors import InputError, MissingExtraError
+from skyloom.errors import ImageReadError, InputError, MissingExtraError
+from skyloom.figures.bands import band_colours, by_wavelength
 from skyloom.files import check_output, complete
-from skyloom.reading import ImageStream
-from skyloom.reading.sources import sources_of
-from skyloom_runs.bands import band_colours, by_wavelength
-from skyloom_runs.profiling import caption
+from skyloom_runs.profiling import first_profiles
+from skyloom_runs.text import restored
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from skyloom import Images, Profile, SequenceCaptioner
+    from skyloom import Images, Profile
     from skyloom_runs.image_job import ImageJob
+    from skyloom_runs.tables import Block, Schema
 
 DRAWN = 6
 """Images in a picture."""
@@ -41,23 +42,53 @@ def check_plot(path: Path, *, overwrite: bool) -> None:
 
 
 def plot_profiles(
-    job: ImageJob, captioner: SequenceCaptioner, path: Path, *, overwrite: bool = False
+    job: ImageJob,
+    rows: Iterable[tuple[Schema, Block]],
+    path: Path,
+    *,
+    field: float | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Draw the first images that can be captioned, each with its profiles."""
-    drawn: list[tuple[Images, Sequence[Profile]]] = []
-    readable = (item for item in job.items if item.failure is None)
-    for item in readable:
-        for image in ImageStream(sources_of([item]), job.bands, batch_size=1, **job.options):
-            profiles, _ = caption(captioner, image)
-            if profiles:
-                drawn.append((image, profiles))
-            if len(drawn) == DRAWN:
-                break
-        if len(drawn) == DRAWN:
-            break
+    """Draw the first images that have profiles, each with its profiles; only these images are read again.
+
+    Parameters
+    ----------
+    job
+        The job of reading profiles.
+    rows
+        The rows of its table, with their columns.
+    path
+        The picture.
+    field
+        Side in arcsec of what is shown of an image, as for `draw`.
+    overwrite
+        Replace a picture that is there.
+    """
+    profiles = {restored(name): found for name, found in first_profiles(rows, DRAWN).items()}
+    drawn = [(image, profiles[name]) for name, image in _read_again(job, profiles)]
+    if not drawn:
+        raise InputError("no image with a profile can be read again, to be drawn", "Put the files back")
     with complete(path, overwrite=overwrite) as part:
-        figure = draw(drawn, field=captioner.field_of_view)
-        figure.savefig(part, format=path.suffix[1:].lower(), dpi=150)
+        draw(drawn, field=field).savefig(part, format=path.suffix[1:].lower(), dpi=150)
+
+
+def _read_again(job: ImageJob, names: Iterable[str]) -> Iterator[tuple[str, Images]]:
+    """Read the images of some names, in the order of the inputs; those that cannot be read are left out."""
+    left = set(names)
+    for number, source in enumerate(job.inputs):
+        if not left:
+            return
+        own = restored(source.name)
+        if not any(name == own or name.startswith(f"{own}[") for name in left):
+            continue
+        with suppress(ImageReadError):
+            for image in job.stream([number], batch_size=1):
+                name = restored(job.named(image, [number]).names[0])
+                if name in left:
+                    left.remove(name)
+                    yield name, job.named(image, [number])
+                if not left:
+                    return
 
 
 def draw(pairs: Sequence[tuple[Images, Sequence[Profile]]], *, field: float | None = None) -> Any:

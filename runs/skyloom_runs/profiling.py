@@ -12,7 +12,7 @@ import numpy as np
 
 from skyloom import SequenceCaptioner
 from skyloom.errors import InputError
-from skyloom.profile import column_unit, table_meta
+from skyloom.profile import column_unit, profiles_from_table, table_meta
 from skyloom_runs.image_job import ImageJob
 from skyloom_runs.job import Outcome, RefusedError
 from skyloom_runs.one_by_one import attempt
@@ -23,7 +23,7 @@ from skyloom_runs.tables import Column, Schema
 from skyloom_runs.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -223,6 +223,46 @@ def _block(profiles: Sequence[Profile], paths: Sequence[str]) -> Block:
         "stopped": repeated([visible(profile.stopped) for profile in profiles]),
         "flags": repeated([visible(",".join(profile.flags)) for profile in profiles]),
     }
+
+
+def first_profiles(rows: Iterable[tuple[Schema, Block]], count: int) -> dict[str, list[Profile]]:
+    """Return the profiles of the first images of a table, by the names of the images.
+
+    Parameters
+    ----------
+    rows
+        The rows of the table in their order, with their columns; no more are taken than are needed.
+    count
+        How many images.
+    """
+    found: dict[str, list[Profile]] = {}
+    for schema, group in groupby(rows, lambda pair: pair[0]):
+        blocks: list[Block] = []
+        names: dict[str, None] = {}
+        for _, block in group:
+            blocks.append(block)
+            names |= dict.fromkeys(block[NAME].tolist())
+            if len(found) + len(names) > count:  # the last image that is wanted is complete
+                break
+        wanted = set(list(names)[: count - len(found)])
+        for profile in _profiles(schema, blocks, wanted):
+            found.setdefault(profile.name, []).append(profile)
+        if len(found) >= count:
+            break
+    return found
+
+
+def _profiles(schema: Schema, blocks: Sequence[Block], names: Container[str]) -> list[Profile]:
+    """Return the profiles in rows of a table that are of images with some names."""
+    from astropy.table import QTable
+    from astropy.units import Unit
+
+    table = QTable(meta=schema.meta)
+    kept = np.array([name in names for block in blocks for name in block[NAME]])
+    for column in schema.columns:
+        values = np.concatenate([block[column.name] for block in blocks])[kept]
+        table[column.name] = values * Unit(column.unit) if column.unit else values
+    return profiles_from_table(table)
 
 
 def _counts(profiles: Sequence[Profile]) -> Counts:

@@ -15,7 +15,7 @@ from skyloom_runs.summary import Failure, Summary
 from skyloom_runs.work import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from skyloom_runs.job import Job
@@ -36,6 +36,7 @@ def run(
     overwrite: bool = False,
     takeover: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
+    when_joined: Callable[[Sequence[Stored]], object] = lambda _: None,
 ) -> Summary:
     """Do a job, and write its result.
 
@@ -60,6 +61,8 @@ def run(
         Go on with a run that another process seems to be at work on.
     progress
         Called with the inputs done, and all of them.
+    when_joined
+        Called with the parts when the result is there, just before they are removed.
 
     Raises
     ------
@@ -80,7 +83,9 @@ def run(
                 task = Task(job, folder.parts_of(plan), plan.digest, token, strict)
                 free = partial(job.result.check, output, overwrite=overwrite)
                 done = _computed(task, plan, engine, progress, check=free)
-                summary = _joined(job, task.parts, done, output, overwrite=overwrite)
+                stored = _stored(task.parts, done, output)
+                summary = _joined(job, task.parts, done, stored, output, overwrite=overwrite)
+                when_joined(stored)
             except NothingError:
                 folder.remove(token)
                 raise
@@ -137,22 +142,27 @@ def _computed(
     return [(shard, found[shard]) for shard in every]
 
 
-def _joined(
-    job: Job,
-    parts: Parts,
-    done: list[tuple[Shard, Part]],
-    output: Path,
-    *,
-    overwrite: bool,
-) -> Summary:
-    """Check every part, put them together, and say what came of the run."""
+def _stored(parts: Parts, done: list[tuple[Shard, Part]], output: Path) -> list[Stored]:
+    """Check every part, and return where it lies."""
     for shard, _ in done:
         if parts.find(shard) is None:
             raise OutputError(
                 f"a part of the run for '{output}' was damaged since it was written (shard {shard.number})",
                 "Start it again: what is lost is made anew",
             )
-    stored = [parts.stored(shard, part) for shard, part in done]
+    return [parts.stored(shard, part) for shard, part in done]
+
+
+def _joined(
+    job: Job,
+    parts: Parts,
+    done: list[tuple[Shard, Part]],
+    stored: list[Stored],
+    output: Path,
+    *,
+    overwrite: bool,
+) -> Summary:
+    """Put all parts together, and say what came of the run."""
     held = job.result.contents(stored)
     failures = (*(failure for _, part in done for failure in part.failures), *held.failures)
     counts = sum((part.counts for _, part in done), held.counts)

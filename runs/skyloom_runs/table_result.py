@@ -92,9 +92,14 @@ class TableResult(Result):
 
     def join(self, parts: Sequence[Stored], path: Path) -> None:
         """Write the table."""
-        every = [Piece(folder / rows.file, rows.table) for folder, rows in _all_rows(parts)]
-        pieces = [piece for piece in every if not every[0].schema.clash(piece.schema)]
+        pieces = _pieces(parts)
         self.format.join(pieces, path, merged(piece.schema for piece in pieces))
+
+    def rows(self, parts: Sequence[Stored]) -> Iterator[tuple[Schema, Block]]:
+        """Yield the rows of the table in their order, a few at a time, with what their columns are."""
+        for piece in _pieces(parts):
+            for block in self.format.blocks(piece):
+                yield piece.schema, block
 
     def write_failures(self, failures: Sequence[Failure], path: Path, scratch: Path) -> None:
         """Write one row a failure, in the same format as the table."""
@@ -197,3 +202,9 @@ def _all_rows(parts: Sequence[Stored]) -> Iterator[tuple[Path, Rows]]:
     for folder, about in parts:
         if about is not None:  # nothing came of its inputs
             yield from ((folder, rows) for rows in About.model_validate(about).rows)
+
+
+def _pieces(parts: Sequence[Stored]) -> list[Piece]:
+    """Return the rows that have a place in the table."""
+    every = [Piece(folder / rows.file, rows.table) for folder, rows in _all_rows(parts)]
+    return [piece for piece in every if not every[0].schema.clash(piece.schema)]

@@ -162,7 +162,7 @@ def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def buggy() -> list[object]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("skyloom.registry.tasks", buggy)
+    monkeypatch.setattr("skyloom.listing.tasks", buggy)
     with pytest.raises(ZeroDivisionError):
         main(["tasks"])
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 import skyloom
-from skyloom.adding import remove
 from skyloom.bundle import Bundle
 from skyloom.cli import main
 from skyloom.errors import (
@@ -27,6 +26,7 @@ from skyloom.errors import (
     UnknownNameError,
 )
 from skyloom.registry import find
+from skyloom.store import remove
 from skyloom.testing import check_plugin
 from tests.conftest import Installer
 from tests.core.test_variants import with_variant
@@ -37,8 +37,8 @@ AFFINE = """
     from skyloom.interfaces import FieldGenerator, Metric
 
     class Affine(Metric):
-        def __init__(self, bundle, *, backend="auto", power=1):
-            self.session = bundle.session("affine", backend=backend)
+        def __init__(self, bundle, *, power=1):
+            self.session = bundle.session("affine")
             self.backend = self.session.backend
             self.power = power
 
@@ -164,9 +164,9 @@ def test_precision_and_threads_reach_the_sessions_of_a_model(tmp_path: Path, ins
     install("skyloom-affine", AFFINE)
     path = with_variant(tmp_path / "b")
     session = skyloom.load(path, precision="int8", threads=1).session
-    assert (session.precision, session.threads) == ("int8", 1)
+    assert (session.execution.precision, session.execution.threads) == ("int8", 1)
     session = skyloom.load(path).session
-    assert (session.precision, session.threads) == ("fp32", None)
+    assert (session.execution.precision, session.execution.threads) == ("fp32", None)
     with pytest.raises(InputError, match="has no 'affine' in fp16"):
         skyloom.load(path, precision="fp16")
     with pytest.raises(InputError, match="the precision is 'fp8'"):

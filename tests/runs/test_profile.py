@@ -7,8 +7,10 @@ import os
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from skyloom import Images, Profile, registry
+from skyloom import Images, Profile, listing
 from skyloom.cli import main
 from skyloom.errors import (
     BackendError,
@@ -26,6 +28,7 @@ from skyloom.errors import (
     OutOfTimeError,
     OutputError,
 )
+from skyloom.figures.bands import band_colours, by_wavelength
 from skyloom.profile import profiles_from_table, profiles_to_table
 from skyloom.provenance import Provenance
 from skyloom.reading import ImageStream
@@ -34,11 +37,11 @@ from skyloom.reading.request import Request
 from skyloom.reading.sources import Item, resolve
 from skyloom.testing.examples import galaxies
 from skyloom_runs import plotting
-from skyloom_runs.bands import band_colours, by_wavelength
-from skyloom_runs.image_job import ImageWorker
+from skyloom_runs.image_job import ImageJob
 from skyloom_runs.pipeline import ahead
 from skyloom_runs.profiling import profile_job
 from skyloom_runs.run import run
+from skyloom_runs.table_result import TableResult
 from skyloom_runs.tables import format_of
 from skyloom_runs.text import restored
 from tests.runs.brightest import FILES, Brightest, job, profile_files
@@ -232,14 +235,14 @@ def test_failures_of_before_are_not_replaced_unasked(folder: Path, tmp_path: Pat
 def test_all_files_of_a_shard_may_vanish_while_they_are_read(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(self: ImageWorker, numbers: list[int]) -> ImageStream:
+    def gone(self: ImageJob, numbers: list[int]) -> ImageStream:
         if 4 in numbers:
             for number in numbers:
-                self._job.items[number].path.unlink()
+                self.items[number].path.unlink()
         return stream(self, numbers)
 
-    stream = ImageWorker._stream
-    monkeypatch.setattr(ImageWorker, "_stream", gone)
+    stream = ImageJob.stream
+    monkeypatch.setattr(ImageJob, "stream", gone)
     monkeypatch.setattr("skyloom_runs.image_job.PAUSE", 0)
     summary = profile_files(tmp_path / "out.ecsv", folder)
     assert [one.reason for one in summary.failures] == ["it is not there any more"] * 3
@@ -625,8 +628,8 @@ def test_the_verb_takes_any_captioner_and_names_bundles(
     assert main([*asked, "--overwrite"]) == 2
     assert "the network looks at 101.4 arcsec a side" in capsys.readouterr().err  # the one that ships
     with monkeypatch.context() as without:
-        others = [info for info in registry.models("sequence-captioner") if info.model != "pix2prof"]
-        without.setattr(registry, "models", lambda task: others)
+        others = [info for info in listing.models("sequence-captioner") if info.model != "pix2prof"]
+        without.setattr(listing, "models", lambda task: others)
         assert main([*asked, "--overwrite"]) == 2
         assert "there is no bundle of a captioner here yet" in capsys.readouterr().err
     assert main(["add", str(tiny_bundle), "--name", "mine"]) == 0
@@ -665,6 +668,64 @@ def test_more_failures_than_are_shown(verb: Path, folder: Path, capsys: pytest.C
     error = capsys.readouterr().err
     assert error.count("no profile of") == 20
     assert "and 5 more" in error
+
+
+def test_what_is_drawn_is_neither_captioned_nor_all_read_again(
+    verb: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example: Any = import_module("skyloom_example.annuli")
+    captioned: Counter[str] = Counter()
+    read: list[int] = []
+
+    def caption(self: Any, images: Images, **options: Any) -> list[Profile]:
+        captioned.update(images.names)
+        profiles: list[Profile] = original(self, images, **options)
+        return profiles
+
+    def stream(self: ImageJob, numbers: list[int], **options: Any) -> ImageStream:
+        read.extend(numbers)
+        return opened(self, numbers, **options)
+
+    original, opened = example.Annuli.caption, ImageJob.stream
+    monkeypatch.setattr(example.Annuli, "caption", caption)
+    monkeypatch.setattr(ImageJob, "stream", stream)
+    assert main(["profile", str(folder), "-o", "out.ecsv", "-m", "annuli", "--plot", "out.png"]) == 0
+    assert captioned == {f"galaxy {number:03d}": 1 for number in range(FILES)}
+    assert read == [*range(FILES), *range(plotting.DRAWN)]
+    assert Path("out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("ending", ["ecsv", "parquet", "fits"])
+def test_a_picture_shows_the_rows_of_the_table(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = tmp_path / "images", tmp_path / f"out.{ending}"
+    source.mkdir()
+    names = ["a1", "a10", "bad 2", "c\n3", "dé\\x5"]  # one of them is the beginning of another
+    for name, image in zip(names, galaxies(len(names), ("g", "r"), (30, 30)), strict=True):
+        image.to_fits(source / "new.fits")
+        (source / "new.fits").rename(source / f"{name}.fits")
+    (source / "bad 2.fits").write_bytes(b"nonsense")
+    np.save(source / "stack4.npy", np.stack([galaxies(1, ("g", "r"), (30, 30)).data[0]] * 9))
+    drawn: list[tuple[Images, list[Profile]]] = []
+
+    def draw(pairs: list[tuple[Images, list[Profile]]], **_: object) -> Any:
+        drawn.extend(pairs)
+        return original(pairs)
+
+    original = plotting.draw
+    monkeypatch.setattr(plotting, "draw", draw)
+    asked, table = job(output, source), TableResult(output)
+    picture = tmp_path / "out.png"
+    run(asked, output, when_joined=lambda parts: plotting.plot_profiles(asked, table.rows(parts), picture))
+    seen = [image.names[0] for image, _ in drawn]
+    assert [restored(name) for name in seen] == ["a1", "a10", "c\n3", "dé\\x5", "stack4[0]", "stack4[1]"]
+    for image, profiles in drawn:
+        expected = Brightest().caption(image)
+        assert [(one.band, one.stopped) for one in profiles] == [(one.band, one.stopped) for one in expected]
+        for one, other in zip(profiles, expected, strict=True):
+            np.testing.assert_allclose(one.values, other.values, rtol=1e-6)
+            np.testing.assert_allclose(one.columns["growth"], other.columns["growth"], rtol=1e-6)
 
 
 def test_a_picture_of_few_galaxies_without_calibration(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def train(
 
 def find(model: str) -> tuple[ModelSpec, Trainable]:
     """Return a model and what its plugin says of its training."""
-    from skyloom.names import resolve
+    from skyloom.names import import_target
     from skyloom.plugins import plugins
     from skyloom.specs import ModelSpec
 
@@ -97,7 +97,7 @@ def find(model: str) -> tuple[ModelSpec, Trainable]:
     from skyloom_train.task import Trainable
 
     try:
-        declare = resolve(spec.training)
+        declare = import_target(spec.training)
     except (ImportError, AttributeError, SyntaxError) as error:
         raise PluginError(
             f"'{spec.name}' of {record.owner} cannot import '{spec.training}': {error}",

@@ -83,7 +83,7 @@ class Tolerance(Frozen):
     """How far an output may be from what the network makes of the same inputs.
 
     It should follow from what the output means. No bundle is written, and none passes verification, whose
-    tolerances could not tell a wrong file (`skyloom.bundle.judging`).
+    tolerances could not tell a wrong file (`skyloom.bundle.tolerance`).
 
     Attributes
     ----------

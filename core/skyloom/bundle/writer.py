@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyloom.bundle.card import README, model_card
-from skyloom.bundle.checks import check_bundle
 from skyloom.bundle.manifest import GOLDEN, MANIFEST, FileRecord, parse_manifest
 from skyloom.bundle.reader import Bundle
 from skyloom.bundle.triton import config_path, graph_path, triton_config
-from skyloom.bundle.verify import judge, require
+from skyloom.bundle.verify import check_bundle, compare_bundle, require_passed
+from skyloom.digest import sha256
 from skyloom.errors import BundleError
+from skyloom.execution import CPU, Execution
 from skyloom.files import complete
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ def write_bundle(
         part.mkdir()
         for inner, data in files.items():
             _write(part / inner, data)
-        bundle = Bundle(part, full)
+        bundle = Bundle(part, full, execution=Execution(CPU))
         if verdicts is None:
-            verdicts = require(bundle, judge(bundle, backend="cpu"))
+            verdicts = require_passed(bundle, compare_bundle(bundle))
         else:
             check_bundle(bundle)
         graphs = dict(full.graphs)
@@ -109,10 +109,7 @@ def _packed(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
 
 
 def _records(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
-    return {
-        inner: FileRecord(size=len(data), sha256=hashlib.sha256(data).hexdigest())
-        for inner, data in sorted(files.items())
-    }
+    return {inner: FileRecord(size=len(data), sha256=sha256(data)) for inner, data in sorted(files.items())}
 
 
 def _write(path: Path, data: bytes) -> None:

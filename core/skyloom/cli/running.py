@@ -12,9 +12,9 @@ from skyloom.cli.output import AsJson, progress, records, say, show_json, show_t
 
 def backends(as_json: AsJson = False) -> None:
     """Show what this machine can run, by running it."""
-    from skyloom.runtime.probing import abilities
+    from skyloom.runtime.backends import check_backends
 
-    found = abilities()
+    found = check_backends()
     if as_json:
         show_json(records(found))
         return

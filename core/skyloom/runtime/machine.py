@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import math
 import os
 import platform
 from importlib import metadata
 from pathlib import Path
+
+from skyloom.digest import sha256
 
 LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "openvino")
 
@@ -52,7 +53,7 @@ def fingerprint() -> str:
         *_devices(),
         *(f"{name} {library_version(name)}" for name in LIBRARIES),
     ]
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+    return sha256("\n".join(facts).encode())
 
 
 def _processor() -> str:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from skyloom.images import Images
 from skyloom.score import Score
-from skyloom.testing.check import check, checks_in, expect
+from skyloom.testing.check import check, checks_in
 from skyloom.testing.compare import difference
 from skyloom.testing.examples import convert, with_noise
+from skyloom.testing.failures import expect
 from skyloom.testing.refusals import expect_refusal, result_or_refusal
-from skyloom.testing.subject import Call, TaskChecks, takes_images
+from skyloom.testing.subject import takes_images
+from skyloom.testing.task_checks import Call, TaskChecks
 
 if TYPE_CHECKING:
     from skyloom.testing.subject import Subject
@@ -50,7 +52,7 @@ def checks() -> TaskChecks:
     """Return what the task ``metric`` adds to the kit."""
     calls = (
         Call(name="compare", run=_compare, when=_sees_images),
-        Call(name="compare", run=_compare_others, takes_images=False, when=_sees_others),
+        Call(name="compare", run=_compare_others, takes_inputs=False, when=_sees_others),
     )
     return TaskChecks(calls=calls, checks=CHECKS)
 

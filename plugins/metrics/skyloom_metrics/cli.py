@@ -50,7 +50,9 @@ def score(
     from skyloom_metrics.inputs import Side
 
     if plot is not None:
-        _check_plot(plot, overwrite=overwrite)
+        from skyloom.figures.style import check_figure
+
+        check_figure(plot, overwrite=overwrite)
     name = metric if "/" in metric else f"metric/{metric}"
     model = skyloom.load(name, Metric, **_options(settings or []))
     stated = {
@@ -64,7 +66,7 @@ def score(
         sides = [Side(path=path, options=given, progress=report) for path in (reference, candidate)]
         found, figure = _judge(model, sides, seed, draw=plot is not None)
     if figure is not None and plot is not None:
-        from skyloom_metrics.figures.style import save
+        from skyloom.figures.style import save
 
         save(figure, plot, overwrite=overwrite)
     failures = [failure for side in sides for failure in side.failures]
@@ -92,19 +94,6 @@ def _judge(model: Metric, sides: list[Side], seed: int, *, draw: bool) -> tuple[
 
     found = model.compare(one, other, seed=seed)
     return found, draw_score(found)
-
-
-def _check_plot(plot: Path, *, overwrite: bool) -> None:
-    """Refuse what could not be written after minutes of work."""
-    from skyloom.errors import OutputError
-    from skyloom_metrics.figures.style import check_name, need_matplotlib
-
-    need_matplotlib()
-    check_name(plot)
-    if plot.exists() and not overwrite:
-        raise OutputError(f"'{plot}' exists already", "Give another name, or --overwrite")
-    if not plot.parent.is_dir():
-        raise OutputError(f"there is no folder '{plot.parent}' to write into", "Make it first")
 
 
 def _options(settings: list[str]) -> dict[str, Any]:

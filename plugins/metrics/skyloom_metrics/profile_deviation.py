@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom import Metric, Profile, Score
+from skyloom import Profile, ProfileMetric, Score
 from skyloom.errors import InputError, InputTypeError
 from skyloom.expect import expect_count, expect_fraction, expect_number
+from skyloom.profile_deviations import ProfileDeviations, ProfilePair, Regression
 from skyloom.random import check_seed, generator
-from skyloom_metrics.deviations import Pair, ProfileDeviations, Regression
 from skyloom_metrics.resampling import INTERVAL, interval_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ NO_OVERLAP = "profiles that share no radius with their counterpart"
 _EXACT = "The reference has no uncertainties: the floor is that of a candidate which repeats it exactly."
 
 
-class ProfileDeviation(Metric):
+class ProfileDeviation(ProfileMetric):
     """The absolute deviation |y - p| of profiles p from their references y.
 
     Profiles are matched by name and band, or by their order where these do not tell them apart. They
@@ -45,8 +45,6 @@ class ProfileDeviation(Metric):
         Number of resamplings behind the interval.
     """
 
-    compares = "profiles"
-
     def __init__(
         self, *, limit: float = 26.5, size_at: float = 23.5, coverage: float = 0.9, resamples: int = 200
     ) -> None:
@@ -54,11 +52,6 @@ class ProfileDeviation(Metric):
         self.size_at = expect_number(size_at, what="size_at")
         self.coverage = expect_fraction(coverage, what="the coverage")
         self.resamples = expect_count(resamples, what="resamples", least=2)
-
-    def compare(self, reference: object, candidate: object, *, seed: int = 0) -> Score:
-        """Compare two lists of `Profile`."""
-        seed = check_seed(seed)
-        return self.score(self.details(reference, candidate), seed=seed)
 
     def compare_and_draw(
         self, reference: object, candidate: object, *, seed: int = 0
@@ -170,7 +163,7 @@ class ProfileDeviation(Metric):
             "resamples": self.resamples,
         }
 
-    def _pair(self, one: Profile, other: Profile, **known: float) -> Pair | None:
+    def _pair(self, one: Profile, other: Profile, **known: float) -> ProfilePair | None:
         """Compare two profiles; None where they share no radius."""
         (axis, values, noise), (place, found, _) = _finite(one), _finite(other)
         if not len(axis) or not len(place):
@@ -178,7 +171,7 @@ class ProfileDeviation(Metric):
         common = (axis >= place[0]) & (axis <= place[-1])
         if not common.any():
             return None
-        return Pair(
+        return ProfilePair(
             name=one.name,
             band=one.band,
             radius=axis[common],
@@ -190,7 +183,7 @@ class ProfileDeviation(Metric):
             **known,
         )
 
-    def _brighter(self, pair: Pair) -> float:
+    def _brighter(self, pair: ProfilePair) -> float:
         bright = pair.reference < self.limit
         return float(np.median(pair.deviation[bright])) if bright.any() else np.nan
 
@@ -301,13 +294,13 @@ def _last_ellipticity(profile: Profile) -> float:
     return float(finite[-1]) if len(finite) else np.nan
 
 
-def _regressions(pairs: list[Pair], medians: NDArray[np.float64]) -> dict[str, Regression]:
+def _regressions(pairs: list[ProfilePair], medians: NDArray[np.float64]) -> dict[str, Regression]:
     """Return a regression of the medians against each property that at least three profiles have."""
     from scipy.stats import linregress
 
     found = {}
     for what in ("ellipticity", "size"):
-        values = np.array([getattr(pair, what) for pair in pairs])
+        values = np.array([pair.properties[what] for pair in pairs])
         known = np.isfinite(values)
         if known.sum() < 3 or np.ptp(values[known]) == 0:
             continue
@@ -327,7 +320,7 @@ def _spread(values: NDArray[np.float64]) -> float:
     return float(high - low)
 
 
-def _expected(pair: Pair) -> float:
+def _expected(pair: ProfilePair) -> float:
     """Return the median deviation of a candidate without error from this reference.
 
     It is where the mean of the half-normal distributions of the steps passes one half.

@@ -44,8 +44,6 @@ class Pix2ProfCaptioner(SequenceCaptioner):
     ----------
     bundle
         The trained network.
-    backend
-        What runs it.
     samples
         From 2 to 8, each image is also shown turned and mirrored, in as many of the 8 symmetries of the
         square. Where the scatter of what the network says of them is larger than its usual error, it is
@@ -62,7 +60,7 @@ class Pix2ProfCaptioner(SequenceCaptioner):
     all ``"masked"``, ``"empty"`` or ``"off-scale"`` where the image is not one to caption.
     """
 
-    def __init__(self, bundle: Bundle, *, backend: str = "auto", samples: int = 1) -> None:
+    def __init__(self, bundle: Bundle, *, samples: int = 1) -> None:
         samples = expect_count(samples, what="samples")
         if samples > SYMMETRIES:
             raise InputError(f"samples is {samples}", f"Give a number from 1 to {SYMMETRIES}")
@@ -75,7 +73,7 @@ class Pix2ProfCaptioner(SequenceCaptioner):
             ) from None
         self.samples = samples
         self.field_of_view = self.config.crop * self.config.pixel_scale
-        self.tell = open_teller(bundle, self.config, backend=backend)
+        self.tell = open_teller(bundle, self.config)
         self.backend = self.tell.session.backend
 
     def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:

@@ -36,11 +36,9 @@ from skyloom_pix2prof.network import Pix2Prof, RecurrentDecoder
 from skyloom_pix2prof.stopping import Answering, Unrolling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
     from os import PathLike
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from skyloom_export.declaration import Arrays
 
@@ -122,18 +120,14 @@ def _encoder(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
         noise = torch.randn(4, 1, near, near, generator=torch.Generator().manual_seed(0))
         largest = float(network.encode(noise).abs().max())
     off = {"code": Tolerance(atol=OFF_CODE * largest, rtol=0.0)}
-    cheaper = (
-        PrecisionVariant(precision="int8", allowed=ALLOWED, measure=damage(network), tolerances=off),
-        PrecisionVariant(precision="bf16", allowed=ALLOWED, measure=damage(network), tolerances=off),
-    )
+    bf16 = PrecisionVariant(precision="bf16", allowed=ALLOWED, measure=damage(network), tolerances=off)
     return GraphDeclaration(
         name=ENCODER,
         module=network.encoder,
         outputs=("code",),
         **_images(network.config),
         tolerance=Tolerance(atol=PARITY * largest, rtol=PARITY),
-        variants=cheaper if variants else (),
-        calibration=_calibration(network.config),
+        variants=(bf16,) if variants else (),
         extra_passes=("winograd",),
     )
 
@@ -165,12 +159,9 @@ def _decoder(network: Pix2Prof) -> GraphDeclaration:
 
 def _captioner(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
     wrong, off = misread(network), tolerated(network.config)
-    # Light spans more than half precision holds, and places on the image need more digits than 8 bits or
-    # half precision have: what finds the ellipses and reads them stays as it is.
+    # Light spans more than half precision holds, and places on the image need more digits than it has: what
+    # finds the ellipses and reads them stays as it is.
     cheaper = (
-        PrecisionVariant(
-            precision="int8", allowed=ALLOWED_AT_ONCE, measure=wrong, only=("Conv",), tolerances=off
-        ),
         PrecisionVariant(
             precision="fp16",
             allowed=ALLOWED_AT_ONCE,
@@ -190,12 +181,7 @@ def _captioner(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
         tolerance=Tolerance(atol=1e-4, rtol=1e-4),
         sample=functools.partial(_galaxies, network.config),
         variants=cheaper if variants else (),
-        calibration=_calibration(network.config),
     )
-
-
-def _calibration(config: Pix2ProfConfig) -> Callable[[], Iterator[dict[str, NDArray[np.float32]]]]:
-    return lambda: ({"image": image[None]} for image in typical_images(config, 16))
 
 
 def _galaxies(

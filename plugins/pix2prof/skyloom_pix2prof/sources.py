@@ -14,9 +14,9 @@ from skyloom.frozen import Frozen
 from skyloom.profile import Profile
 from skyloom.random import generator
 from skyloom_pix2prof.preparing import fill
-from skyloom_sky.cut import WINDOW, signal_to_noise_cut
 from skyloom_sky.mock import CONFIGS, MockSky
 from skyloom_sky.pairs import PairFolder
+from skyloom_sky.signal_to_noise import WINDOW, signal_to_noise_cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -56,15 +56,17 @@ class Teller(Protocol):
         ...
 
 
-def open_teller(bundle: Bundle, config: Pix2ProfConfig, *, backend: str) -> Teller:
+def open_teller(bundle: Bundle, config: Pix2ProfConfig) -> Teller:
     """Open the graphs of a bundle, of a network that is recurrent or tells all at once."""
     if not config.recurrent:
-        return AtOnce(bundle.session(CAPTIONER, backend=backend), config)
-    encoder = bundle.session(ENCODER, backend=backend)
+        return AtOnce(bundle.session(CAPTIONER), config)
+    encoder = bundle.session(ENCODER)
     # A precision that only the encoder has, such as int8, is no reason to refuse.
     known = {"auto", *bundle.manifest.precisions(DECODER)}
-    precision = bundle.precision if bundle.precision in known else "fp32"
-    return StepByStep(encoder, bundle.session(DECODER, backend=backend, precision=precision), config)
+    execution = bundle.execution
+    if execution.precision not in known:
+        execution = replace(execution, precision="fp32")
+    return StepByStep(encoder, bundle.session(DECODER, execution), config)
 
 
 @dataclass(frozen=True)

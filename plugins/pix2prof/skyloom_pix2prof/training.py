@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from torch.optim import Optimizer
 
-    from skyloom import Metric
 
 FLAT_EXTRA = 8
 """Steps that the plateau is longer than the halting rule needs."""
@@ -69,7 +68,7 @@ class ProfileTask(Task):
             self.network.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.modules = {"network": self.network}
         self._truth: tuple[Tensor, list[Profile]] | None = None
-        self._metric: Metric | None = None
+        self._metric: skyloom.Metric | None = None
         self._errors = settings.network.errors
 
     def optimisers(self) -> Mapping[str, Optimizer]:
@@ -125,7 +124,7 @@ class ProfileTask(Task):
             for value, truth in zip(torch.cat(told), truths, strict=True)
         ]
         if self._metric is None:
-            self._metric = cast("Metric", skyloom.load("profile-deviation"))
+            self._metric = skyloom.load("profile-deviation", skyloom.Metric)
         score = self._metric.compare(truths, found)
         self._errors = typical_errors(truths, found)
         errors = [abs(end - len(truth)) for end, truth in zip(ends, truths, strict=True)]

@@ -250,7 +250,7 @@ enter("check_batch_axis_is_free", MIDDLE, tiny_bundle=f"{HERE}:fixed_batch")
 
 @bad("check_backend_is_honoured", MIDDLE)
 class Pretender(Middle):
-    def __init__(self, bundle: Any, *, backend: str = "auto") -> None:
+    def __init__(self, bundle: Any) -> None:
         super().__init__(bundle)
         self.backend = "cuda"
 

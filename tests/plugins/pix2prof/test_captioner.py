@@ -16,6 +16,7 @@ import pytest
 from skyloom import Images, Profile
 from skyloom.bundle import Bundle
 from skyloom.errors import BundleError, InputError, NotFiniteError
+from skyloom.execution import Execution
 from skyloom.testing.examples import galaxies
 from skyloom_pix2prof import telling
 from skyloom_pix2prof.captioner import Pix2ProfCaptioner, symmetries
@@ -29,7 +30,7 @@ from . import tiny
 
 
 def captioner(**options: Any) -> Pix2ProfCaptioner:
-    return Pix2ProfCaptioner(tiny.bundle(), backend="cpu", **options)
+    return Pix2ProfCaptioner(replace(tiny.bundle(), execution=Execution("cpu")), **options)
 
 
 def disc(count: int = 3, size: int = 40, **options: Any) -> Images:
@@ -318,21 +319,21 @@ def test_a_precision_of_the_encoder_alone_leaves_the_decoder_in_fp32(wanted: str
     asked: list[tuple[str, Any]] = []
 
     class Recording:
-        precision = wanted
+        execution = Execution(precision=wanted, threads=3)
         manifest = tiny.bundle().manifest
 
-        def session(self, graph: str, **how: Any) -> str:
-            asked.append((graph, how.get("precision")))
+        def session(self, graph: str, execution: Execution | None = None) -> str:
+            asked.append((graph, execution))
             return graph
 
     bundle: Any = Recording()
-    telling.open_teller(bundle, tiny.CONFIG, backend="cpu")
-    assert asked == [("encoder", None), ("decoder", "fp32")]
+    telling.open_teller(bundle, tiny.CONFIG)
+    assert asked == [("encoder", None), ("decoder", Execution(threads=3))]
 
 
 def test_an_encoder_that_was_not_measured_in_bf16_is_not_run_in_it() -> None:
     with pytest.raises(InputError, match="no 'encoder' in bf16: what that does to its results was not"):
-        Pix2ProfCaptioner(replace(tiny.bundle(), precision="bf16"), backend="openvino")
+        Pix2ProfCaptioner(replace(tiny.bundle(), execution=Execution("openvino", "bf16")))
 
 
 def test_a_transformer_tells_all_at_once() -> None:
@@ -350,12 +351,12 @@ def test_a_transformer_tells_all_at_once() -> None:
 
 def test_a_bundle_of_a_transformer_is_opened_as_one() -> None:
     class Recording:
-        def session(self, graph: str, **how: Any) -> str:
+        def session(self, graph: str) -> str:
             return graph
 
     bundle: Any = Recording()
     config = Pix2ProfConfig(decoder="transformer")
-    found = telling.open_teller(bundle, config, backend="cpu")
+    found = telling.open_teller(bundle, config)
     assert found == AtOnce("captioner", config)  # type: ignore[arg-type]
 
 
@@ -373,12 +374,12 @@ def without_numbers(path: Path, graph: str) -> Bundle:
     (path / inner).write_bytes(data)
     manifest["files"][inner] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     (path / "manifest.json").write_text(json.dumps(manifest))
-    return Bundle.open(path)
+    return Bundle.open(path, Execution("cpu"))
 
 
 @pytest.mark.parametrize("graph", ["encoder", "decoder"])
 def test_of_weights_that_are_no_numbers_every_image_is_refused(tmp_path: Path, graph: str) -> None:
-    model = Pix2ProfCaptioner(without_numbers(tmp_path / "nan", graph), backend="cpu")
+    model = Pix2ProfCaptioner(without_numbers(tmp_path / "nan", graph))
     images = disc(11)
     with pytest.raises(InputError, match=f"no finite numbers of '{images.names[0]}'.*the bundle again"):
         model.caption(images)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom_metrics.figures.style import histogram, panels, remark, styled
+from skyloom.figures.style import style
+from skyloom_metrics.figures.panels import histogram, panels, remark
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from skyloom_metrics.source_counts import CountsDetails
 
 
-@styled
+@style()
 def draw_counts(details: CountsDetails) -> Figure:
     """Draw the magnitudes in each band, in numbers on the sky, then colours and size, as shares."""
     one, other = details.reference, details.candidate
