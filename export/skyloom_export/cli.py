@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skyloom.cli.options import Overwrite
 from skyloom.cli.output import say
 from skyloom.errors import CheckpointError, MissingExtraError, PluginError, UnknownNameError, listed
 
@@ -32,7 +33,6 @@ Card = Annotated[
     Path | None, typer.Option(help="A TOML file with summary, notes, version, licence and citation.")
 ]
 Attach = Annotated[list[Path] | None, typer.Option(help="A file for people to read; may be repeated.")]
-Force = Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")]
 
 
 def export(
@@ -43,7 +43,7 @@ def export(
     attach: Attach = None,
     skip: Skip = None,
     precision: Precision = None,
-    force: Force = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a verified bundle from a trained network.
 
@@ -57,7 +57,7 @@ def export(
         attach=tuple(attach or ()),
         skip=tuple(skip or ()),
         precisions=precision,
-        force=force,
+        overwrite=overwrite,
     )
     _show(report)
 
@@ -69,7 +69,7 @@ def import_checkpoint(
     name: Name = None,
     skip: Skip = None,
     precision: Precision = None,
-    force: Force = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a verified bundle from published weights.
 
@@ -77,7 +77,11 @@ def import_checkpoint(
     2021) are the file pix2prof_2020-10-08.pth at https://doi.org/10.5281/zenodo.4072941.
     """
     options = tuple(skip or ())
-    _show(run_import(model, checkpoint, output, name=name, skip=options, precisions=precision, force=force))
+    _show(
+        run_import(
+            model, checkpoint, output, name=name, skip=options, precisions=precision, overwrite=overwrite
+        )
+    )
 
 
 def run(
@@ -89,14 +93,14 @@ def run(
     attach: tuple[Path, ...] = (),
     skip: tuple[str, ...] = (),
     precisions: Collection[str] | None = None,
-    force: bool = False,
+    overwrite: bool = False,
 ) -> ExportReport:
     """Export a checkpoint with the graphs that the plugin of its model declares."""
     from skyloom.checkpoint import Checkpoint
     from skyloom.files import check_output
     from skyloom_export.card_file import read_attachments, read_card
 
-    check_output(output, overwrite=force, folder=True)
+    check_output(output, overwrite=overwrite, folder=True)
     said = {} if card is None else read_card(card)
     attached = read_attachments(attach)
     opened = Checkpoint.open(checkpoint)
@@ -111,7 +115,9 @@ def run(
         made = replace(made, manifest={"training": opened.config.training, **made.manifest})
     made = replace(made, manifest={**made.manifest, **said}, contents={**made.contents, **attached})
     name = name or opened.bundle_name
-    return _write(made, spec, record, output, name=name, skip=skip, precisions=precisions, force=force)
+    return _write(
+        made, spec, record, output, name=name, skip=skip, precisions=precisions, overwrite=overwrite
+    )
 
 
 def run_import(
@@ -122,7 +128,7 @@ def run_import(
     name: str | None = None,
     skip: tuple[str, ...] = (),
     precisions: Collection[str] | None = None,
-    force: bool = False,
+    overwrite: bool = False,
 ) -> ExportReport:
     """Export weights that the plugin of a model reads from a file of another layout."""
     from skyloom import registry
@@ -138,7 +144,9 @@ def run_import(
         raise CheckpointError(f"there is no file '{checkpoint}'", "Check the path")
     made = _declared(spec.importer, spec, record, checkpoint)
     name = name or output.resolve().name
-    return _write(made, spec, record, output, name=name, skip=skip, precisions=precisions, force=force)
+    return _write(
+        made, spec, record, output, name=name, skip=skip, precisions=precisions, overwrite=overwrite
+    )
 
 
 def _owner_of(model: str, task: str, what: str) -> tuple[PluginRecord, ModelSpec]:
@@ -174,32 +182,6 @@ def _declared(target: str, spec: ModelSpec, record: PluginRecord, *arguments: An
             "It should return a skyloom_export.Exportable",
         )
     return made
-
-
-def _write(
-    exportable: Exportable,
-    spec: ModelSpec,
-    record: PluginRecord,
-    output: Path,
-    *,
-    name: str,
-    skip: tuple[str, ...],
-    precisions: Collection[str] | None,
-    force: bool,
-) -> ExportReport:
-    from skyloom_export.bundling import export_bundle
-
-    return export_bundle(
-        exportable,
-        output,
-        name=name,
-        model=spec.name,
-        task=spec.task,
-        plugin=record.distribution,
-        skip=skip,
-        precisions=precisions,
-        overwrite=force,
-    )
 
 
 def _show(report: ExportReport) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skyloom.random import generator
-from skyloom_pix2prof.preparing import prepare
+from skyloom_pix2prof.preprocessing import prepare
 from skyloom_pix2prof.sources import COLUMNS, SHAPE, DataSettings, Galaxy, MockSource, source
 
 if TYPE_CHECKING:

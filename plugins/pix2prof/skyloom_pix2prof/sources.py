@@ -13,7 +13,7 @@ from skyloom.errors import InputError, UnknownNameError, did_you_mean, listed
 from skyloom.frozen import Frozen
 from skyloom.profile import Profile
 from skyloom.random import generator
-from skyloom_pix2prof.preparing import fill
+from skyloom_pix2prof.preprocessing import fill
 from skyloom_sky.mock import CONFIGS, MockSky
 from skyloom_sky.pairs import PairFolder
 from skyloom_sky.signal_to_noise import WINDOW, signal_to_noise_cut
@@ -182,7 +182,7 @@ class FolderSource:
             )
         self._config, self._settings = config, settings
         self.bands = settings.bands
-        self.steps = config.max_steps if config.recurrent else config.reach
+        self.steps = config.max_steps if config.kind.recurrent else config.reach
         self._expect_columns(self._pairs.profiles(self._names[0]))
         first = self._names[:_LOOKED_THROUGH]
         shaped = (_has_shape(profile) for name in first for profile in self._pairs.profiles(name))

@@ -15,7 +15,7 @@ from skyloom.profile import Profile, profiles_to_table
 from skyloom.writing import write_table
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.data import ProfileExamples, Turn, columns, validation_set
-from skyloom_pix2prof.preparing import crop, prepare
+from skyloom_pix2prof.preprocessing import crop, prepare
 from skyloom_pix2prof.sources import DataSettings, source
 from skyloom_sky.mock import CONFIGS, MockSky
 from skyloom_sky.signal_to_noise import signal_to_noise_cut
