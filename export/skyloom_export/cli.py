@@ -114,9 +114,18 @@ def run(
     if opened.config.training:
         made = replace(made, manifest={"training": opened.config.training, **made.manifest})
     made = replace(made, manifest={**made.manifest, **said}, contents={**made.contents, **attached})
-    name = name or opened.bundle_name
-    return _write(
-        made, spec, record, output, name=name, skip=skip, precisions=precisions, overwrite=overwrite
+    from skyloom_export.bundling import export_bundle
+
+    return export_bundle(
+        made,
+        output,
+        name=name or opened.bundle_name,
+        model=spec.name,
+        task=spec.task,
+        plugin=record.distribution,
+        skip=skip,
+        precisions=precisions,
+        overwrite=overwrite,
     )
 
 
@@ -143,9 +152,18 @@ def run_import(
     if not checkpoint.exists():
         raise CheckpointError(f"there is no file '{checkpoint}'", "Check the path")
     made = _declared(spec.importer, spec, record, checkpoint)
-    name = name or output.resolve().name
-    return _write(
-        made, spec, record, output, name=name, skip=skip, precisions=precisions, overwrite=overwrite
+    from skyloom_export.bundling import export_bundle
+
+    return export_bundle(
+        made,
+        output,
+        name=name or output.resolve().name,
+        model=spec.name,
+        task=spec.task,
+        plugin=record.distribution,
+        skip=skip,
+        precisions=precisions,
+        overwrite=overwrite,
     )
 
 
