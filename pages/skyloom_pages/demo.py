@@ -26,7 +26,7 @@ from skyloom_runs.profiling import profile_job
 from skyloom_runs.run import run
 from skyloom_sky.mock import MockSky
 from skyloom_sky.pairs import IMAGES, PairFolder
-from skyloom_sky.storing import write_galaxies
+from skyloom_sky.writing import write_galaxies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

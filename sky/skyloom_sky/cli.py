@@ -45,7 +45,7 @@ def galaxies(
 ) -> None:
     """Write images of galaxies with profiles and a table of what is true of them."""
     from skyloom_sky.mock import MockConfig, MockSky
-    from skyloom_sky.storing import write_galaxies
+    from skyloom_sky.writing import write_galaxies
 
     sky = MockSky(_config(preset, MockConfig), seed)
     with progress("drawing") as update:
@@ -73,7 +73,7 @@ def field(
 ) -> None:
     """Write a field of any size with the catalogue of its sources."""
     from skyloom_sky.fields import FieldConfig, MockField
-    from skyloom_sky.storing import write_field
+    from skyloom_sky.writing import write_field
 
     sky = MockField(_config(preset, FieldConfig))
     with progress("weaving") as update:
