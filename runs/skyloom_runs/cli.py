@@ -119,7 +119,7 @@ def profile(
         options=given(pixel_scale=pixel_scale, zero_point=zero_point),
         batch_size=batch_size,
         shard_size=shard_size,
-        captioner=captioner if processes == 1 else None,
+        model=captioner if processes == 1 else None,
     )
     field, seconds, start = captioner.field_of_view, 0.0, perf_counter()
     del captioner  # several processes have one each, and nobody needs another

@@ -173,10 +173,6 @@ class Parts:
     def __init__(self, folder: Path, plan: str, token: str) -> None:
         self.folder, self._plan, self._token = folder, plan, token
 
-    def begin(self, shard: Shard, result: Result) -> Draft:
-        """Begin to write a part."""
-        return Draft(self, shard, result)
-
     def check_held(self) -> None:
         """Refuse to go on where another run has taken over."""
         check_held(self.folder.parent, self._token)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyloom.errors import InputError, OutputError, SkyloomError
 from skyloom.files import check_output, complete, exists
@@ -27,7 +27,7 @@ JOINED, FAILURES = ".joined", ".failures"
 
 
 def run(
-    job: Job,
+    job: Job[Any],
     output: Path,
     *,
     engine: Engine = local_engine,
@@ -105,7 +105,7 @@ def run(
     return summary
 
 
-def _check(job: Job, output: Path, *, overwrite: bool) -> None:
+def _check(job: Job[Any], output: Path, *, overwrite: bool) -> None:
     """Refuse an output, and a table of failures beside it, that are there and may not be replaced."""
     job.result.check(output, overwrite=overwrite)
     check_output(job.result.failures_path(output), overwrite=overwrite, folder=False)
@@ -154,7 +154,7 @@ def _stored(parts: Parts, done: list[tuple[Shard, Part]], output: Path) -> list[
 
 
 def _joined(
-    job: Job,
+    job: Job[Any],
     parts: Parts,
     done: list[tuple[Shard, Part]],
     stored: list[Stored],
@@ -200,7 +200,7 @@ def _nothing(inputs: int, failures: tuple[Failure, ...], beside: Path | None) ->
 
 
 def _put(
-    job: Job,
+    job: Job[Any],
     stored: list[Stored],
     output: Path,
     parts: Parts,

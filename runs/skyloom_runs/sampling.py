@@ -43,6 +43,8 @@ class SampleJob(CountJob[ImagePrior]):
         Steps of the sampler; None for those of the model.
     """
 
+    interface = ImagePrior
+
     count: int
     first: int = 0
     seed: int = 0
@@ -66,10 +68,6 @@ class SampleJob(CountJob[ImagePrior]):
     def described(self) -> dict[str, JsonValue]:
         """Say what is done."""
         return {"verb": "sample", "seed": self.seed, "steps": self.steps, "first": self.first}
-
-    def load(self, *, threads: int | None = None) -> ImagePrior:
-        """Load the prior."""
-        return self.recipe.load(ImagePrior, threads=threads)
 
     def making(self, model: ImagePrior) -> Make:
         """Return what draws images."""

@@ -41,6 +41,8 @@ class FieldJob(CountJob[FieldGenerator]):
         A non-negative integer.
     """
 
+    interface = FieldGenerator
+
     shape: tuple[int, int]
     tile_shape: tuple[int, int]
     seed: int = 0
@@ -71,10 +73,6 @@ class FieldJob(CountJob[FieldGenerator]):
             "shape": list(self.shape),
             "tiles of": list(self.tile_shape),
         }
-
-    def load(self, *, threads: int | None = None) -> FieldGenerator:
-        """Load the generator."""
-        return self.recipe.load(FieldGenerator, threads=threads)
 
     def making(self, model: FieldGenerator) -> Make:
         """Return what makes tiles."""

@@ -124,7 +124,7 @@ class CarriedField(FieldJob):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InpaintJob(ImageJob):
+class InpaintJob(ImageJob[Any]):
     """Repairs images of any number of files."""
 
     def described(self) -> dict[str, Any]:

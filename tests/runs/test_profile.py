@@ -235,7 +235,7 @@ def test_failures_of_before_are_not_replaced_unasked(folder: Path, tmp_path: Pat
 def test_all_files_of_a_shard_may_vanish_while_they_are_read(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(self: ImageJob, numbers: list[int]) -> ImageStream:
+    def gone(self: ImageJob[Any], numbers: list[int]) -> ImageStream:
         if 4 in numbers:
             for number in numbers:
                 self.items[number].path.unlink()
@@ -697,7 +697,7 @@ def test_what_is_drawn_is_neither_captioned_nor_all_read_again(
         profiles: list[Profile] = original(self, images, **options)
         return profiles
 
-    def stream(self: ImageJob, numbers: list[int], **options: Any) -> ImageStream:
+    def stream(self: ImageJob[Any], numbers: list[int], **options: Any) -> ImageStream:
         read.extend(numbers)
         return opened(self, numbers, **options)
 
