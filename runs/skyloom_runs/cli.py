@@ -88,7 +88,7 @@ def profile(
     from skyloom.reading.request import Request
     from skyloom.reading.sources import resolve
     from skyloom_runs.engine import local_engine
-    from skyloom_runs.inputs import without
+    from skyloom_runs.inputs import without_outputs
     from skyloom_runs.plotting import plot_profiles
     from skyloom_runs.processes import process_engine
     from skyloom_runs.profiling import REMEDY, ProfileJob
@@ -109,7 +109,7 @@ def profile(
     )
     names = parse_bands(bands)
     job = ProfileJob(
-        items=without(
+        items=without_outputs(
             resolve(images, Request(bands=names), pattern=pattern), output, result.failures_path(output)
         ),
         recipe=recipe,
@@ -130,7 +130,7 @@ def profile(
         if plot is not None:
             plot_profiles(job, result.rows(parts), plot, field=field, overwrite=overwrite)
 
-    with progress("captioning") as update, _said_when_interrupted(output):
+    with progress("captioning") as update, _resume_hint(output):
         summary = run(
             job,
             output,
@@ -192,7 +192,7 @@ def _report(
 
 
 @contextmanager
-def _said_when_interrupted(output: Path) -> Iterator[None]:
+def _resume_hint(output: Path) -> Iterator[None]:
     """Tell somebody who interrupts that nothing is lost, where there is something."""
     try:
         yield

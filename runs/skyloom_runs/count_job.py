@@ -30,7 +30,7 @@ class CountJob(Job[M]):
         """The number of items."""
 
     @abstractmethod
-    def making(self, model: M) -> Make:
+    def maker(self, model: M) -> Make:
         """Return what makes items, given their numbers."""
 
     def plan(self) -> Plan:
@@ -45,7 +45,7 @@ class CountJob(Job[M]):
 
     def open(self, *, threads: int | None = None) -> CountWorker:
         """Load the model, to run on so many threads where the recipe says nothing else."""
-        return CountWorker(self, self.making(self.load(threads=threads)))
+        return CountWorker(self, self.maker(self.load(threads=threads)))
 
     def refusal(self, numbers: range, reason: str, remedy: str) -> RefusedError:
         """Return why the first of some items was not made."""

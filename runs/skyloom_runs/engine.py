@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker is told. It pickles.
+    """What a worker needs to know of a run. It pickles.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Task:
 
 
 Done = Callable[["Shard", "Part"], object]
-"""Is told of each shard that is committed, with its record; in any thread, one at a time."""
+"""Called with each shard that is committed, and its record; in any thread, one at a time."""
 
 Engine = Callable[[Task, Sequence["Shard"], Done], None]
 """Sees to it that shards are computed, and returns when all are committed."""
@@ -100,7 +100,7 @@ def compute(
 
 
 class _ShardWriter:
-    """The shard that is being worked on."""
+    """Writes what a worker makes of the shard that it works on, and commits it at its end."""
 
     def __init__(self, task: Task, done: Callable[[Shard, Part], object]) -> None:
         self._task, self._parts, self._done = task, task.parts, done

@@ -17,7 +17,7 @@ from skyloom.errors import ImageReadError
 from skyloom.reading import ImageStream
 from skyloom.reading.sources import sources_of
 from skyloom_runs.failures import ENDED
-from skyloom_runs.inputs import Input, changed, inputs_of
+from skyloom_runs.inputs import TRIES, Input, changed, inputs_of
 from skyloom_runs.job import Begun, Dropped, Ended, Event, Failed, Job, M, Outcome, Produced, Worker
 from skyloom_runs.names import escaped
 from skyloom_runs.pipeline import read_ahead
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from skyloom_runs.pipeline import ClosableQueue
     from skyloom_runs.plan import Shard
 
-TRIES = 3
-"""How often files are read that the system fails to read, before that counts as their failure."""
 PAUSE = 0.2
 """Seconds before they are read again."""
 

@@ -143,7 +143,7 @@ def _draw_image(axes: Any, image: Images, profiles: Sequence[Profile], field: fl
 
 
 def ellipse(profile: Profile, *, scale: float = 1.0, centre: tuple[float, float] = (0.0, 0.0)) -> Any:
-    """Return the ellipse that a profile ends at, as a patch of matplotlib; None where it tells no shape.
+    """Return the ellipse that a profile ends at, as a patch of matplotlib; None where it has no shape.
 
     Parameters
     ----------

@@ -130,7 +130,7 @@ def _read(
 
 
 def _captioned(captioner: SequenceCaptioner, images: Images) -> list[tuple[Profile, str]]:
-    """Caption images; which profile is whose is told by its place."""
+    """Caption images; a profile belongs to the image and band of its place."""
     profiles = captioner.caption(images)
     paths = images.paths or ("",) * len(images)
     keys = [

@@ -72,14 +72,16 @@ def run(
         When another run is at work on this output, or has left another job unfinished there.
     """
     folder = RunFolder(output)
-    _check(job, output, overwrite=overwrite or folder.there)
+    _check(job, output, overwrite=overwrite or folder.is_begun)
     plan = job.plan()
     try:
         with locked(folder.path, takeover=takeover) as token:
-            _check(job, output, overwrite=overwrite or folder.there)  # another run may have ended meanwhile
-            folder.tidy(job.result.failures_path(output))
+            _check(
+                job, output, overwrite=overwrite or folder.is_begun
+            )  # another run may have ended meanwhile
+            folder.remove_leftovers(job.result.failures_path(output))
             try:
-                plan = folder.settle(plan, restart=restart)
+                plan = folder.begin_or_resume(plan, restart=restart)
                 task = Task(job, folder.parts_of(plan), plan.digest, token, strict)
                 free = partial(job.result.check, output, overwrite=overwrite)
                 done = _computed(task, plan, engine, progress, check=free)
@@ -90,7 +92,7 @@ def run(
                 folder.remove(token)
                 raise
             except BaseException:
-                folder.leave(token)
+                folder.stop(token)
                 raise
             folder.remove(token)
     except SkyloomError:
@@ -101,7 +103,7 @@ def run(
             "What is done is kept: make room for the rest, and start it again",
         ) from error
     finally:
-        folder.vanish()
+        folder.remove_if_empty()
     return summary
 
 

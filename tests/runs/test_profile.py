@@ -44,7 +44,7 @@ from skyloom_runs.profiling import profile_job
 from skyloom_runs.run import run
 from skyloom_runs.table_result import TableResult
 from skyloom_runs.tables import format_of
-from tests.runs.brightest import FILES, Brightest, job, profile_files
+from tests.runs.toy_captioner import FILES, Brightest, job, profile_files
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def summary_of(entry: EntryPoint) -> str:
     """Return the first line of the docstring of a function, or of the ``help`` of a ``typer.Typer``.
 
     Empty where there is none, or where its source cannot be found or read: whatever is wrong with a
-    plugin is told when its verb is used.
+    plugin is an error when its verb is used.
     """
     try:
         source = _source_of(entry.module)

@@ -1,4 +1,4 @@
-"""A mock field of any size, woven tile by tile by a field generator."""
+"""A mock field of any size, made tile by tile by a field generator."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class FieldJob(CountJob[FieldGenerator]):
             "tiles of": list(self.tile_shape),
         }
 
-    def making(self, model: FieldGenerator) -> Make:
+    def maker(self, model: FieldGenerator) -> Make:
         """Return what makes tiles."""
         return partial(self._made, model)
 

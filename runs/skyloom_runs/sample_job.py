@@ -69,7 +69,7 @@ class SampleJob(CountJob[ImagePrior]):
         """Say what is done."""
         return {"verb": "sample", "seed": self.seed, "steps": self.steps, "first": self.first}
 
-    def making(self, model: ImagePrior) -> Make:
+    def maker(self, model: ImagePrior) -> Make:
         """Return what draws images."""
         return partial(self._drawn, model)
 
