@@ -16,9 +16,10 @@ from skyloom.errors import BackendError, InputError
 from skyloom.provenance import Provenance
 from skyloom.reading.request import Request
 from skyloom.reading.sources import resolve
-from skyloom_runs.profiling import ProfileJob, profile_job
+from skyloom_runs.profiling import ProfileJob
 from skyloom_runs.results import Summary
 from skyloom_runs.run import run
+from skyloom_runs.table_result import TableResult
 
 FILES = 11
 RUN_OPTIONS = {"strict", "restart", "overwrite", "takeover", "progress", "engine"}
@@ -106,7 +107,8 @@ def job(
 ) -> ProfileJob:
     items = resolve([str(source) for source in sources], Request())
     options = {"batch_size": 3, "shard_size": 3, **changes}
-    return profile_job(items, options.pop("name", "brightest"), captioner or Brightest(), output, **options)
+    name = options.pop("name", "brightest")
+    return ProfileJob.of(name, captioner or Brightest(), TableResult(output), items=items, **options)
 
 
 def profile_files(
