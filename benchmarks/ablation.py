@@ -33,9 +33,9 @@ from skyloom.checkpoint import Checkpoint
 from skyloom.files import complete
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.data import validation_set
-from skyloom_pix2prof.network import Pix2Prof
+from skyloom_pix2prof.network.pix2prof import Pix2Prof
 from skyloom_pix2prof.sources import DataSettings
-from skyloom_pix2prof.training import tell, trainable
+from skyloom_pix2prof.training import trainable
 from skyloom_sky.mock import CONFIGS, MockSky
 from skyloom_train.choosing import choose
 from skyloom_train.loop import train
@@ -235,7 +235,7 @@ def _told(network: Pix2Prof, images: Any, truths: list[Profile]) -> list[Profile
     steps = max(len(truth) for truth in truths)
     axis = np.arange(steps, dtype=np.float64) * network.config.step
     parts = (torch.from_numpy(images[start : start + 32]) for start in range(0, len(images), 32))
-    values = torch.cat([tell(network, part, steps)[0][..., 0] for part in parts]).double().numpy()
+    values = torch.cat([network(part, steps)[0][..., 0] for part in parts]).double().numpy()
     return [
         Profile(axis=axis, values=value, name=truth.name, band=truth.band)
         for value, truth in zip(values, truths, strict=True)

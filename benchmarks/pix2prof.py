@@ -34,9 +34,11 @@ from skyloom_export.errors import ExportError
 from skyloom_export.precision import to_int8
 from skyloom_pix2prof.captioner import Pix2ProfCaptioner
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.graphs import declare, fading
-from skyloom_pix2prof.network import Pix2Prof, RecurrentDecoder
-from skyloom_pix2prof.preparing import prepare
+from skyloom_pix2prof.graphs import declare
+from skyloom_pix2prof.network.pix2prof import Pix2Prof
+from skyloom_pix2prof.network.random_weights import random_network
+from skyloom_pix2prof.network.recurrent_decoder import RecurrentDecoder
+from skyloom_pix2prof.preprocessing import prepare
 from skyloom_runs.profiling import profile_job
 from skyloom_runs.run import run
 from skyloom_sky.mock import CONFIGS, MockSky
@@ -67,7 +69,7 @@ def configured(stem: Stem, quick: bool) -> Pix2ProfConfig:
 @cache
 def network(stem: Stem, quick: bool) -> Pix2Prof:
     """Return a network with random weights that behaves like a trained one."""
-    return fading(configured(stem, quick))
+    return random_network(configured(stem, quick))
 
 
 @cache
@@ -226,7 +228,7 @@ def files_to_table(quick: bool) -> Row:
 
         def bare() -> None:
             for start in range(0, count, batch):
-                told.tell(prepared[start : start + batch])
+                told.predict(prepared[start : start + batch])
 
         best = interleave({"ours": ours, "bare": bare}, 2 if quick else 3)
     return Row(

@@ -325,6 +325,7 @@ def test_a_model_keeps_its_colour_in_every_figure() -> None:
     alone, both = model_colours(["isophote"]), model_colours(["pix2prof-sim-sdss", "isophote"])
     assert alone["isophote"] == both["isophote"]
     assert model_colours(reversed(list(both))) == both
+    assert (both["pix2prof-sim-sdss"], both["isophote"]) == COLOURS[:2]
     many = model_colours([f"model {number}" for number in range(6)])
     assert sorted(many.values()) == sorted(COLOURS)
 

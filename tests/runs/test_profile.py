@@ -645,9 +645,9 @@ def test_the_verb_takes_any_captioner_and_names_bundles(
     [
         (["-o", "out.txt"], "of a form that is not known"),
         (["-o", "nowhere/out.ecsv"], "no folder"),
-        (["-o", "out.ecsv", "-O", "step"], "Give NAME=VALUE"),
+        (["-o", "out.ecsv", "-O", "step"], "Write NAME=VALUE"),
         (["-o", "out.ecsv", "-O", "colour=red"], "Its options are"),
-        (["-o", "out.ecsv", "--plot", "out.gif"], "Let its name end in .png"),
+        (["-o", "out.ecsv", "--plot", "out.gif"], "Give a name that ends in"),
         (["-o", "out.ecsv", "--backend", "abacus"], "abacus"),
     ],
 )

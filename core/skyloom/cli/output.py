@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from skyloom.frozen import Frozen
-
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 _PIPE_WIDTH = 240  # nothing is cut short where no terminal sets the width
 

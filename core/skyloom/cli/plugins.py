@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, progress, records, say, show_fields, show_json, show_table
+from skyloom.cli.options import AsJson
+from skyloom.cli.output import progress, records, say, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
     from skyloom.plugins import PluginRecord

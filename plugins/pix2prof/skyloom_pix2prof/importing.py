@@ -13,7 +13,7 @@ from skyloom.errors import CheckpointError, listed
 from skyloom_export.pickles import read_pickled
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.graphs import declare
-from skyloom_pix2prof.network import Pix2Prof
+from skyloom_pix2prof.network.pix2prof import Pix2Prof
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ def infer(state: State, path: Path) -> Pix2ProfConfig:
     channels, hidden = state["decoder.fc.weight"].shape
     if kernel not in {3, 7} or channels != 1:
         raise CheckpointError(
-            f"'{path}' begins with {kernel}x{kernel} pixels and tells {channels} values a step",
+            f"'{path}' begins with {kernel}x{kernel} pixels and predicts {channels} values a step",
             "Only networks with 3x3 or 7x7 and one value a step are known",
         )
     return Pix2ProfConfig(

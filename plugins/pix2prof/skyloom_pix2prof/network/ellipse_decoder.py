@@ -1,9 +1,9 @@
-"""A decoder that looks along ellipses: it fits them to the galaxy, and reads the light off each.
+"""A decoder that fits ellipses to the isophotes of the galaxy, and samples the light along each.
 
-It begins with circles in the middle of the image. In each pass it looks at points along the ellipses,
-weighs them (a star on an ellipse counts little), and moves and bends the ellipses by what it sees; the
-last pass tells the profile. What a classical fit does by rules is learned here, and the surface
-brightness along the ellipses is what the network only has to correct.
+It begins with circles in the middle of the image. In each pass it samples points along the ellipses,
+weighs them (a star on an ellipse counts little), and moves and reshapes the ellipses by what it finds; the
+last pass predicts the profile. What a classical fit does by rules is learned here, and the network only has
+to correct the surface brightness along the ellipses.
 """
 
 from __future__ import annotations
@@ -15,17 +15,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from skyloom_pix2prof.config import SHAPE
+from skyloom_pix2prof.network.decoder import ParallelDecoder
+from skyloom_pix2prof.network.encoder import FIRST_CELLS
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from skyloom_pix2prof.config import Pix2ProfConfig
+    from skyloom_pix2prof.hyperparameters import LearningSettings
+    from skyloom_pix2prof.network.encoder import Encoded
 
 CORE = 3.0
 """Radius in pixels inside which ellipses lie evenly; outside, their radii grow by equal factors."""
 LEVELS = 4
 """How often the image is halved in size, so that a point on a wide ellipse stands for all pixels around."""
 MARKS = 6
-"""What the encoder says of each point."""
+"""Features of the encoder at each point."""
 TRAITS = 4
-"""What a point says of its ellipse, beside the light."""
+"""Features of an ellipse, from those of its points."""
 RANKS = (0.08, 0.25, 0.5, 0.75, 0.92)
 FAINTEST = 0.01
 """Flux, in units of the softening, below which magnitudes turn linear."""
@@ -40,15 +48,15 @@ Shape = tuple[Tensor, Tensor]
 """Centre (b, 2) as x and y in pixels from the middle of the image, and bend (b, knots, 2)."""
 
 
-class Reading(NamedTuple):
+class EllipseFit(NamedTuple):
     """What a pass found.
 
     Attributes
     ----------
     tokens : (b, knots, channels)
-        The values before `offset` and `scale`; of the channels of the shape, what `bend` says instead.
+        The values before `offset` and `scale`; of the channels of the shape, `bend` counts instead.
     stops : (b, knots)
-        Positive where the sequence has ended.
+        Stop logits: positive where the sequence has ended.
     centre : (b, 2)
         x and y in pixels from the middle of the image.
     bend : (b, knots, 2)
@@ -61,26 +69,20 @@ class Reading(NamedTuple):
     bend: Tensor
 
 
-class EllipseDecoder(nn.Module):
-    """Fits ellipses to the galaxy and reads the light along each.
+class EllipseDecoder(ParallelDecoder):
+    """Fits ellipses to the isophotes of the galaxy and samples the light along each.
 
-    Parameters
-    ----------
-    config
-        What the network is made of.
-    widths
-        Channels of the first two stages of the encoder.
-    stride, origin
-        Pixels from one cell of the first stage to the next, and where the first cell lies.
+    The ellipticity and position angle that it predicts are those of its ellipses, in their places among the
+    channels: the ellipticity times the cosine, and the sine, of twice the position angle, which never jump.
     """
 
     radii: Tensor
 
-    def __init__(self, config: Pix2ProfConfig, widths: tuple[int, int], stride: int, origin: float) -> None:
-        super().__init__()
-        self.config, self.stride, self.origin = config, stride, origin
+    def __init__(self, config: Pix2ProfConfig) -> None:
+        super().__init__(config)
+        self.stride, self.origin = FIRST_CELLS[config.stem]
         self.reach = config.crop / 2
-        self.marks = nn.ModuleList(nn.Conv2d(width, MARKS, 1) for width in widths)
+        self.marks = nn.ModuleList(nn.Conv2d(config.width * 2**stage, MARKS, 1) for stage in range(2))
         self.passes = nn.ModuleList(EllipsePass(config) for _ in range(config.passes))
         places = torch.linspace(0, 1, config.knots)
         radii = CORE * torch.sinh(places * math.asinh(self.reach / CORE))
@@ -89,24 +91,63 @@ class EllipseDecoder(nn.Module):
         levels = torch.log2(widest.clamp(min=1)).floor().clamp(max=LEVELS - 1).long().tolist()
         self.parts = [levels.count(level) for level in range(max(levels) + 1)]
 
-    def forward(self, image: Tensor, code: Tensor, maps: tuple[Tensor, Tensor]) -> list[Reading]:
-        """Map images (b, 1, y, x), their encoding and the first two maps to what each pass found."""
-        levels = [image]
+    def forward(self, encoded: Encoded, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """Map encoded images and step numbers (steps,) to values and stop logits (b, steps)."""
+        last = self.fits(encoded)[-1]
+        values = self.values(last.tokens)
+        shape = dict(zip(SHAPE, last.bend.unbind(-1), strict=True))
+        columns = [shape.get(name, values[..., at]) for at, name in enumerate(self.config.channels)]
+        found = self.at(steps, torch.cat([torch.stack(columns, -1), last.stops[..., None]], 2))
+        return found[..., :-1], found[..., -1]
+
+    def fits(self, encoded: Encoded) -> list[EllipseFit]:
+        """Return what each pass found."""
+        levels = [encoded.images]
         for _ in self.parts[1:]:
             levels.append(F.avg_pool2d(levels[-1], 2))
-        marks = [layer(found) for layer, found in zip(self.marks, maps, strict=True)]
-        rows, columns = image.shape[2:]
-        middle = torch.tensor([(columns - 1) / 2, (rows - 1) / 2], device=image.device)
+        marks = [layer(found) for layer, found in zip(self.marks, encoded.maps[:2], strict=True)]
+        code = encoded.code
+        rows, columns = encoded.images.shape[2:]
+        middle = torch.tensor([(columns - 1) / 2, (rows - 1) / 2], device=code.device)
         centre = code.new_zeros(code.shape[0], 2)
         bend = code.new_zeros(code.shape[0], self.config.knots, 2)
-        readings: list[Reading] = []
+        fits: list[EllipseFit] = []
         for stage in self.passes:
             points = middle + self._points(centre.detach(), bend.detach())
-            light, said = self._light(levels, points), self._marks(marks, points)
-            reading = stage(light, said, code, self.radii, (centre, bend))
-            centre, bend = reading.centre, reading.bend
-            readings.append(reading)
-        return readings
+            light, features = self._light(levels, points), self._marks(marks, points)
+            fit = stage(light, features, code, self.radii, (centre, bend))
+            centre, bend = fit.centre, fit.bend
+            fits.append(fit)
+        return fits
+
+    def losses(
+        self, encoded: Encoded, batch: Mapping[str, Tensor], learning: LearningSettings, progress: float
+    ) -> dict[str, Tensor]:
+        """Return the loss of what each pass predicts, and of where its ellipses lie."""
+        del progress
+        # the shape is that of the ellipses, and has a loss of its own
+        of_light = torch.tensor([name not in SHAPE for name in self.config.channels])
+        values = torch.where(of_light.to(batch["values"].device), batch["values"], torch.nan)
+        steps = torch.arange(values.shape[1], device=values.device)
+        ended = (steps >= batch["lengths"][:, None]).float()
+        true_bend = bend_of(*batch["shapes"].unbind(-1))
+        numbers = steps.to(encoded.images.dtype)
+        *early, last = self.fits(encoded)
+        total = values.new_zeros(())
+        for number, fit in enumerate([*early, last]):
+            found = self.value_loss(self.at(numbers, fit.tokens), values, 1 - ended, learning)
+            bent = mean_error(self.at(numbers, fit.bend), true_bend)
+            moved = mean_error(fit.centre, batch["centres"])
+            stops = self.at(numbers, fit.stops[..., None])[..., 0]
+            stopping = F.binary_cross_entropy_with_logits(stops.float(), ended)
+            loss = found + learning.stop * stopping + learning.shape * bent + learning.centre * moved
+            total = total + loss * (1.0 if number == len(early) else learning.early)
+        return {"loss": total, "values": found, "stops": stopping, "bend": bent, "centre": moved}
+
+    @property
+    def stop_layer(self) -> nn.Linear:
+        """The layer that makes the stop logits."""
+        return cast("EllipsePass", self.passes[-1]).end
 
     def at(self, steps: Tensor, knots: Tensor) -> Tensor:
         """Interpolate what is known at the knots (b, knots, n) to step numbers (steps,)."""
@@ -140,16 +181,16 @@ class EllipseDecoder(nn.Module):
         return torch.cat(found, 1)
 
     def _marks(self, marks: list[Tensor], points: Tensor) -> Tensor:
-        """Return what the encoder says at pixels (b, knots, angles, 2), as (b, knots, angles, marks)."""
-        said = torch.zeros(())
+        """Return features of the encoder at pixels (b, knots, angles, 2), as (b, knots, angles, marks)."""
+        features = torch.zeros(())
         for number, found in enumerate(marks):
             stride = self.stride * 2**number
-            said = said + sample(found, (points - self.origin) / stride + 0.5)
-        return said.permute(0, 2, 3, 1)
+            features = features + sample(found, (points - self.origin) / stride + 0.5)
+        return features.permute(0, 2, 3, 1)
 
 
 class EllipsePass(nn.Module):
-    """One look along the ellipses: weigh the points, and say what each ellipse is like."""
+    """One pass along the ellipses: weigh the points, then move, reshape and measure each ellipse."""
 
     def __init__(self, config: Pix2ProfConfig) -> None:
         super().__init__()
@@ -168,14 +209,16 @@ class EllipsePass(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, light: Tensor, said: Tensor, code: Tensor, radii: Tensor, shape: Shape) -> Reading:
-        """Map light (b, knots, angles) and marks (b, knots, angles, marks) on ellipses to a reading."""
+    def forward(
+        self, light: Tensor, features: Tensor, code: Tensor, radii: Tensor, shape: Shape
+    ) -> EllipseFit:
+        """Map light (b, knots, angles) and features (b, knots, angles, marks) on ellipses to a fit."""
         centre, bend = shape
         ordered = light.sort(2).values
         ranks = [ordered[..., int(rank * light.shape[2])] for rank in RANKS]
         median = ranks[len(RANKS) // 2]
         offset = torch.asinh((light - median[..., None]) / _SIGNAL)
-        point = F.gelu(self.point(torch.cat([light[..., None], offset[..., None], said], 3)))
+        point = F.gelu(self.point(torch.cat([light[..., None], offset[..., None], features], 3)))
         weighed = self.weigh(point)
         weights = torch.softmax(weighed[..., 0], 2)
         traits = (weights[..., None] * weighed[..., 1:]).sum(2)
@@ -220,7 +263,7 @@ class EllipsePass(nn.Module):
         tokens = self.tokens(state)
         brightness = self.brightness(level, self.sky(state)[..., 0]) + tokens[..., 0]
         tokens = torch.cat([brightness[..., None], tokens[..., 1:]], 2)
-        return Reading(tokens, self.end(state)[..., 0], centre, bend)
+        return EllipseFit(tokens, self.end(state)[..., 0], centre, bend)
 
     def brightness(self, level: Tensor, sky: Tensor) -> Tensor:
         """Return stretched light as a token of the surface brightness, after taking off some sky."""
@@ -282,3 +325,9 @@ def bend_of(ellipticity: Tensor, position_angle: Tensor) -> Tensor:
     """Return ellipticities and position angles in degrees as bends (..., 2)."""
     twice = position_angle * (math.pi / 90)
     return torch.stack([ellipticity * twice.cos(), ellipticity * twice.sin()], -1)
+
+
+def mean_error(found: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean absolute error where the truth is known and not NaN; 0 where it is nowhere."""
+    known = torch.isfinite(truth)
+    return ((found - truth.nan_to_num()).abs() * known).sum() / known.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Looking at an image before the network does: what it tells of the wrong thing must not look right."""
+"""Checks of an image before the network sees it: masks, flux, saturation, sky background, no source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skyloom_photometry import OFF_SCALE, SATURATED, SKY_LEFT, brightness, is_saturated, judge_flux, sky_left
-from skyloom_pix2prof.preparing import crop
+from skyloom_pix2prof.preprocessing import crop
 
 if TYPE_CHECKING:
     from skyloom_pix2prof.config import Pix2ProfConfig
@@ -24,13 +24,13 @@ type_f4 = NDArray[np.float32]
 type_b1 = NDArray[np.bool_]
 
 
-class Look(NamedTuple):
-    """What is to be said of an image.
+class Verdict(NamedTuple):
+    """What the checks found.
 
     Attributes
     ----------
     flags
-        What a careful reader should know.
+        Of the profile, for what makes it doubtful.
     refused
         Why the image cannot be captioned; empty where it can.
     """
@@ -39,14 +39,14 @@ class Look(NamedTuple):
     refused: str = ""
 
 
-def look_at_mask(mask: type_b1, size: int) -> Look:
-    """Judge the mask of an image (y, x), of which the central `size` pixels count."""
+def check_mask(mask: type_b1, size: int) -> Verdict:
+    """Check the mask of an image (y, x), of which the central `size` pixels count."""
     seen = crop(mask, size)
     if not seen.any():
-        return Look()
+        return Verdict()
     share = float(seen.mean())
     if share > MOST_MASKED:
-        return Look(("masked",), "masked")
+        return Verdict(("masked",), "masked")
     y, x = np.nonzero(mask)
     middle = (np.array(mask.shape) - 1) / 2
     flags = []
@@ -54,11 +54,11 @@ def look_at_mask(mask: type_b1, size: int) -> Look:
         flags.append("masked-centre")
     if share > SOME_MASKED:
         flags.append("masked")
-    return Look(tuple(flags))
+    return Verdict(tuple(flags))
 
 
-def look_at_light(pixels: type_f4, valid: type_b1 | None, *, pixel_scale: float, zero_point: float) -> Look:
-    """Judge an image (y, x) as it was given: its flux, its core, its sky.
+def check_light(pixels: type_f4, valid: type_b1 | None, *, pixel_scale: float, zero_point: float) -> Verdict:
+    """Check an image (y, x) as it was given: its flux, its core, its sky background.
 
     Parameters
     ----------
@@ -74,21 +74,21 @@ def look_at_light(pixels: type_f4, valid: type_b1 | None, *, pixel_scale: float,
     bright = brightness(pixels, valid)
     flags, refused = judge_flux(bright, pixel_scale=pixel_scale, zero_point=zero_point)
     if refused:
-        return Look(flags, OFF_SCALE)
+        return Verdict(flags, OFF_SCALE)
     seen = pixels if valid is None else np.where(valid, pixels, np.float32(bright.level))
     if is_saturated(seen, bright.level):
         flags += (SATURATED,)
     if sky_left(pixels, bright.noise, valid):
         flags += (SKY_LEFT,)
-    return Look(flags)
+    return Verdict(flags)
 
 
-def look_at_scene(pixels: type_f4, config: Pix2ProfConfig) -> Look:
-    """Judge what is on an image (y, x) that is scaled as in training."""
+def check_source(pixels: type_f4, config: Pix2ProfConfig) -> Verdict:
+    """Check that an image (y, x), scaled as in training, shows a source in its middle."""
     seen = crop(pixels, config.crop)
     low, middle, high = float(seen.min()), float(np.median(seen)), float(seen.max())
     if low == high:
-        return Look(("constant",), "empty")
+        return Verdict(("constant",), "empty")
     flags = []
     if (seen == 0).mean() > SOME_ZEROS:
         flags.append("zeros")
@@ -96,4 +96,4 @@ def look_at_scene(pixels: type_f4, config: Pix2ProfConfig) -> Look:
     core = crop(seen, min(int(CORE), config.crop))
     if float(core.mean()) - middle <= SIGNIFICANT * noise / np.sqrt(core.size):
         flags.append("no-source")
-    return Look(tuple(flags))
+    return Verdict(tuple(flags))

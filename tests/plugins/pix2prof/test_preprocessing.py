@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.preparing import clip_level, crop, fill, prepare, resample, stretch
+from skyloom_pix2prof.preprocessing import clip_level, crop, fill, prepare, resample, stretch
 
 RANDOM = np.random.default_rng(3)
 
@@ -97,7 +97,7 @@ def test_resampling_conserves_a_galaxy(ratio: float) -> None:
 
 RESAMPLED = """
 import hashlib, numpy as np
-from skyloom_pix2prof.preparing import resample
+from skyloom_pix2prof.preprocessing import resample
 image = np.random.default_rng(0).normal(size=(613, 613)).astype(np.float32)
 print(hashlib.sha256(b"".join(resample(image, ratio).tobytes() for ratio in (0.7, 1.98))).hexdigest())
 """

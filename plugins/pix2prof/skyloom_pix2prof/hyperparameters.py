@@ -1,4 +1,4 @@
-"""How the network learns, as settings and as presets that work; imports no PyTorch."""
+"""Hyperparameters of the training, and presets that work; imports no PyTorch."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class LearningSettings(Frozen):
     stop
         Weight of the stop logits.
     shape, centre
-        Weight of the ellipses, where a decoder looks along some: of their ellipticity, and of the place
+        Weight of the ellipses, where a decoder fits some: of their ellipticity, and of the place
         of their centre in pixels.
     early
         Weight of each pass of such a decoder before the last.
     steps
-        Steps that the transformer is asked for, drawn anew for each batch; None for all.
+        Steps of each profile that the transformer is trained on, drawn anew for each batch; None for all.
     """
 
     rate: float = Field(default=2e-4, gt=0, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""Running the graphs of a bundle: prepared images in, sequences out."""
+"""Decoding by the graphs of a bundle: prepared images in, sequences out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skyloom.runtime import run_in_batches
+from skyloom_pix2prof.config import SHAPE
 
 if TYPE_CHECKING:
     from skyloom import Bundle
@@ -28,8 +29,8 @@ STRIDE = 16
 type_f4 = NDArray[np.float32]
 
 
-class Told(NamedTuple):
-    """A sequence as the network tells it.
+class Sequence(NamedTuple):
+    """A sequence as the network predicts it.
 
     Attributes
     ----------
@@ -43,51 +44,51 @@ class Told(NamedTuple):
     halted: bool
 
 
-class Teller(Protocol):
-    """Tells one sequence for each prepared image (n, 1, y, x)."""
+class Predictor(Protocol):
+    """Predicts one sequence for each prepared image (n, 1, y, x)."""
 
     @property
     def session(self) -> Session:
         """What runs the network, or its encoder."""
         ...
 
-    def __call__(self, images: type_f4) -> list[Told]:
-        """Tell them."""
+    def __call__(self, images: type_f4) -> list[Sequence]:
+        """Predict them."""
         ...
 
 
-def open_teller(bundle: Bundle, config: Pix2ProfConfig) -> Teller:
-    """Open the graphs of a bundle, of a network that is recurrent or tells all at once."""
-    if not config.recurrent:
-        return AtOnce(bundle.session(CAPTIONER), config)
+def open_predictor(bundle: Bundle, config: Pix2ProfConfig) -> Predictor:
+    """Open the graphs of a bundle, whose decoder is recurrent or predicts all steps at once."""
+    if not config.kind.recurrent:
+        return ParallelPredictor(bundle.session(CAPTIONER), config)
     encoder = bundle.session(ENCODER)
     # A precision that only the encoder has, such as int8, is no reason to refuse.
     known = {"auto", *bundle.manifest.precisions(DECODER)}
     execution = bundle.execution
     if execution.precision not in known:
         execution = replace(execution, precision="fp32")
-    return StepByStep(encoder, bundle.session(DECODER, execution), config)
+    return RecurrentPredictor(encoder, bundle.session(DECODER, execution), config)
 
 
 @dataclass(frozen=True)
-class AtOnce:
-    """A network that tells all steps at once."""
+class ParallelPredictor:
+    """A network that predicts all steps at once."""
 
     session: Session
     config: Pix2ProfConfig
 
-    def __call__(self, images: type_f4) -> list[Told]:
-        """Tell the sequences of images (n, 1, y, x)."""
+    def __call__(self, images: type_f4) -> list[Sequence]:
+        """Predict the sequences of images (n, 1, y, x)."""
         found = run_in_batches(self.session, {"image": images}, size=BATCH)
         rows = zip(with_angles(found["values"], self.config), found["count"], found["halted"], strict=True)
-        return [Told(values[:count], bool(halted)) for values, count, halted in rows]
+        return [Sequence(values[:count], bool(halted)) for values, count, halted in rows]
 
 
 def with_angles(values: type_f4, config: Pix2ProfConfig) -> type_f4:
-    """Return values (..., channel) with the ellipticity and position angle that ellipses tell as a vector."""
-    if config.decoder != "ellipses" or "ellipticity" not in config.channels:
+    """Return values (..., channel) with ellipticities and angles, which ellipses predict as vectors."""
+    if not config.kind.fits_ellipses or SHAPE[0] not in config.channels:
         return values
-    places = [config.channels.index(name) for name in ("ellipticity", "position_angle")]
+    places = [config.channels.index(name) for name in SHAPE]
     cosine, sine = (values[..., place] for place in places)
     clear = values.copy()
     clear[..., places[0]] = np.hypot(cosine, sine)
@@ -96,24 +97,24 @@ def with_angles(values: type_f4, config: Pix2ProfConfig) -> type_f4:
 
 
 @dataclass(frozen=True)
-class StepByStep:
+class RecurrentPredictor:
     """An encoder, and a recurrent decoder that is called again and again until all have halted."""
 
     session: Session
     decoder: Session
     config: Pix2ProfConfig
 
-    def __call__(self, images: type_f4) -> list[Told]:
-        """Tell the sequences of images (n, 1, y, x)."""
+    def __call__(self, images: type_f4) -> list[Sequence]:
+        """Predict the sequences of images (n, 1, y, x)."""
         return self.unroll(run_in_batches(self.session, {"image": images}, size=BATCH)["code"])
 
-    def unroll(self, codes: type_f4) -> list[Told]:
-        """Tell the sequences of encodings (n, hidden).
+    def unroll(self, codes: type_f4) -> list[Sequence]:
+        """Predict the sequences of encodings (n, hidden).
 
         Sequences differ in length. As soon as some have halted, the next ones take their places, so
         that no place is held by a sequence that is complete.
         """
-        said: list[list[type_f4]] = [[] for _ in codes]
+        parts: list[list[type_f4]] = [[] for _ in codes]
         halted = np.zeros(len(codes), bool)
         ticks = np.zeros(min(STRIDE, self.config.max_steps), np.float32)
         carry, places, following = self._start(codes[:0]), np.arange(0), 0
@@ -127,13 +128,13 @@ class StepByStep:
             for place, values, new in zip(
                 places, found["values"], found["next_count"] - carry["count"], strict=True
             ):
-                said[place].append(values[:new])
+                parts[place].append(values[:new])
             done = found["halted"]
             # the longest sequences have ended, too, though nothing in them was flat
             halted[places[done]] = found["next_count"][done] < self.config.max_steps
             carry = {name: found.get(f"next_{name}", array)[~done] for name, array in carry.items()}
             places = places[~done]
-        return [Told(np.concatenate(parts), bool(end)) for parts, end in zip(said, halted, strict=True)]
+        return [Sequence(np.concatenate(part), bool(end)) for part, end in zip(parts, halted, strict=True)]
 
     def _start(self, codes: type_f4) -> dict[str, NDArray[Any]]:
         """Return what the decoder starts from, for encodings (n, hidden)."""
@@ -144,4 +145,4 @@ class StepByStep:
             "recent": np.zeros((count, config.halting_window), np.float32),
             "count": np.zeros(count, np.int64),
         }
-        return {**carry, "code": codes} if config.decoder == "reinject" else carry
+        return {**carry, "code": codes} if config.kind.reinjects else carry

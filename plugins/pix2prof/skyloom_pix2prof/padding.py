@@ -1,4 +1,4 @@
-"""Images smaller than what the network looks at: sky around them, profiles that end at their edge."""
+"""Images smaller than the crop of the network: padded with sky, and profiles that end at their edge."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from skyloom.random import generator
 
-LEAST = 3 / 16
-"""Side of the smallest image that can be framed, as a share of what the network looks at."""
+SMALLEST = 3 / 16
+"""Side of the smallest image that can be padded, as a share of the crop of the network."""
 
 WITHIN = 0.9
 """Share of an ellipse that must lie within the image."""
@@ -20,7 +20,7 @@ type_f4 = NDArray[np.float32]
 type_f8 = NDArray[np.float64]
 
 
-def frame(pixels: type_f4, size: int) -> type_f4:
+def pad(pixels: type_f4, size: int) -> type_f4:
     """Surround an image (y, x) by empty sky, with noise as in the image, to `size` pixels a side.
 
     The noise is measured by second differences of neighbouring pixels, in which the galaxy hardly shows,
@@ -32,13 +32,15 @@ def frame(pixels: type_f4, size: int) -> type_f4:
     bends = np.abs(np.diff(pixels, n=2, axis=1))
     noise = _MAD_TO_SIGMA * float(np.median(bends)) / np.sqrt(6)
     shape = [length + more for length, more in zip(pixels.shape, spare, strict=True)]
-    framed = generator(0).normal(0.0, noise, shape).astype(np.float32)
+    padded = generator(0).normal(0.0, noise, shape).astype(np.float32)
     top, left = (more // 2 for more in spare)
-    framed[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
-    return framed
+    padded[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return padded
 
 
-def reach(radii: type_f8, ellipticity: type_f8, angle: type_f8, *, height: float, width: float) -> int:
+def ellipses_within(
+    radii: type_f8, ellipticity: type_f8, angle: type_f8, *, height: float, width: float
+) -> int:
     """Return how many ellipses, from the centre of an image on, lie within it.
 
     Parameters

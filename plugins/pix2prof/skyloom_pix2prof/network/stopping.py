@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch._higher_order_ops import while_loop
 
-from skyloom_pix2prof.network import Pix2Prof, RecurrentDecoder
+from skyloom_pix2prof.network.decoder import ParallelDecoder
+from skyloom_pix2prof.network.recurrent_decoder import RecurrentDecoder
+
+if TYPE_CHECKING:
+    from skyloom_pix2prof.network.pix2prof import Pix2Prof
 
 Carry = tuple[Tensor, ...]
 
 
-class Unrolling(nn.Module):
-    """The decoder with its stopping rule, for some steps more.
+class DecoderGraph(nn.Module):
+    """A recurrent decoder with its stopping rule, for some steps more.
 
     Everything about a sequence that is needed to go on with it is an input and an output.
     """
-
-    offset: Tensor
-    scale: Tensor
 
     def __init__(self, network: Pix2Prof) -> None:
         super().__init__()
         assert isinstance(network.decoder, RecurrentDecoder)
         self.config, self.decoder = network.config, network.decoder
-        self.register_buffer("offset", network.offset)
-        self.register_buffer("scale", network.scale)
 
     def forward(
         self,
@@ -43,7 +43,7 @@ class Unrolling(nn.Module):
         Parameters
         ----------
         token : (b, channels)
-            What the decoder said last; 0 at the start.
+            What the decoder predicted last; 0 at the start.
         state : (b, layers, hidden)
             Its state; the encoding in each layer at the start.
         recent : (b, window)
@@ -101,7 +101,7 @@ class Unrolling(nn.Module):
     ) -> Carry:
         """Append a value to each sequence that has not halted, and see which halt with it."""
         token, states = self.decoder.step(code, token, states)
-        value = self.offset + self.scale * token
+        value = self.decoder.values(token)
         here = torch.arange(values.shape[1], device=values.device) == tick
         values = torch.where(here[None, :, None], value[:, None], values)
         config = self.config
@@ -114,17 +114,18 @@ class Unrolling(nn.Module):
         return tick + 1, halted, values, token, recent, count, *states
 
 
-class Answering(nn.Module):
-    """A network that tells all at once, with its stopping rule: a sequence ends before the first stop."""
+class CaptionerGraph(nn.Module):
+    """A network that predicts all steps at once: a sequence ends before its first positive stop logit."""
 
     def __init__(self, network: Pix2Prof) -> None:
         super().__init__()
-        self.network = network
+        assert isinstance(network.decoder, ParallelDecoder)
+        self.config, self.encoder, self.decoder = network.config, network.encoder, network.decoder
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Map images to values (b, steps, channels), and to their count and whether they halted (b,)."""
-        steps = self.network.config.reach
-        values, stops = self.network.attend(image, steps)
-        numbers = torch.arange(steps, device=stops.device)
+        steps = self.config.reach
+        numbers = torch.arange(steps, device=image.device)
+        values, stops = self.decoder(self.encoder.encode(image), numbers.to(image.dtype))
         count = torch.where(stops > 0, numbers, steps).amin(1)
         return values, count, count < steps

@@ -8,37 +8,37 @@ import pytest
 import skyloom
 from skyloom import Images, SequenceCaptioner
 from skyloom.errors import InputError
-from skyloom_pix2prof.framing import frame, reach
+from skyloom_pix2prof.padding import ellipses_within, pad
 from skyloom_sky.mock import MockSky
 
 
-def test_a_frame_is_sky_with_the_noise_of_the_image() -> None:
+def test_padding_is_sky_with_the_noise_of_the_image() -> None:
     rng = np.random.default_rng(1)
     y, x = np.mgrid[-30:31, -20:20]
     image = (5 * np.exp(-np.hypot(y, x) / 8) + rng.normal(0, 0.03, y.shape)).astype(np.float32)
-    framed = frame(image, 128)
-    assert framed.shape == (128, 128)
-    np.testing.assert_array_equal(framed[33:94, 44:84], image)
-    around = np.concatenate([framed[:33].ravel(), framed[94:].ravel()])
+    padded = pad(image, 128)
+    assert padded.shape == (128, 128)
+    np.testing.assert_array_equal(padded[33:94, 44:84], image)
+    around = np.concatenate([padded[:33].ravel(), padded[94:].ravel()])
     assert around.std() == pytest.approx(0.03, rel=0.1)
     assert abs(around.mean()) < 0.002
-    np.testing.assert_array_equal(framed, frame(image, 128))
-    assert frame(image, 40) is image
-    assert frame(image, 61).shape == (61, 61)
+    np.testing.assert_array_equal(padded, pad(image, 128))
+    assert pad(image, 40) is image
+    assert pad(image, 61).shape == (61, 61)
 
 
 def test_ellipses_are_counted_as_far_as_they_lie_within_the_image() -> None:
     radii = np.arange(40.0)
     none = np.zeros(40)
-    assert reach(radii, none, none, height=200, width=200) == 40
-    circles = reach(radii, none, none, height=20, width=200)
+    assert ellipses_within(radii, none, none, height=200, width=200) == 40
+    circles = ellipses_within(radii, none, none, height=20, width=200)
     # of a circle of radius r, the part with |y| > 10 is 4 acos(10 / r) of 2 pi; a tenth leaves at 10.125
     assert circles == 11
     flat = np.full(40, 0.8)
-    assert reach(radii, flat, none, height=200, width=20) == 40  # major axes along y
-    across = reach(radii, flat, none + 90, height=200, width=20)
+    assert ellipses_within(radii, flat, none, height=200, width=20) == 40  # major axes along y
+    across = ellipses_within(radii, flat, none + 90, height=200, width=20)
     assert across == 11
-    assert reach(radii, flat, none + 45, height=20, width=20) < 18
+    assert ellipses_within(radii, flat, none + 45, height=20, width=20) < 18
 
 
 @pytest.fixture

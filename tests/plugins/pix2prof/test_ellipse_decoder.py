@@ -1,4 +1,4 @@
-"""A decoder that looks along ellipses: where it looks, what it reads there, and that it learns."""
+"""A decoder that fits ellipses: where it samples the image, what it finds there, and that it learns."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from torch import Tensor
 from skyloom.execution import Execution
 from skyloom.runtime import open_session
 from skyloom_export.bundling import make_graph
-from skyloom_pix2prof import ellipses
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.ellipses import EllipseDecoder, EllipsePass, bend_of
-from skyloom_pix2prof.graphs import declare, fading
-from skyloom_pix2prof.judging import typical_images
-from skyloom_pix2prof.network import Pix2Prof
-from skyloom_pix2prof.stopping import Answering
-from skyloom_pix2prof.telling import with_angles
+from skyloom_pix2prof.decoding import with_angles
+from skyloom_pix2prof.graphs import declare
+from skyloom_pix2prof.mock_images import mock_images
+from skyloom_pix2prof.network import ellipse_decoder
+from skyloom_pix2prof.network.ellipse_decoder import EllipseDecoder, EllipsePass, bend_of
+from skyloom_pix2prof.network.pix2prof import Pix2Prof
+from skyloom_pix2prof.network.random_weights import random_network
+from skyloom_pix2prof.network.stopping import CaptionerGraph
 
 SMALL = {
     "width": 4, "hidden": 16, "layers": 1, "decoder": "ellipses", "crop": 96, "knots": 24, "angles": 24,
@@ -121,7 +122,7 @@ def test_marks_are_read_from_the_cell_that_sees_the_point(stem: str, stage: int,
 def test_an_untrained_network_reads_the_mean_around_circles() -> None:
     net = network()
     with torch.no_grad():
-        told, _ = net.attend(disc(net), 95)
+        told, _ = net(disc(net), 95)
     radius = np.arange(95) * 0.2
     truth = 22.5 + 2.5 * np.log10(0.396**2) + 2.5 / np.log(10) * radius / 0.396 / 12
     assert np.abs(told[0, 1:90, 0].numpy() - truth[1:90]).max() < 0.03
@@ -147,9 +148,9 @@ def test_waves_point_to_the_centre(x: float, y: float) -> None:
     for _ in decoder(net).parts[1:]:
         levels.append(torch.nn.functional.avg_pool2d(levels[-1], 2))
     light = decoder(net)._light(levels, points + 47.5)
-    around = ellipses.circle(24, torch.device("cpu"))
+    around = ellipse_decoder.circle(24, torch.device("cpu"))
     uneven = light - light.mean(2, keepdim=True)
-    slope = ellipses.gradient(light.mean(2), decoder(net).radii)
+    slope = ellipse_decoder.gradient(light.mean(2), decoder(net).radii)
     for wave, shift in zip(around, (x, y), strict=True):
         moves = -2 * (uneven * wave).mean(2) / slope
         np.testing.assert_allclose(moves[0, 14:-2], shift, atol=0.15 * max(abs(x), abs(y)) + 0.01)
@@ -157,16 +158,18 @@ def test_waves_point_to_the_centre(x: float, y: float) -> None:
 
 def test_steps_between_knots() -> None:
     net = network()
-    places = torch.asinh(decoder(net).radii / ellipses.CORE)
+    places = torch.asinh(decoder(net).radii / ellipse_decoder.CORE)
     steps = torch.arange(95.0)
     found = decoder(net).at(steps, places[None, :, None])[0, :, 0]
-    torch.testing.assert_close(found, torch.asinh(steps * 0.2 / 0.396 / ellipses.CORE), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        found, torch.asinh(steps * 0.2 / 0.396 / ellipse_decoder.CORE), rtol=0, atol=1e-5
+    )
     beyond = decoder(net).at(torch.tensor([1e4]), places[None, :, None])
     torch.testing.assert_close(beyond[0, 0, 0], places[-1])
 
 
 def test_ellipses_are_never_lines() -> None:
-    bent = ellipses.bounded(torch.tensor([[3.0, -4.0], [0.3, 0.0], [0.0, 0.0]]))
+    bent = ellipse_decoder.bounded(torch.tensor([[3.0, -4.0], [0.3, 0.0], [0.0, 0.0]]))
     torch.testing.assert_close(bent, torch.tensor([[0.54, -0.72], [0.3, 0.0], [0.0, 0.0]]))
 
 
@@ -175,7 +178,7 @@ def test_the_ellipses_say_their_shape() -> None:
     last = a_pass(net, -1)
     with torch.no_grad():
         last.shape.bias[3:] = bend_of(torch.tensor(0.4), torch.tensor(160.0))
-        told = net.unroll(disc(net), 30).numpy()
+        told = net(disc(net), 30)[0].numpy()
     assert with_angles(told, net.config)[0, :, 1:] == pytest.approx(np.tile([0.4, 160.0], (30, 1)), abs=1e-3)
     plain = network()
     assert with_angles(told, plain.config) is told
@@ -193,7 +196,7 @@ def test_every_weight_learns(stem: str) -> None:
         for looking in decoder(net).passes:
             unsettle(looking)
     images = torch.rand(2, 1, 96, 96, generator=torch.Generator().manual_seed(2))
-    found = net.look(images)
+    found = decoder(net).fits(net.encoder.encode(images))
     total = torch.zeros(())
     for one in found:
         total = total + one.tokens.square().sum() + one.stops.sum() + one.centre.sum() + one.bend.sum()
@@ -203,19 +206,20 @@ def test_every_weight_learns(stem: str) -> None:
 
 
 def test_what_it_tells_is_one_graph() -> None:
-    net = fading(Pix2ProfConfig.model_validate({**SMALL, **SHAPED, "passes": 2}))
+    net = random_network(Pix2ProfConfig.model_validate({**SMALL, **SHAPED, "passes": 2}))
     (declaration,) = declare(net).graphs
     assert (declaration.name, declaration.outputs) == ("captioner", ("values", "count", "halted"))
-    images = torch.from_numpy(typical_images(net.config, 3))
+    images = torch.from_numpy(mock_images(net.config, 3))
     with torch.no_grad():
         for looking in decoder(net).passes:
             unsettle(looking)
-        peaks = net.attend(images, net.config.reach)[1].amax(1).sort().values
+        steps = torch.arange(float(net.config.reach))
+        peaks = net.decoder(net.encoder.encode(images), steps)[1].amax(1).sort().values
         a_pass(net, -1).end.bias.add_(-peaks[:2].mean())  # some end, and some do not
-        values, count, _ = Answering(net)(images)
+        values, count, _ = CaptionerGraph(net)(images)
     assert len(set(count.tolist())) > 1
     made = make_graph(declaration)
-    assert [report.precision for report in made.reports] == ["int8", "fp16", "bf16"]
+    assert [report.precision for report in made.reports] == ["fp16", "bf16"]
     for report in made.reports:  # each is there, or says why not
         kept = f"captioner-{report.precision}" in made.variants
         if report.precision == "bf16":
@@ -223,8 +227,8 @@ def test_what_it_tells_is_one_graph() -> None:
         assert kept == report.passed
         assert kept or report.note or report.measured > report.allowed
     assert "captioner-fp16" in made.variants
-    assert {check.output for check in made.checks} == set(declaration.outputs)
-    assert all(check.excess <= 1 for check in made.checks)
+    assert {verdict.output for verdict in made.verdicts} == set(declaration.outputs)
+    assert all(verdict.excess <= 1 for verdict in made.verdicts)
     found = open_session(made.data, Execution("cpu", threads=1)).run({"image": images.numpy()})
     np.testing.assert_array_equal(found["count"], count)
     np.testing.assert_allclose(found["values"], values, atol=1e-3)
