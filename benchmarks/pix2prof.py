@@ -25,8 +25,7 @@ from benchmarks.harness import Row, interleave
 from benchmarks.runtime import lacks_bf16
 from skyloom import Images, Profile
 from skyloom.bundle import Bundle, FileRecord
-from skyloom.reading.request import Request
-from skyloom.reading.sources import resolve
+from skyloom.reading import expand_source
 from skyloom_export import GraphDeclaration, export_bundle
 from skyloom_export.bundling import make_graph
 from skyloom_export.errors import ExportError
@@ -215,7 +214,7 @@ def files_to_table(quick: bool) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         for image in images:
             image.to_fits(Path(folder, f"{int(image.index[0]):05d}.fits"))
-        items = resolve(folder, Request())
+        items = expand_source(folder)
         table = Path(folder, "profiles.ecsv")
 
         def ours() -> None:

@@ -76,8 +76,7 @@ def profile(
     from time import perf_counter
 
     from skyloom import SequenceCaptioner
-    from skyloom.reading.request import Request
-    from skyloom.reading.sources import resolve
+    from skyloom.reading import expand_source
     from skyloom_runs.engines import here
     from skyloom_runs.inputs import without
     from skyloom_runs.plotting import check_plot, plot_profiles
@@ -102,9 +101,8 @@ def profile(
     overrides = {"pixel_scale": pixel_scale, "zero_point": zero_point}
     given = {key: value for key, value in overrides.items() if value is not None}
     names = None if bands is None else bands.split(",") if "," in bands else list(bands)
-    asked = Request(bands=None if names is None else tuple(names))
     job = ProfileJob(
-        items=without(resolve(images, asked, pattern=pattern), output, result.failures_path(output)),
+        items=without(expand_source(images, pattern=pattern), output, result.failures_path(output)),
         recipe=recipe,
         made_by=captioner.provenance(),
         result=result,

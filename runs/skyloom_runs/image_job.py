@@ -15,8 +15,8 @@ import numpy as np
 
 from skyloom.errors import ImageReadError
 from skyloom.expect import expect_count
-from skyloom.reading import ImageStream
-from skyloom.reading.sources import sources_of
+from skyloom.images import Images
+from skyloom.reading import sources_of
 from skyloom_runs.inputs import Input, changed, inputs_of
 from skyloom_runs.job import ENDED, Begun, Dropped, Ended, Event, Failed, Job, Outcome, Produced, Worker
 from skyloom_runs.pipeline import ahead
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from skyloom import Images
     from skyloom.provenance import Provenance
+    from skyloom.reading import ImageStream
     from skyloom.reading.sources import Item
     from skyloom_runs.job import Fault
     from skyloom_runs.pipeline import Feed
@@ -249,9 +249,9 @@ class ImageWorker(Worker):
         found = (changed(path, file) for path, file in zip(item.paths, planned.files, strict=True))
         return next((fault for fault in found if fault is not None), None)
 
-    def _stream(self, numbers: Sequence[int]) -> ImageStream:
+    def _stream(self, numbers: Sequence[int]) -> ImageStream[Images]:
         job = self._job
-        return ImageStream(
+        return Images.stream(
             sources_of(job.items[number] for number in numbers),
             job.bands,
             batch_size=job.batch_size,

@@ -10,8 +10,8 @@ import numpy as np
 
 from skyloom.errors import InputError, MissingExtraError
 from skyloom.files import check_output, complete
-from skyloom.reading import ImageStream
-from skyloom.reading.sources import sources_of
+from skyloom.images import Images
+from skyloom.reading import sources_of
 from skyloom_runs.bands import band_colours, by_wavelength
 from skyloom_runs.profiling import caption
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from skyloom import Images, Profile, SequenceCaptioner
+    from skyloom import Profile, SequenceCaptioner
     from skyloom_runs.image_job import ImageJob
 
 DRAWN = 6
@@ -47,7 +47,7 @@ def plot_profiles(
     drawn: list[tuple[Images, Sequence[Profile]]] = []
     readable = (item for item in job.items if item.failure is None)
     for item in readable:
-        for image in ImageStream(sources_of([item]), job.bands, batch_size=1, **job.options):
+        for image in Images.stream(sources_of([item]), job.bands, batch_size=1, **job.options):
             profiles, _ = caption(captioner, image)
             if profiles:
                 drawn.append((image, profiles))

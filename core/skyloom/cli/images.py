@@ -21,11 +21,11 @@ def images(
 
     The status is 1 when some cannot be read, 2 when none can.
     """
-    from skyloom.reading.survey import survey
+    from skyloom.reading.inventory import take_inventory
 
     names = None if bands is None else bands.split(",") if "," in bands else list(bands)
     with progress("reading") as update:
-        found = survey(paths, names, pattern=pattern, progress=update)
+        found = take_inventory(paths, names, pattern=pattern, progress=update)
     if as_json:
         show_json(found.model_dump(mode="json"))
     else:

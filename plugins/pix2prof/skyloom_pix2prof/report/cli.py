@@ -75,21 +75,20 @@ def compare(
     The status is 1 when some images could not be read, or a model read no profile off them.
     """
     from skyloom.files import complete
-    from skyloom.reading import ImageStream
-    from skyloom.reading.request import Request
-    from skyloom.reading.sources import resolve, sources_of
+    from skyloom.images import Images
+    from skyloom.reading import expand_source, sources_of
     from skyloom_pix2prof.report import comparing
 
     _check_page(output, overwrite=overwrite)
     names = None if bands is None else bands.split(",") if "," in bands else list(bands)
-    items = resolve(images, Request(bands=None if names is None else tuple(names)), pattern=pattern)
+    items = expand_source(images, pattern=pattern)
     given = {"pixel_scale": pixel_scale, "zero_point": zero_point}
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     readable = [item for item in items if item.failure is None]
     unreadable = [item.failure for item in items if item.failure is not None]
     if not readable:
         raise unreadable[0]
-    stream = ImageStream(sources_of(readable), names, batch_size=1, **options)
+    stream = Images.stream(sources_of(readable), names, batch_size=1, **options)
     with complete(output, overwrite=overwrite) as part:
         with progress("reading profiles") as update:
             compared = comparing.compare(
