@@ -86,8 +86,7 @@ def profile(
 
     from skyloom import SequenceCaptioner
     from skyloom.figures.style import check_figure
-    from skyloom.reading.request import Request
-    from skyloom.reading.sources import resolve
+    from skyloom.reading import expand_source
     from skyloom_runs.engines import here
     from skyloom_runs.inputs import without
     from skyloom_runs.plotting import plot_profiles
@@ -108,15 +107,12 @@ def profile(
         threads=threads,
         options=parse_assignments(settings),
     )
-    names = parse_bands(bands)
     job = ProfileJob(
-        items=without(
-            resolve(images, Request(bands=names), pattern=pattern), output, result.failures_path(output)
-        ),
+        items=without(expand_source(images, pattern=pattern), output, result.failures_path(output)),
         recipe=recipe,
         made_by=captioner.provenance(),
         result=result,
-        bands=names,
+        bands=parse_bands(bands),
         options=given(pixel_scale=pixel_scale, zero_point=zero_point),
         batch_size=batch_size,
         shard_size=shard_size,

@@ -15,8 +15,8 @@ import numpy as np
 
 from skyloom.errors import ImageReadError
 from skyloom.expect import expect_count
-from skyloom.reading import ImageStream
-from skyloom.reading.sources import sources_of
+from skyloom.images import Images
+from skyloom.reading import sources_of
 from skyloom_runs.inputs import Input, changed, inputs_of
 from skyloom_runs.job import ENDED, Begun, Dropped, Ended, Event, Failed, Job, Outcome, Produced, Worker
 from skyloom_runs.pipeline import ahead
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from skyloom import Images
     from skyloom.provenance import Provenance
+    from skyloom.reading import ImageStream
     from skyloom.reading.sources import Item
     from skyloom_runs.job import Fault
     from skyloom_runs.pipeline import Feed
@@ -116,9 +116,9 @@ class ImageJob(Job):
         """Load the model, to run on so many threads where the recipe says nothing else."""
         return ImageWorker(self, self.process(threads=threads))
 
-    def stream(self, numbers: Sequence[int], *, batch_size: int | None = None) -> ImageStream:
+    def stream(self, numbers: Sequence[int], *, batch_size: int | None = None) -> ImageStream[Images]:
         """Return a stream of the images of some inputs, which knows these by their place in `numbers`."""
-        return ImageStream(
+        return Images.stream(
             sources_of(self.items[number] for number in numbers),
             self.bands,
             batch_size=batch_size or self.batch_size,

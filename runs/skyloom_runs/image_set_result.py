@@ -159,7 +159,7 @@ class FitsFolder(SetFormat):
 
     def files(self, images: Images) -> Iterator[bytes]:
         """Yield FITS files."""
-        return fits_files(images)
+        return fits_files(images.filled(), images, provenance=images.provenance)
 
     def clash(self, first: Form, other: Form) -> str:  # noqa: ARG002
         """Say nothing: each file says what it holds."""
