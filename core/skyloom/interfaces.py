@@ -28,17 +28,6 @@ if TYPE_CHECKING:
     from skyloom.score import Score
 
 
-__all__ = [
-    "FieldGenerator",
-    "ImagePrior",
-    "Metric",
-    "Model",
-    "SequenceCaptioner",
-    "expect_images",
-    "expect_shape",
-]
-
-
 class Model:
     """What all models share: where they come from, and how they check what they are given.
 
