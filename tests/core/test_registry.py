@@ -162,9 +162,7 @@ def test_backends_of_a_model_without_networks() -> None:
             skyloom.load("plain", **options)
 
 
-def test_backend_precision_and_threads_reach_the_sessions(
-    tmp_path: Path, install: Installer
-) -> None:
+def test_backend_precision_and_threads_reach_the_sessions(tmp_path: Path, install: Installer) -> None:
     install("skyloom-affine", AFFINE)
     path = with_variant(tmp_path / "b")
     session = skyloom.load(path, backend="cpu", precision="int8", threads=1).session
