@@ -27,7 +27,7 @@ Name = Annotated[str | None, typer.Option(help="What to call the bundle.")]
 Skip = Annotated[list[str] | None, typer.Option(help="A rewrite to leave out; may be repeated.")]
 Precision = Annotated[
     list[str] | None,
-    typer.Option(help="A lower precision to offer: int8, fp16 or bf16; may be repeated. By default all."),
+    typer.Option(help="A lower precision to offer: fp16 or bf16; may be repeated. By default all."),
 ]
 Card = Annotated[
     Path | None, typer.Option(help="A TOML file with summary, notes, version, licence and citation.")
@@ -49,8 +49,17 @@ def export(
 
     Every graph is compared with the network; when one misses its tolerance, nothing is written.
     """
-    how: Any = {"skip": tuple(skip or ()), "precisions": precision, "overwrite": overwrite}
-    _report(run(checkpoint, output, name=name, card=card, attach=tuple(attach or ()), **how))
+    report = run(
+        checkpoint,
+        output,
+        name=name,
+        card=card,
+        attach=tuple(attach or ()),
+        skip=tuple(skip or ()),
+        precisions=precision,
+        overwrite=overwrite,
+    )
+    _show(report)
 
 
 def import_checkpoint(
@@ -67,8 +76,12 @@ def import_checkpoint(
     The file is read without running anything that is in it. The weights of Pix2Prof (Smith et al.
     2021) are the file pix2prof_2020-10-08.pth at https://doi.org/10.5281/zenodo.4072941.
     """
-    how: Any = {"skip": tuple(skip or ()), "precisions": precision, "overwrite": overwrite}
-    _report(run_import(model, checkpoint, output, name=name, **how))
+    options = tuple(skip or ())
+    _show(
+        run_import(
+            model, checkpoint, output, name=name, skip=options, precisions=precision, overwrite=overwrite
+        )
+    )
 
 
 def run(
@@ -85,7 +98,7 @@ def run(
     """Export a checkpoint with the graphs that the plugin of its model declares."""
     from skyloom.checkpoint import Checkpoint
     from skyloom.files import check_output
-    from skyloom_export.about import read_attachments, read_card
+    from skyloom_export.card_file import read_attachments, read_card
 
     check_output(output, overwrite=overwrite, folder=True)
     said = {} if card is None else read_card(card)
@@ -101,8 +114,19 @@ def run(
     if opened.config.training:
         made = replace(made, manifest={"training": opened.config.training, **made.manifest})
     made = replace(made, manifest={**made.manifest, **said}, contents={**made.contents, **attached})
-    how: Any = {"skip": skip, "precisions": precisions, "overwrite": overwrite}
-    return _write(made, spec, record, output, name=name or opened.bundle_name, **how)
+    from skyloom_export.bundling import export_bundle
+
+    return export_bundle(
+        made,
+        output,
+        name=name or opened.bundle_name,
+        model=spec.name,
+        task=spec.task,
+        plugin=record.distribution,
+        skip=skip,
+        precisions=precisions,
+        overwrite=overwrite,
+    )
 
 
 def run_import(
@@ -128,8 +152,19 @@ def run_import(
     if not checkpoint.exists():
         raise CheckpointError(f"there is no file '{checkpoint}'", "Check the path")
     made = _declared(spec.importer, spec, record, checkpoint)
-    how: Any = {"skip": skip, "precisions": precisions, "overwrite": overwrite}
-    return _write(made, spec, record, output, name=name or output.resolve().name, **how)
+    from skyloom_export.bundling import export_bundle
+
+    return export_bundle(
+        made,
+        output,
+        name=name or output.resolve().name,
+        model=spec.name,
+        task=spec.task,
+        plugin=record.distribution,
+        skip=skip,
+        precisions=precisions,
+        overwrite=overwrite,
+    )
 
 
 def _owner_of(model: str, task: str, what: str) -> tuple[PluginRecord, ModelSpec]:
@@ -167,55 +202,28 @@ def _declared(target: str, spec: ModelSpec, record: PluginRecord, *arguments: An
     return made
 
 
-def _write(
-    exportable: Exportable,
-    spec: ModelSpec,
-    record: PluginRecord,
-    output: Path,
-    *,
-    name: str,
-    skip: tuple[str, ...],
-    precisions: Collection[str] | None,
-    overwrite: bool,
-) -> ExportReport:
-    from skyloom_export.bundling import export_bundle
-
-    return export_bundle(
-        exportable,
-        output,
-        name=name,
-        model=spec.name,
-        task=spec.task,
-        plugin=record.distribution,
-        skip=skip,
-        precisions=precisions,
-        overwrite=overwrite,
-    )
-
-
-def _report(report: ExportReport) -> None:
+def _show(report: ExportReport) -> None:
     """Say how near the graphs are to their network."""
     from skyloom.bundle.verify import lengths
 
     for graph, passes in report.passes.items():
-        worst = max(
-            (check for check in report.checks if check.graph == graph), key=lambda check: check.excess
-        )
-        sizes = sum(check.graph == graph and check.output == worst.output for check in report.checks)
+        verdicts = [verdict for verdict in report.verdicts if verdict.graph == graph]
+        worst = max(verdicts, key=lambda verdict: verdict.excess)
+        sizes = sum(verdict.output == worst.output for verdict in verdicts)
         say(
             f"{graph}: differs from the network by {worst.error:.2g} ({worst.excess:.2g} of the tolerance) "
             f"over {sizes} sizes; rewritten: {', '.join(passes) or 'nothing'}"
         )
-        for check in report.checks:
-            if check.graph == graph:
-                say(
-                    f"  {check.output} at {lengths(check.sizes)}: {check.error:.2g}, "
-                    f"{check.excess:.2g} of the tolerance"
-                )
+        for verdict in verdicts:
+            say(
+                f"  {verdict.output} at {lengths(verdict.sizes)}: {verdict.error:.2g}, "
+                f"{verdict.excess:.2g} of the tolerance"
+            )
     for variant in report.variants:
         what = f"measured {variant.measured:.3g}, allowed {variant.allowed:.3g}"
-        verdict = "kept" if variant.passed else f"left out{f': {variant.note}' if variant.note else ''}"
-        say(f"{variant.graph} in {variant.precision}: {what}; {verdict}")
+        reason = f": {variant.note}" if variant.note else ""
+        outcome = "kept" if variant.passed else f"left out{reason}"
+        say(f"{variant.graph} in {variant.precision}: {what}; {outcome}")
     say(f"Wrote {report.path}")
 
 
