@@ -17,7 +17,7 @@ import typer
 from skyloom.cli.interrupts import Interrupted
 from skyloom.cli.output import printable
 from skyloom.cli.summaries import summary_of
-from skyloom.entries import all_entries, distribution_of, is_allowed
+from skyloom.entry_points import all_entries, distribution_of, is_allowed
 from skyloom.errors import NameClashError, PluginError, listed
 from skyloom.stdout import printing_to_stderr
 
