@@ -31,8 +31,7 @@ from skyloom.errors import UnknownNameError, listed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from skyloom_runs.results import Stored
-    from skyloom_runs.summary import Summary
+    from skyloom_runs.results import Stored, Summary
 
 TASK = "sequence-captioner"
 SHOWN = 20
@@ -87,10 +86,10 @@ def profile(
     from skyloom import SequenceCaptioner
     from skyloom.figures.style import check_figure
     from skyloom.reading import expand_source
-    from skyloom_runs.engines import here
+    from skyloom_runs.engine import local_engine
     from skyloom_runs.inputs import without
     from skyloom_runs.plotting import plot_profiles
-    from skyloom_runs.processes import processes as on_processes
+    from skyloom_runs.processes import process_engine
     from skyloom_runs.profiling import REMEDY, ProfileJob
     from skyloom_runs.recipe import Recipe
     from skyloom_runs.run import run
@@ -131,7 +130,7 @@ def profile(
         summary = run(
             job,
             output,
-            engine=here if processes == 1 else on_processes(processes),
+            engine=local_engine if processes == 1 else process_engine(processes),
             strict=strict,
             restart=restart,
             overwrite=overwrite,
@@ -178,7 +177,7 @@ def _report(
         why = HINTS.get(reason, "its rows hold the flags")
         say(f"skyloom: {counted(count, 'profile')} without a step, '{reason}': {why}", err=True)
     for failure in summary.failures[:SHOWN]:
-        which = f" ({failure.name})" if failure.name else ""
+        which = "" if failure.name == Path(failure.path).stem else f" ({failure.name})"
         say(f"skyloom: no profile of '{failure.path}'{which}: {failure.reason}", err=True)
     more = len(summary.failures) - SHOWN
     if more > 0:

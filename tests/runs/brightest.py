@@ -16,8 +16,8 @@ from skyloom.errors import BackendError, InputError
 from skyloom.provenance import Provenance
 from skyloom.reading import expand_source
 from skyloom_runs.profiling import ProfileJob, profile_job
+from skyloom_runs.results import Summary
 from skyloom_runs.run import run
-from skyloom_runs.summary import Summary
 
 FILES = 11
 RUN_OPTIONS = {"strict", "restart", "overwrite", "takeover", "progress", "engine"}

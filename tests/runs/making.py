@@ -18,9 +18,9 @@ from skyloom_runs.image_job import ImageJob, Process
 from skyloom_runs.image_set_result import ImageSetResult
 from skyloom_runs.job import Outcome
 from skyloom_runs.recipe import Recipe
+from skyloom_runs.results import Counts, Summary
 from skyloom_runs.run import run
 from skyloom_runs.sampling import SampleJob, sample_job
-from skyloom_runs.summary import Counts, Summary
 from skyloom_runs.weaving import FieldJob, field_job
 from tests.core.testing.toys import Static, White
 
