@@ -31,8 +31,7 @@ from skyloom.errors import UnknownNameError, listed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from skyloom_runs.results import Stored
-    from skyloom_runs.summary import Summary
+    from skyloom_runs.results import Stored, Summary
 
 TASK = "sequence-captioner"
 SHOWN = 20
@@ -86,12 +85,11 @@ def profile(
 
     from skyloom import SequenceCaptioner
     from skyloom.figures.style import check_figure
-    from skyloom.reading.request import Request
-    from skyloom.reading.sources import resolve
-    from skyloom_runs.engines import here
+    from skyloom.reading import expand_source
+    from skyloom_runs.engine import local_engine
     from skyloom_runs.inputs import without
     from skyloom_runs.plotting import plot_profiles
-    from skyloom_runs.processes import processes as on_processes
+    from skyloom_runs.processes import process_engine
     from skyloom_runs.profiling import REMEDY, ProfileJob
     from skyloom_runs.recipe import Recipe
     from skyloom_runs.run import run
@@ -108,15 +106,12 @@ def profile(
         threads=threads,
         options=parse_assignments(settings),
     )
-    names = parse_bands(bands)
     job = ProfileJob(
-        items=without(
-            resolve(images, Request(bands=names), pattern=pattern), output, result.failures_path(output)
-        ),
+        items=without(expand_source(images, pattern=pattern), output, result.failures_path(output)),
         recipe=recipe,
         made_by=captioner.provenance(),
         result=result,
-        bands=names,
+        bands=parse_bands(bands),
         options=given(pixel_scale=pixel_scale, zero_point=zero_point),
         batch_size=batch_size,
         shard_size=shard_size,
@@ -135,7 +130,7 @@ def profile(
         summary = run(
             job,
             output,
-            engine=here if processes == 1 else on_processes(processes),
+            engine=local_engine if processes == 1 else process_engine(processes),
             strict=strict,
             restart=restart,
             overwrite=overwrite,
@@ -182,7 +177,7 @@ def _report(
         why = HINTS.get(reason, "its rows hold the flags")
         say(f"skyloom: {counted(count, 'profile')} without a step, '{reason}': {why}", err=True)
     for failure in summary.failures[:SHOWN]:
-        which = f" ({failure.name})" if failure.name else ""
+        which = "" if failure.name == Path(failure.path).stem else f" ({failure.name})"
         say(f"skyloom: no profile of '{failure.path}'{which}: {failure.reason}", err=True)
     more = len(summary.failures) - SHOWN
     if more > 0:

@@ -11,8 +11,8 @@ import numpy as np
 from skyloom.errors import ImageReadError, InputError
 from skyloom.figures.bands import band_colours, by_wavelength
 from skyloom.figures.style import save, style
+from skyloom_runs.names import unescaped
 from skyloom_runs.profiling import first_profiles
-from skyloom_runs.text import restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,7 +53,7 @@ def plot_profiles(
     overwrite
         Replace a picture that is there.
     """
-    profiles = {restored(name): found for name, found in first_profiles(rows, DRAWN).items()}
+    profiles = {unescaped(name): found for name, found in first_profiles(rows, DRAWN).items()}
     drawn = [(image, profiles[name]) for name, image in _read_again(job, profiles)]
     if not drawn:
         raise InputError("no image with a profile can be read again, to be drawn", "Put the files back")
@@ -66,12 +66,12 @@ def _read_again(job: ImageJob, names: Iterable[str]) -> Iterator[tuple[str, Imag
     for number, source in enumerate(job.inputs):
         if not left:
             return
-        own = restored(source.name)
+        own = unescaped(source.name)
         if not any(name == own or name.startswith(f"{own}[") for name in left):
             continue
         with suppress(ImageReadError):
             for image in job.stream([number], batch_size=1):
-                name = restored(job.named(image, [number]).names[0])
+                name = unescaped(job.named(image, [number]).names[0])
                 if name in left:
                     left.remove(name)
                     yield name, job.named(image, [number])
