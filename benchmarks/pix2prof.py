@@ -26,8 +26,7 @@ from skyloom import Images, Profile
 from skyloom.bundle import Bundle, FileRecord
 from skyloom.digest import sha256
 from skyloom.execution import Execution
-from skyloom.reading.request import Request
-from skyloom.reading.sources import resolve
+from skyloom.reading import expand_source
 from skyloom_export import GraphDeclaration, export_bundle
 from skyloom_export.bundling import make_graph
 from skyloom_export.errors import ExportError
@@ -218,7 +217,7 @@ def files_to_table(quick: bool) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         for image in images:
             image.to_fits(Path(folder, f"{int(image.index[0]):05d}.fits"))
-        items = resolve(folder, Request())
+        items = expand_source(folder)
         table = Path(folder, "profiles.ecsv")
 
         def ours() -> None:

@@ -105,6 +105,11 @@ class ProfilePair(_Arrays):
     size: float
     kpc_per_arcsec: float
 
+    @property
+    def properties(self) -> dict[str, float]:
+        """What deviations may depend on, by name: the ellipticity and the size of the galaxy."""
+        return {"ellipticity": self.ellipticity, "size": self.size}
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ProfileDeviations(_Arrays):

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skyloom.cli.options import (
+    Bands,
+    ImagePaths,
+    Overwrite,
+    Pattern,
+    PixelScale,
+    Seed,
+    ZeroPoint,
+    given,
+    parse_bands,
+)
 from skyloom.cli.output import progress, say, show_table
 
 if TYPE_CHECKING:
@@ -35,12 +46,12 @@ def report(
             "divided with the seed of the training (data.seed), 0 by default.",
         ),
     ] = None,
-    bands: Annotated[str, typer.Option(help="Bands of pairs: letters, or names with commas.")] = "gri",
+    bands: Bands = "gri",
     table: Annotated[
         list[Path] | None,
         typer.Option(help="CSV file to show as well, such as that of an ablation; may be repeated."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page that is there.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a page on how well captioners read profiles of galaxies whose profiles are known."""
     from skyloom.files import complete
@@ -48,7 +59,7 @@ def report(
     from skyloom_pages.report import Request, report_page
 
     _check_page(output, overwrite=overwrite)
-    names = tuple(bands.split(",")) if "," in bands else tuple(bands)
+    names = parse_bands(bands) or ()
     tables = tuple(read_table(path) for path in table or ())
     request = Request(data=data, count=count, seed=seed, bands=names, tables=tables)
     with complete(output, overwrite=overwrite) as part:
@@ -59,40 +70,37 @@ def report(
 
 
 def compare(
-    images: Annotated[list[str], typer.Argument(help="Files, folders or glob patterns; a galaxy each.")],
+    images: ImagePaths,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write: .html.")],
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="Two or more; the others are compared with the last."),
     ] = None,
-    bands: Annotated[str | None, typer.Option(help="Bands to read: letters, or names with commas.")] = None,
-    pattern: Annotated[str | None, typer.Option(help="Files of a folder to take.")] = None,
-    pixel_scale: Annotated[float | None, typer.Option(help="arcsec, whatever the files say.")] = None,
-    zero_point: Annotated[
-        float | None, typer.Option(help="AB magnitude of one unit, whatever the files say.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page that is there.")] = False,
+    bands: Bands = None,
+    pattern: Pattern = None,
+    pixel_scale: PixelScale = None,
+    zero_point: ZeroPoint = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a page with what captioners read off the same images, whose true profiles nobody knows.
 
     The status is 1 when some images could not be read, or a model read no profile off them.
     """
     from skyloom.files import complete
-    from skyloom.reading import ImageStream
-    from skyloom.reading.request import Request
-    from skyloom.reading.sources import resolve, sources_of
+    from skyloom.images import Images
+    from skyloom.reading import expand_source, sources_of
     from skyloom_pages.profiles import comparison
 
     _check_page(output, overwrite=overwrite)
-    names = None if bands is None else bands.split(",") if "," in bands else list(bands)
-    items = resolve(images, Request(bands=None if names is None else tuple(names)), pattern=pattern)
-    given = {"pixel_scale": pixel_scale, "zero_point": zero_point}
-    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    names = parse_bands(bands)
+    items = expand_source(images, pattern=pattern)
     readable = [item for item in items if item.failure is None]
     unreadable = [item.failure for item in items if item.failure is not None]
     if not readable:
         raise unreadable[0]
-    stream = ImageStream(sources_of(readable), names, batch_size=1, **options)
+    stream = Images.stream(
+        sources_of(readable), names, batch_size=1, **given(pixel_scale=pixel_scale, zero_point=zero_point)
+    )
     with complete(output, overwrite=overwrite) as part:
         with progress("reading profiles") as update:
             compared = comparison.compare(
@@ -131,7 +139,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("skyloom-demo"),
     model: Annotated[str, typer.Option("--model", "-m", help="The captioner or bundle to show.")] = MODELS[0],
     count: Annotated[int, typer.Option("--count", "-n", min=3, help="Number of galaxies.")] = 40,
-    seed: Annotated[int, typer.Option(min=0, help="Of the survey: one that was not trained on.")] = DEMO_SEED,
+    seed: Seed = DEMO_SEED,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in a browser.")] = False,
 ) -> None:
     """Simulate a small survey, read its profiles with a trained network, and show how good they are."""

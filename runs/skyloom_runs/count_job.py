@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from skyloom.expect import expect_count
 from skyloom.interfaces import Model
-from skyloom_runs.job import ENDED, Begun, Ended, Event, Failed, Job, Outcome, Produced, RefusedError, Worker
+from skyloom_runs.failures import ENDED, RefusedError
+from skyloom_runs.job import Begun, Ended, Event, Failed, Job, Outcome, Produced, Worker
 from skyloom_runs.plan import Plan
-from skyloom_runs.summary import Counts
+from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from skyloom.provenance import Provenance
-    from skyloom_runs.pipeline import Feed
+    from skyloom_runs.pipeline import ClosableQueue
     from skyloom_runs.plan import Shard
     from skyloom_runs.recipe import Recipe
     from skyloom_runs.results import Result
@@ -79,10 +80,6 @@ class CountJob(Job, Generic[M]):
     def making(self, model: M) -> Make:
         """Return what makes items, given their numbers."""
 
-    @abstractmethod
-    def name_of(self, number: int) -> str:
-        """Return what an item is called."""
-
     def plan(self) -> Plan:
         """Return everything that the result will depend on."""
         return Plan(
@@ -116,7 +113,7 @@ class CountWorker(Worker):
     def __init__(self, job: CountJob[Any], make: Make) -> None:
         self._job, self._make = job, make
 
-    def events(self, shards: Feed[Shard]) -> Iterator[Event]:
+    def events(self, shards: ClosableQueue[Shard]) -> Iterator[Event]:
         """Work through shards."""
         with closing(shards):
             for shard in shards:

@@ -15,25 +15,26 @@ import numpy as np
 
 from skyloom.errors import ImageReadError
 from skyloom.expect import expect_count
-from skyloom.reading import ImageStream
-from skyloom.reading.sources import sources_of
+from skyloom.images import Images
+from skyloom.reading import sources_of
+from skyloom_runs.failures import ENDED
 from skyloom_runs.inputs import Input, changed, inputs_of
-from skyloom_runs.job import ENDED, Begun, Dropped, Ended, Event, Failed, Job, Outcome, Produced, Worker
-from skyloom_runs.pipeline import ahead
+from skyloom_runs.job import Begun, Dropped, Ended, Event, Failed, Job, Outcome, Produced, Worker
+from skyloom_runs.names import escaped
+from skyloom_runs.pipeline import read_ahead
 from skyloom_runs.plan import Plan
-from skyloom_runs.summary import Counts
-from skyloom_runs.text import visible
+from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pydantic import JsonValue
 
-    from skyloom import Images
     from skyloom.provenance import Provenance
+    from skyloom.reading import ImageStream
     from skyloom.reading.sources import Item
-    from skyloom_runs.job import Fault
-    from skyloom_runs.pipeline import Feed
+    from skyloom_runs.failures import Fault
+    from skyloom_runs.pipeline import ClosableQueue
     from skyloom_runs.plan import Shard
     from skyloom_runs.recipe import Recipe
     from skyloom_runs.results import Result
@@ -112,13 +113,17 @@ class ImageJob(Job):
     def process(self, *, threads: int | None = None) -> Process:
         """Load the model, and return what makes results of images."""
 
+    def name_of(self, number: int) -> str:
+        """Return what an input is called in the results."""
+        return self.inputs[number].name
+
     def open(self, *, threads: int | None = None) -> ImageWorker:
         """Load the model, to run on so many threads where the recipe says nothing else."""
         return ImageWorker(self, self.process(threads=threads))
 
-    def stream(self, numbers: Sequence[int], *, batch_size: int | None = None) -> ImageStream:
+    def stream(self, numbers: Sequence[int], *, batch_size: int | None = None) -> ImageStream[Images]:
         """Return a stream of the images of some inputs, which knows these by their place in `numbers`."""
-        return ImageStream(
+        return Images.stream(
             sources_of(self.items[number] for number in numbers),
             self.bands,
             batch_size=batch_size or self.batch_size,
@@ -130,7 +135,7 @@ class ImageJob(Job):
         assert images.item is not None
         item = np.asarray(numbers)[images.item]
         names = tuple(
-            self.inputs[number].name + visible(name.removeprefix(self.items[number].name))
+            self.inputs[number].name + escaped(name.removeprefix(self.items[number].name))
             for number, name in zip(item.tolist(), images.names, strict=True)
         )
         # One image a file is the rule; more of one file count on from the number of the file.
@@ -164,10 +169,10 @@ class ImageWorker(Worker):
     def __init__(self, job: ImageJob, process: Process) -> None:
         self._job, self._process = job, process
 
-    def events(self, shards: Feed[Shard]) -> Iterator[Event]:
+    def events(self, shards: ClosableQueue[Shard]) -> Iterator[Event]:
         """Work through shards."""
         # Whoever reads ahead may wait for a shard: that has to end before it can be waited for.
-        with ahead(self._read(shards)) as reads, closing(shards):
+        with read_ahead(self._read(shards)) as reads, closing(shards):
             counts = Counts()
             for read in reads:
                 if read.shard.alone:
@@ -218,7 +223,7 @@ class ImageWorker(Worker):
             numbers = images.item
             yield Failed(shard, tuple((int(numbers[place]), fault) for place, fault in outcome.refused))
 
-    def _read(self, shards: Feed[Shard]) -> Iterator[_Read]:
+    def _read(self, shards: ClosableQueue[Shard]) -> Iterator[_Read]:
         for shard in shards:
             if shard.alone:
                 yield _Read(shard)

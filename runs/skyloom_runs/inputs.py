@@ -15,7 +15,7 @@ from pydantic import PrivateAttr
 
 from skyloom.errors import ImageReadError, MissingFileError
 from skyloom.frozen import Frozen
-from skyloom_runs.text import distinct, visible
+from skyloom_runs.names import distinct, escaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ class File(Frozen):
     Attributes
     ----------
     path
-        Its path, as `skyloom_runs.text.visible` shows it.
+        Its path, as `skyloom_runs.names.escaped` shows it.
     size
         Its bytes; -1 where it cannot be read.
     digest
@@ -76,7 +76,7 @@ class Input(Frozen):
 
 def inputs_of(items: Sequence[Item]) -> tuple[Input, ...]:
     """Look at the files of items; each is opened once, and read in pieces."""
-    names = distinct(_beside_stacks([visible(item.name) for item in items]))
+    names = distinct(_beside_stacks([escaped(item.name) for item in items]))
     paths = [path for item in items for path in item.paths]
     with ThreadPoolExecutor(READERS, thread_name_prefix="skyloom-inputs") as pool:
         files = iter(list(pool.map(look_at, paths, chunksize=64)))
@@ -108,22 +108,22 @@ def look_at(path: Path) -> File:
     try:
         return _look_at(path)
     except OSError:
-        return File(path=visible(str(path)), size=-1, digest="")
+        return File(path=escaped(str(path)), size=-1, digest="")
 
 
 def _look_at(path: Path) -> File:
-    shown = visible(str(path))
+    name = escaped(str(path))
     try:
         state = path.stat()
         if S_ISDIR(state.st_mode):
-            return File(path=shown, size=state.st_size, digest=_digest_of_folder(path))
+            return File(path=name, size=state.st_size, digest=_digest_of_folder(path))
         if not S_ISREG(state.st_mode):
-            return File(path=shown, size=-1, digest="")
+            return File(path=name, size=-1, digest="")
         with path.open("rb") as file:
             digest = _digest(file, state.st_size)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return File(path=shown, size=-1, digest="")
-    file_seen = File(path=shown, size=state.st_size, digest=digest, modified=state.st_mtime_ns)
+        return File(path=name, size=-1, digest="")
+    file_seen = File(path=name, size=state.st_size, digest=digest, modified=state.st_mtime_ns)
     file_seen._seen = (state.st_ino, state.st_ctime_ns)
     return file_seen
 
@@ -197,6 +197,6 @@ def _digest_of_folder(path: Path) -> str:
         inner.sort()
         for name in sorted(files):
             state = Path(folder, name).stat()
-            digest.update(f"{visible(folder)}\0{visible(name)}\0".encode())
+            digest.update(f"{escaped(folder)}\0{escaped(name)}\0".encode())
             digest.update(f"{state.st_size} {state.st_mtime_ns}\0".encode())
     return digest.hexdigest()

@@ -6,55 +6,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from skyloom.errors import ImageReadError, InputError
-from skyloom_runs.summary import Counts, Failure
-from skyloom_runs.text import visible
+from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from skyloom_runs.pipeline import Feed
+    from skyloom_runs.failures import Fault, RefusedError
+    from skyloom_runs.pipeline import ClosableQueue
     from skyloom_runs.plan import Plan, Shard
     from skyloom_runs.results import Result
-
-
-ENDED = "the process that worked on it was ended by the system"
-"""Why something that ended every process gave no result."""
-
-
-class RefusedError(InputError):
-    """The model gives no result for an image that was read, or for an item that comes from no file.
-
-    Parameters
-    ----------
-    path
-        The file; empty where there is none.
-    name
-        What the image, or the item, is called.
-    reason
-        Why not.
-    remedy
-        What to do about it.
-    """
-
-    def __init__(self, path: str, name: str, reason: str, remedy: str = "") -> None:
-        self.path, self.name, self.reason = path, name, reason
-        what = f"'{name}' of '{path}'" if path else f"'{name}'"
-        super().__init__(f"{what} gives no result: {reason}", remedy)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.path, self.name, self.reason, self.remedy)
-
-
-Fault = ImageReadError | RefusedError
-"""Why one thing gave no result."""
-
-
-def failure_of(fault: Fault) -> Failure:
-    """Return the record of a fault."""
-    name = fault.name if isinstance(fault, RefusedError) else ""
-    path = visible(str(fault.path))
-    return Failure(path=path, name=name, reason=visible(fault.reason), remedy=visible(fault.remedy))
 
 
 class Outcome(NamedTuple):
@@ -137,6 +97,10 @@ class Job(ABC):
         """Look at the inputs, and return everything that the result will depend on."""
 
     @abstractmethod
+    def name_of(self, number: int) -> str:
+        """Return what an input, or an item, is called in the results."""
+
+    @abstractmethod
     def open(self, *, threads: int | None = None) -> Worker:
         """Load the model, to run on so many threads where the job says nothing else."""
 
@@ -145,5 +109,5 @@ class Worker(ABC):
     """A job with its model loaded."""
 
     @abstractmethod
-    def events(self, shards: Feed[Shard]) -> Iterator[Event]:
+    def events(self, shards: ClosableQueue[Shard]) -> Iterator[Event]:
         """Work through shards one after the other; each ends with `Ended`."""

@@ -19,10 +19,10 @@ from pydantic import JsonValue, ValidationError
 from skyloom.errors import OutputError
 from skyloom.files import complete, make_folder
 from skyloom.frozen import Frozen
+from skyloom_runs.failures import Failure
 from skyloom_runs.lock import LOCK, check_held
 from skyloom_runs.plan import Plan
-from skyloom_runs.results import Stored
-from skyloom_runs.summary import Counts, Failure
+from skyloom_runs.results import Counts, Stored
 
 if TYPE_CHECKING:
     from pathlib import Path

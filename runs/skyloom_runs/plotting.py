@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from contextlib import suppress
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.errors import ImageReadError, InputError, MissingExtraError
+from skyloom.errors import ImageReadError, InputError
 from skyloom.figures.bands import band_colours, by_wavelength
-from skyloom.files import check_output, complete
+from skyloom.figures.style import save, style
+from skyloom_runs.names import unescaped
 from skyloom_runs.profiling import first_profiles
-from skyloom_runs.text import restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,20 +24,10 @@ if TYPE_CHECKING:
 
 DRAWN = 6
 """Images in a picture."""
-FORMATS = (".png", ".pdf", ".svg")
 STRETCH = 0.02
 _MARGIN, _SMALLEST_VIEW = 1.35, 24
 _DASHES = (0, (4, 3))
 _LINE = 48
-
-
-def check_plot(path: Path, *, overwrite: bool) -> None:
-    """Refuse a picture that could not be drawn, before hours are spent on what is to be on it."""
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"the picture is '{path.name}'", f"Let its name end in {' or '.join(FORMATS)}")
-    check_output(path, overwrite=overwrite, folder=False)
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError("matplotlib", "plot", "draw profiles")
 
 
 def plot_profiles(
@@ -64,12 +53,11 @@ def plot_profiles(
     overwrite
         Replace a picture that is there.
     """
-    profiles = {restored(name): found for name, found in first_profiles(rows, DRAWN).items()}
+    profiles = {unescaped(name): found for name, found in first_profiles(rows, DRAWN).items()}
     drawn = [(image, profiles[name]) for name, image in _read_again(job, profiles)]
     if not drawn:
         raise InputError("no image with a profile can be read again, to be drawn", "Put the files back")
-    with complete(path, overwrite=overwrite) as part:
-        draw(drawn, field=field).savefig(part, format=path.suffix[1:].lower(), dpi=150)
+    save(draw(drawn, field=field), path, overwrite=overwrite)
 
 
 def _read_again(job: ImageJob, names: Iterable[str]) -> Iterator[tuple[str, Images]]:
@@ -78,12 +66,12 @@ def _read_again(job: ImageJob, names: Iterable[str]) -> Iterator[tuple[str, Imag
     for number, source in enumerate(job.inputs):
         if not left:
             return
-        own = restored(source.name)
+        own = unescaped(source.name)
         if not any(name == own or name.startswith(f"{own}[") for name in left):
             continue
         with suppress(ImageReadError):
             for image in job.stream([number], batch_size=1):
-                name = restored(job.named(image, [number]).names[0])
+                name = unescaped(job.named(image, [number]).names[0])
                 if name in left:
                     left.remove(name)
                     yield name, job.named(image, [number])
@@ -91,6 +79,7 @@ def _read_again(job: ImageJob, names: Iterable[str]) -> Iterator[tuple[str, Imag
                     return
 
 
+@style({"axes.spines.top": True, "axes.spines.right": True})
 def draw(pairs: Sequence[tuple[Images, Sequence[Profile]]], *, field: float | None = None) -> Any:
     """Return a figure: two galaxies a row, each image beside its profiles.
 
@@ -136,7 +125,7 @@ def _draw_image(axes: Any, image: Images, profiles: Sequence[Profile], field: fl
     axes.imshow(scaled, cmap="gray_r", origin="lower", interpolation="nearest")
     axes.set_xlim(max(middle[0] - half, -0.5), min(middle[0] + half, width - 0.5))
     axes.set_ylim(max(middle[1] - half, -0.5), min(middle[1] + half, height - 0.5))
-    axes.set_title(image.names[0], fontsize=8, loc="left", parse_math=False)
+    axes.set_title(image.names[0], loc="left", parse_math=False)
     axes.set_xticks([])
     axes.set_yticks([])
     halo = [patheffects.withStroke(linewidth=3, foreground="w")]
@@ -148,9 +137,9 @@ def _draw_image(axes: Any, image: Images, profiles: Sequence[Profile], field: fl
         (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
         length = round_length((right - left) * scale / 4)
         left, bottom = left + 0.06 * (right - left), bottom + 0.06 * (top - bottom)
-        axes.plot([left, left + length / scale], [bottom, bottom], color="k", lw=2, path_effects=halo)
+        axes.plot([left, left + length / scale], [bottom, bottom], color="k", linewidth=2, path_effects=halo)
         above = bottom + 0.025 * (top - bottom)
-        axes.text(left, above, f"{length:g}″", fontsize=8, va="bottom", path_effects=halo)
+        axes.text(left, above, f"{length:g}″", va="bottom", path_effects=halo)
 
 
 def ellipse(profile: Profile, *, scale: float = 1.0, centre: tuple[float, float] = (0.0, 0.0)) -> Any:
@@ -182,29 +171,29 @@ def _draw_profiles(axes: Any, profiles: Sequence[Profile]) -> None:
         zip(profiles, _colours(profiles), strict=True), key=lambda pair: order.index(pair[0].band)
     ):
         if not len(profile):
-            axes.plot([], [], color=colour, lw=1.4, label=f"{profile.band}: no profile ({profile.stopped})")
+            axes.plot([], [], color=colour, label=f"{profile.band}: no profile ({profile.stopped})")
             continue
         ended = f"{profile.band} ({profile.stopped})"
-        axes.plot(profile.axis, profile.values, color=colour, lw=1.4, label=ended)
+        axes.plot(profile.axis, profile.values, color=colour, label=ended)
         if profile.uncertainty is not None:
             low, high = profile.values - profile.uncertainty, profile.values + profile.uncertainty
             axes.fill_between(profile.axis, low, high, color=colour, alpha=0.25, lw=0)
     if not any(len(profile) for profile in profiles):
         axes.set(xticks=[], yticks=[])
         lines = "\n".join("\n".join(wrap(line, _LINE)) for line in _silent(profiles))
-        text = axes.text(0.5, 0.5, lines, ha="center", va="center", fontsize=8, transform=axes.transAxes)
+        text = axes.text(0.5, 0.5, lines, ha="center", va="center", transform=axes.transAxes)
         text.set_in_layout(False)
         return
     axis = "semi-major axis" if first.axis_name == "radius" else first.axis_name
-    axes.set_xlabel(_label(axis, first.axis_unit), fontsize=8)
-    axes.set_ylabel(_label(first.value_name, first.value_unit), fontsize=8)
+    axes.set_xlabel(_label(axis, first.axis_unit))
+    axes.set_ylabel(_label(first.value_name, first.value_unit))
     if "mag" in first.value_unit:
         axes.invert_yaxis()
     elif any((profile.values > 0).any() for profile in profiles):
         axes.set_yscale("log")
     axes.tick_params(labelsize=7, direction="in", top=True, right=True)
     flags = sorted({flag for profile in profiles for flag in profile.flags})
-    axes.legend(fontsize=7, frameon=False, title=", ".join(flags) or None, title_fontsize=7)
+    axes.legend(fontsize=7, title=", ".join(flags) or None, title_fontsize=7)
 
 
 def _silent(profiles: Sequence[Profile]) -> list[str]:

@@ -13,14 +13,14 @@ import numpy as np
 from skyloom import SequenceCaptioner
 from skyloom.errors import InputError
 from skyloom.profile import column_unit, profiles_from_table, table_meta
+from skyloom_runs.failures import RefusedError, attempt
 from skyloom_runs.image_job import ImageJob
-from skyloom_runs.job import Outcome, RefusedError
-from skyloom_runs.one_by_one import attempt
+from skyloom_runs.job import Outcome
+from skyloom_runs.names import escaped
 from skyloom_runs.recipe import Recipe
-from skyloom_runs.summary import Counts
+from skyloom_runs.results import Counts
 from skyloom_runs.table_result import NAME, PATH, TableResult
 from skyloom_runs.tables import Column, Schema
-from skyloom_runs.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
@@ -86,11 +86,10 @@ def profile_job(
     **options
         As for `ProfileJob`.
     """
-    made_by = captioner.provenance()
     return ProfileJob(
         items=items,
-        recipe=Recipe(name=name, digest=made_by.digest),
-        made_by=made_by,
+        recipe=Recipe.of_loaded(name, captioner),
+        made_by=captioner.provenance(),
         result=TableResult(output, remedy=REMEDY),
         captioner=captioner,
         **options,
@@ -144,7 +143,7 @@ def _captioned(captioner: SequenceCaptioner, images: Images) -> list[tuple[Profi
     profiles = captioner.caption(images)
     paths = images.paths or ("",) * len(images)
     keys = [
-        (name, band, visible(path))
+        (name, band, escaped(path))
         for name, path in zip(images.names, paths, strict=True)
         for band in images.bands
     ]
@@ -220,8 +219,8 @@ def _block(profiles: Sequence[Profile], paths: Sequence[str]) -> Block:
         first.value_name: joined([profile.values for profile in profiles]),
         f"{first.value_name}_error": joined([profile.uncertainty for profile in profiles]),
         **{name: joined([profile.columns[name] for profile in profiles]) for name in first.columns},
-        "stopped": repeated([visible(profile.stopped) for profile in profiles]),
-        "flags": repeated([visible(",".join(profile.flags)) for profile in profiles]),
+        "stopped": repeated([escaped(profile.stopped) for profile in profiles]),
+        "flags": repeated([escaped(",".join(profile.flags)) for profile in profiles]),
     }
 
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from skyloom.errors import InputError, OutputError, SkyloomError
 from skyloom.files import check_output, complete, exists
-from skyloom_runs.engines import Engine, here
+from skyloom_runs.engine import Engine, Task, local_engine
 from skyloom_runs.lock import locked
 from skyloom_runs.parts import Parts, RunFolder, discard
-from skyloom_runs.summary import Failure, Summary
-from skyloom_runs.work import Task
+from skyloom_runs.results import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from skyloom_runs.failures import Failure
     from skyloom_runs.job import Job
     from skyloom_runs.parts import Part
     from skyloom_runs.plan import Plan, Shard
@@ -30,7 +30,7 @@ def run(
     job: Job,
     output: Path,
     *,
-    engine: Engine = here,
+    engine: Engine = local_engine,
     strict: bool = False,
     restart: bool = False,
     overwrite: bool = False,
@@ -166,8 +166,6 @@ def _joined(
     held = job.result.contents(stored)
     failures = (*(failure for _, part in done for failure in part.failures), *held.failures)
     counts = sum((part.counts for _, part in done), held.counts)
-    if not held.counts.results and not held.counts.kinds:
-        raise _nothing(counts.inputs, failures)
     beside = job.result.failures_path(output)
     parts.check_held()
     scratch = parts.folder / FAILURES
@@ -177,23 +175,27 @@ def _joined(
             with complete(beside, overwrite=True) as part:
                 job.result.write_failures(failures, part, scratch)
 
+    if not held.counts.results and not held.counts.kinds:
+        listed = bool(failures) and not exists(output)  # an older result keeps the failures that are its own
+        if listed:
+            write_failures()
+        raise _nothing(counts.inputs, failures, beside if listed else None)
     _put(job, stored, output, parts, overwrite=overwrite, before=write_failures)
     if not failures:
         beside.unlink(missing_ok=True)
     return Summary(counts=counts, failures=failures)
 
 
-def _nothing(inputs: int, failures: tuple[Failure, ...]) -> NothingError:
+def _nothing(inputs: int, failures: tuple[Failure, ...], beside: Path | None) -> NothingError:
     if not failures:
         return NothingError(f"the model gave nothing of {inputs} inputs", "Report it to its authors")
     first = failures[0]
-    if not first.path:
-        return NothingError(
-            f"none of {inputs} items gave a result; '{first.name}': {first.reason}", first.remedy
-        )
+    what, which = ("files", first.path) if first.path else ("items", first.name)
+    remedies = [first.remedy or ("Look at 'skyloom images' of the files" if first.path else "")]
+    if beside is not None:
+        remedies.append(f"All reasons are in '{beside}'")
     return NothingError(
-        f"none of {inputs} files gave a result; '{first.path}': {first.reason}",
-        first.remedy or "Look at 'skyloom images' of the files",
+        f"none of {inputs} {what} gave a result; '{which}': {first.reason}", ". ".join(filter(None, remedies))
     )
 
 

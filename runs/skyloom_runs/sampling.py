@@ -12,11 +12,11 @@ from skyloom import ImagePrior
 from skyloom.expect import expect_count
 from skyloom.random import check_seed
 from skyloom_runs.count_job import CountJob
+from skyloom_runs.failures import attempt
 from skyloom_runs.image_set_result import ImageSetResult
 from skyloom_runs.job import Outcome
-from skyloom_runs.one_by_one import attempt
 from skyloom_runs.recipe import Recipe
-from skyloom_runs.summary import Counts
+from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,10 +105,9 @@ def sample_job(name: str, prior: ImagePrior, output: Path, count: int, **options
     **options
         As for `SampleJob`.
     """
-    made_by = prior.provenance()
     return SampleJob(
-        recipe=Recipe(name=name, digest=made_by.digest),
-        made_by=made_by,
+        recipe=Recipe.of_loaded(name, prior),
+        made_by=prior.provenance(),
         result=ImageSetResult(output),
         model=prior,
         count=count,

@@ -12,11 +12,11 @@ from skyloom import FieldGenerator
 from skyloom.expect import expect_shape
 from skyloom.random import check_seed
 from skyloom_runs.count_job import CountJob
+from skyloom_runs.failures import attempt
 from skyloom_runs.field_result import FieldResult, tile_name
 from skyloom_runs.job import Outcome
-from skyloom_runs.one_by_one import attempt
 from skyloom_runs.recipe import Recipe
-from skyloom_runs.summary import Counts
+from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,10 +128,9 @@ def field_job(
     **options
         As for `FieldJob`.
     """
-    made_by = generator.provenance()
     return FieldJob(
-        recipe=Recipe(name=name, digest=made_by.digest),
-        made_by=made_by,
+        recipe=Recipe.of_loaded(name, generator),
+        made_by=generator.provenance(),
         result=FieldResult(output, shape),
         model=generator,
         shape=expect_shape(shape),

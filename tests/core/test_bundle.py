@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyloom.bundle import Bundle, Manifest, write_bundle
-from skyloom.bundle.verify import compare_bundle, verify
+from skyloom.bundle.manifest import MAX_MANIFEST_BYTES
+from skyloom.bundle.verify import Verdict, compare_bundle, verify
 from skyloom.errors import (
     BackendError,
     BundleError,
@@ -122,7 +124,29 @@ def test_a_failed_replacement_leaves_the_old_bundle(affine_bundle: Path) -> None
     verify(affine_bundle)
 
 
-@pytest.mark.parametrize("moment", ["verify", "_write_manifest"])
+def test_what_was_measured_already_is_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("skyloom.bundle.writer.compare_bundle")
+    fields: dict[str, Any] = {"graph": "affine", "output": "y", "precision": "fp32", "backend": "cpu"}
+    verdicts = [Verdict(error=error, excess=0.5, **fields) for error in (0.25, 0.125)]
+    how: dict[str, Any] = {"contents": {GRAPH_PATH: double_plus_one()}, "verdicts": verdicts}
+    path = write_bundle(tmp_path / "b", affine_manifest(), golden=affine_golden(), **how)
+    assert Bundle.open(path).manifest.graphs["affine"].errors == {"y": 0.25}
+    with pytest.raises(BundleError, match="golden arrays"):  # all else is checked
+        write_bundle(tmp_path / "other", affine_manifest(), golden={}, **how)
+
+
+def test_a_manifest_that_cannot_be_read_is_not_written(tmp_path: Path) -> None:
+    endless = affine_manifest(notes="x" * MAX_MANIFEST_BYTES)
+    with pytest.raises(BundleError, match=r"has \d+ bytes, allowed are"):
+        write_bundle(
+            tmp_path / "b", endless, contents={GRAPH_PATH: double_plus_one()}, golden=affine_golden()
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["compare_bundle", "parse_manifest"])
 def test_a_killed_writer_leaves_the_old_bundle(affine_bundle: Path, moment: str) -> None:
     code = f"""
 import os, sys

@@ -20,7 +20,7 @@ import pytest
 import skyloom
 from skyloom import entries
 from skyloom.cli import main
-from skyloom.entries import distribution_of
+from skyloom.entry_points import distribution_of
 from skyloom.errors import InputError, NameClashError, PluginError, UnknownNameError
 from skyloom.plugins import PluginRecord, PluginWarning, plugins
 from skyloom.timelimit import _tell_to_end

@@ -14,11 +14,10 @@ import numpy as np
 from skyloom import Images, Profile, SequenceCaptioner
 from skyloom.errors import BackendError, InputError
 from skyloom.provenance import Provenance
-from skyloom.reading.request import Request
-from skyloom.reading.sources import resolve
+from skyloom.reading import expand_source
 from skyloom_runs.profiling import ProfileJob, profile_job
+from skyloom_runs.results import Summary
 from skyloom_runs.run import run
-from skyloom_runs.summary import Summary
 
 FILES = 11
 RUN_OPTIONS = {"strict", "restart", "overwrite", "takeover", "progress", "engine"}
@@ -104,7 +103,7 @@ class Unloadable(Carried):
 def job(
     output: Path, *sources: Path, captioner: SequenceCaptioner | None = None, **changes: Any
 ) -> ProfileJob:
-    items = resolve([str(source) for source in sources], Request())
+    items = expand_source([str(source) for source in sources])
     options = {"batch_size": 3, "shard_size": 3, **changes}
     return profile_job(items, options.pop("name", "brightest"), captioner or Brightest(), output, **options)
 

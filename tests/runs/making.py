@@ -13,15 +13,14 @@ import numpy as np
 from skyloom import Images, Tile
 from skyloom.errors import BackendError, InputError
 from skyloom.provenance import Provenance
-from skyloom.reading.request import Request
-from skyloom.reading.sources import resolve
+from skyloom.reading import expand_source
 from skyloom_runs.image_job import ImageJob, Process
 from skyloom_runs.image_set_result import ImageSetResult
 from skyloom_runs.job import Outcome
 from skyloom_runs.recipe import Recipe
+from skyloom_runs.results import Counts, Summary
 from skyloom_runs.run import run
 from skyloom_runs.sampling import SampleJob, sample_job
-from skyloom_runs.summary import Counts, Summary
 from skyloom_runs.weaving import FieldJob, field_job
 from tests.core.testing.toys import Static, White
 
@@ -151,7 +150,7 @@ def weave(output: Path, shape: tuple[int, int], generator: Woven | None = None, 
 def inpaint(output: Path, *sources: Path, **changes: Any) -> Summary:
     asked = {name: changes.pop(name) for name in list(changes) if name in RUN_OPTIONS}
     job = InpaintJob(
-        items=resolve([str(source) for source in sources], Request()),
+        items=expand_source([str(source) for source in sources]),
         recipe=Recipe(name="patches"),
         made_by=Patches().provenance(),
         result=ImageSetResult(output),

@@ -30,7 +30,7 @@ def test_places_and_angles_turn_with_the_image() -> None:
             turn = Symmetry(quarters, mirrored)
             (band, _), (row, _), (column, _) = np.nonzero(turn.image(image))
             x, y = turn.place(2.0, 1.0)
-            assert (band, x, y) == (0, float(column - 2), float(row - 2))
+            assert (int(band), x, y) == (0, float(column - 2), float(row - 2))
             angle = turn.position_angle(np.array([across]))[0]
             assert angle == pytest.approx(np.degrees(np.arctan2(-x, y)) % 180, abs=1e-4)
 

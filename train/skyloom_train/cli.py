@@ -37,7 +37,9 @@ def train(
     config: Annotated[Path | None, typer.Option(help="Settings in TOML or JSON.")] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. loop.steps=1000 or preset=NAME."),
+        typer.Option(
+            "--set", "-O", metavar="NAME=VALUE", help="A setting, e.g. loop.steps=1000 or preset=wide."
+        ),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Time that the training may take in all; sets loop.minutes.")

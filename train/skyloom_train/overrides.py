@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from skyloom.cli.options import parse_assignment
 from skyloom.errors import did_you_mean, listed
 from skyloom.frozen import first_fault
 from skyloom_train.errors import SettingsError
@@ -117,15 +118,8 @@ def _preset(trainable: Trainable, name: object) -> Mapping[str, Any]:
 
 
 def _assignment(text: str) -> Nested:
-    key, equals, value = text.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts):
-        raise SettingsError(f"'{text}' sets nothing", "Write KEY=VALUE, e.g. loop.steps=1000")
-    try:
-        nested: Any = json.loads(value)
-    except json.JSONDecodeError:
-        nested = value
-    for part in reversed(parts):
+    name, nested = parse_assignment(text)
+    for part in reversed(name.split(".")):
         nested = {part: nested}
     return dict(nested)
 

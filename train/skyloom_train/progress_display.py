@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from skyloom.cli.output import printable, say
+from skyloom.cli.output import say
+from skyloom.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

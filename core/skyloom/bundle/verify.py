@@ -70,7 +70,11 @@ def verify(path: str | PathLike[str], execution: Execution = DEFAULT) -> list[Ve
         When the bundle does not pass `check_bundle`, or an output misses its tolerance.
     """
     bundle = Bundle.open(path, execution)
-    verdicts = compare_bundle(bundle)
+    return require_passed(bundle, compare_bundle(bundle))
+
+
+def require_passed(bundle: Bundle, verdicts: list[Verdict]) -> list[Verdict]:
+    """Refuse a bundle of which an output misses its tolerance; return the verdicts otherwise."""
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
         worst = max(failed, key=lambda verdict: verdict.excess)

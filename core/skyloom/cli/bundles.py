@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, records, say, show_json, show_table
+from skyloom.cli.options import AsJson, Backend, Overwrite
+from skyloom.cli.output import records, say, show_json, show_table
 
 if TYPE_CHECKING:
     from skyloom.bundle import Bundle
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 def add(
     path: Annotated[Path, typer.Argument(help="The folder or .zip file of a bundle.")],
     name: Annotated[str | None, typer.Option(help="What to call it, instead of its own name.")] = None,
-    force: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle of that name.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Keep a bundle in your store."""
     from skyloom.store import add as add_bundle
 
-    added = add_bundle(path, name=name, overwrite=force)
+    added = add_bundle(path, name=name, overwrite=overwrite)
     say(f"Added '{added.name}' ({added.task}) as {added.path}")
     if added.problem:
         say(f"It cannot be used yet: {added.problem}")
@@ -39,9 +40,7 @@ def remove(
 
 def verify(
     bundle: Annotated[str, typer.Argument(help="A bundle: its path, or its name.")],
-    backend: Annotated[
-        str, typer.Option(help="What runs the graphs: auto, cpu, cuda, tensorrt or openvino.")
-    ] = "auto",
+    backend: Backend = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Check the files and graphs of a bundle.

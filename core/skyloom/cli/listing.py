@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, records, say, show_fields, show_json, show_table, size_text
+from skyloom.cli.options import AsJson
+from skyloom.cli.output import records, say, show_fields, show_json, show_table, size_text
 
 if TYPE_CHECKING:
     from skyloom.bundle import Bundle

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, progress, records, say, show_fields, show_json, show_table
+from skyloom.cli.options import AsJson
+from skyloom.cli.output import progress, records, say, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
     from skyloom.plugins import PluginRecord
@@ -73,7 +74,7 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     import os
 
     from skyloom.cli.verbs import verb_problems
-    from skyloom.entries import ALLOW_VARIABLE
+    from skyloom.entry_points import ALLOW_VARIABLE
     from skyloom.home import HOME_VARIABLE, home
     from skyloom.plugins import STRICT_VARIABLE, TIMEOUT_VARIABLE, all_plugins
     from skyloom.registry import everything

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from skyloom.cli.bundles import open_bundle
-from skyloom.cli.output import AsJson, progress, records, say, show_json, show_table
+from skyloom.cli.options import AsJson
+from skyloom.cli.output import progress, records, say, show_json, show_table
 
 
 def backends(as_json: AsJson = False) -> None:

@@ -25,6 +25,9 @@ TRUTH = "#808080"
 GREY, LIGHT = "#595959", "#d9d9d9"
 FORMATS = (".pdf", ".png", ".svg")
 
+_START = 1040
+"""With it, the models that come with Skyloom get colours that differ."""
+
 _SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 8.0,
@@ -49,7 +52,6 @@ _SETTINGS: dict[Any, Any] = {
     "pdf.fonttype": 42,  # text stays text
     "svg.fonttype": "none",
     "svg.hashsalt": "skyloom",  # the same figure is the same file
-    "figure.constrained_layout.use": True,
 }
 
 
@@ -86,7 +88,7 @@ def model_colours(names: Iterable[str]) -> dict[str, str]:
     """
     colours: dict[str, str] = {}
     for name in sorted(set(names)):
-        wish = crc32(name.encode())
+        wish = crc32(name.encode(), _START)
         order = [COLOURS[(wish + step) % len(COLOURS)] for step in range(len(COLOURS))]
         colours[name] = next((one for one in order if one not in colours.values()), order[0])
     return colours

@@ -156,7 +156,7 @@ def difference(profile: Profile, reference: Profile) -> Difference:
 def comparison_page(compared: Compared) -> str:
     """Return the page: a table, and every galaxy with its profiles."""
     last, galaxies = compared.labels[-1], compared.galaxies
-    panels = [_panel(seen, compared.labels) for seen in galaxies]
+    panels = panels_of(compared)
     several = any(len(seen.image.bands) > 1 for seen in galaxies)
     at_once = max(PROFILES // max(len(seen.image.bands) for seen in galaxies), 1) if galaxies else 1
     reach = reach_of(panels)
@@ -188,6 +188,11 @@ def _counted(start: int, panels: Sequence[Panel]) -> str:
     if len(panels) == 1:
         return f"Galaxy {start + 1}"
     return f"Galaxies {start + 1} to {start + len(panels)}"
+
+
+def panels_of(compared: Compared) -> list[Panel]:
+    """Return what is shown of each galaxy, for `skyloom_pages.profiles.gallery.draw_panels`."""
+    return [_panel(seen, compared.labels) for seen in compared.galaxies]
 
 
 def _panel(seen: Seen, labels: Sequence[str]) -> Panel:

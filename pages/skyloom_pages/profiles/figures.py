@@ -11,6 +11,7 @@ from skyloom_pages.profiles.trends import trend
 from skyloom_pages.svg import new_figure, page_style, plain
 
 if TYPE_CHECKING:
+    from skyloom.profile_deviations import RadialLine
     from skyloom_pages.profiles.measured import Measured
     from skyloom_pages.profiles.model_lines import ModelLine
 
@@ -113,7 +114,7 @@ def by_band(measured: Measured) -> Any:
         return figure
 
 
-def _band(axis: Any, found: Any, line: ModelLine) -> None:
+def _band(axis: Any, found: RadialLine, line: ModelLine) -> None:
     axis.fill_between(found.radius, found.lower, found.upper, color=line.colour, alpha=0.2, linewidth=0)
     axis.plot(found.radius, found.median, color=line.colour, linewidth=1.6, label=plain(line.label))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import skyloom
-from skyloom import SequenceCaptioner
+from skyloom import ProfileMetric, SequenceCaptioner
 from skyloom.errors import InputError
 from skyloom_pages.cards import card_of
 from skyloom_runs.profiling import caption
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skyloom import Images, Profile
+    from skyloom import Images, Profile, ProfileDeviations
     from skyloom_pages.profiles.test_set import TestSet
 
 METRIC = "profile-deviation"
@@ -56,7 +56,7 @@ class Result:
 
     label: str
     profiles: Mapping[type_key, Profile]
-    details: Any
+    details: ProfileDeviations
     score: skyloom.Score
     seconds: float
     loading: float
@@ -198,7 +198,7 @@ def judge(label: str, profiles: Iterable[Profile], truth: Mapping[type_key, Prof
     **known
         What else is known of the result.
     """
-    metric: Any = skyloom.load(METRIC)
+    metric = skyloom.load(METRIC, ProfileMetric)
     profiles = list(profiles)
     if not profiles:
         raise InputError(f"'{label}' read no profile", _CANNOT_COMPARE)

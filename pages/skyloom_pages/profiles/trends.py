@@ -49,8 +49,8 @@ def trend(result: Result, what: str) -> Trend | None:
 
     galaxies: dict[str, list[tuple[float, float]]] = {}
     for pair, median in zip(result.details.pairs, result.details.medians, strict=True):
-        if np.isfinite(getattr(pair, what)):
-            galaxies.setdefault(pair.name, []).append((getattr(pair, what), float(median)))
+        if np.isfinite(known := pair.properties[what]):
+            galaxies.setdefault(pair.name, []).append((known, float(median)))
     if len(galaxies) < _LEAST:
         return None
     x, y = np.array([np.median(bands, axis=0) for bands in galaxies.values()]).T

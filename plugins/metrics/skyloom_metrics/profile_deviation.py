@@ -300,7 +300,7 @@ def _regressions(pairs: list[ProfilePair], medians: NDArray[np.float64]) -> dict
 
     found = {}
     for what in ("ellipticity", "size"):
-        values = np.array([getattr(pair, what) for pair in pairs])
+        values = np.array([pair.properties[what] for pair in pairs])
         known = np.isfinite(values)
         if known.sum() < 3 or np.ptp(values[known]) == 0:
             continue

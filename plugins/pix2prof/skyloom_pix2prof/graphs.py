@@ -36,11 +36,9 @@ from skyloom_pix2prof.tolerances import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
     from os import PathLike
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from skyloom_export.declaration import Arrays
 
@@ -120,18 +118,14 @@ def _encoder(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
         noise = torch.randn(4, 1, near, near, generator=torch.Generator().manual_seed(0))
         largest = float(network.encode(noise).abs().max())
     off = {"code": Tolerance(atol=OFF_CODE * largest, rtol=0.0)}
-    cheaper = (
-        PrecisionVariant(precision="int8", allowed=ALLOWED, measure=encoder_error(network), tolerances=off),
-        PrecisionVariant(precision="bf16", allowed=ALLOWED, measure=encoder_error(network), tolerances=off),
-    )
+    bf16 = PrecisionVariant(precision="bf16", allowed=ALLOWED, measure=encoder_error(network), tolerances=off)
     return GraphDeclaration(
         name=ENCODER,
         module=network.encoder,
         outputs=("code",),
         **_images(network.config),
         tolerance=Tolerance(atol=PARITY * largest, rtol=PARITY),
-        variants=cheaper if variants else (),
-        calibration=_calibration(network.config),
+        variants=(bf16,) if variants else (),
         extra_passes=("winograd",),
     )
 
@@ -163,12 +157,9 @@ def _decoder(network: Pix2Prof) -> GraphDeclaration:
 
 def _captioner(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
     wrong, off = captioner_error(network), captioner_tolerances(network.config)
-    # Light spans more than half precision holds, and places on the image need more digits than 8 bits or
-    # half precision have: what finds the ellipses and reads them stays as it is.
+    # Light spans more than half precision holds, and places on the image need more digits than it has: what
+    # finds the ellipses and reads them stays as it is.
     cheaper = (
-        PrecisionVariant(
-            precision="int8", allowed=ALLOWED_PARALLEL, measure=wrong, only=("Conv",), tolerances=off
-        ),
         PrecisionVariant(
             precision="fp16",
             allowed=ALLOWED_PARALLEL,
@@ -188,12 +179,7 @@ def _captioner(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
         tolerance=Tolerance(atol=1e-4, rtol=1e-4),
         sample=functools.partial(_galaxies, network.config),
         variants=cheaper if variants else (),
-        calibration=_calibration(network.config),
     )
-
-
-def _calibration(config: Pix2ProfConfig) -> Callable[[], Iterator[dict[str, NDArray[np.float32]]]]:
-    return lambda: ({"image": image[None]} for image in mock_images(config, 16))
 
 
 def _galaxies(

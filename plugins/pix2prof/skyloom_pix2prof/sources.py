@@ -12,8 +12,8 @@ from skyloom.errors import InputError, listed
 from skyloom.profile import Profile
 from skyloom_pix2prof.config import SHAPE
 from skyloom_pix2prof.preprocessing import fill
-from skyloom_sky.cut import WINDOW, signal_to_noise_cut
 from skyloom_sky.examples import Example, ExampleSettings, MockExamples, PairExamples
+from skyloom_sky.signal_to_noise import WINDOW, signal_to_noise_cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

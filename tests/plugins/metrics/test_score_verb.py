@@ -201,7 +201,7 @@ def test_metrics_of_others_need_nothing_more(
     ("arguments", "said"),
     [
         (["inpainting-erro"], "inpainting-error"),
-        (["inpainting-error", "--set", "sigmas"], "key=value"),
+        (["inpainting-error", "--set", "sigmas"], "NAME=VALUE"),
         (["inpainting-error", "--set", "sigmas=1", "--set", "sigmas=2"], "twice"),
         (["inpainting-error", "--set", "sigma=1"], "sigmas"),
         (["inpainting-error", "--set", "sigmas=high"], "sigmas"),

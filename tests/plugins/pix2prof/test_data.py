@@ -17,8 +17,8 @@ from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.data import ProfileExamples, columns, validation_set
 from skyloom_pix2prof.preprocessing import crop, prepare
 from skyloom_pix2prof.sources import DataSettings, source
-from skyloom_sky.cut import signal_to_noise_cut
 from skyloom_sky.mock import CONFIGS, MockSky
+from skyloom_sky.signal_to_noise import signal_to_noise_cut
 
 CONFIG = Pix2ProfConfig(crop=48, floor=0.0, ceiling=2.0, max_steps=40)
 STILL = DataSettings(margin=0, wobble=0.0, turns=False)

@@ -303,7 +303,7 @@ def test_a_training_learns_and_its_bundle_tells_profiles(tmp_path: Path) -> None
 def test_the_default_preset_learns_shapes_from_a_folder(installed: None, tmp_path: Path) -> None:
     """The ellipses that are learned from the tables of simulated galaxies are those of the simulation."""
     from skyloom_sky.mock import CONFIGS, MockSky
-    from skyloom_sky.storing import write_galaxies
+    from skyloom_sky.writing import write_galaxies
 
     sky = MockSky(CONFIGS["sdss"].model_copy(update={"size": 52}), seed=3)
     folder = write_galaxies(sky, tmp_path / "pairs", count=12)

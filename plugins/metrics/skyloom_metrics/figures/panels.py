@@ -21,7 +21,7 @@ def panels(rows: int, columns: int, **options: Any) -> tuple[Figure, NDArray[Any
     from matplotlib.figure import Figure
 
     width, height = options.pop("panel", (_WIDTH, _HEIGHT))
-    figure = Figure(figsize=(max(width * columns, 3.4), max(height * rows, 2.2)))
+    figure = Figure(figsize=(max(width * columns, 3.4), max(height * rows, 2.2)), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 

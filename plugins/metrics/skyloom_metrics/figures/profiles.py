@@ -102,7 +102,7 @@ def _line(axes: Axes, line: RadialLine, colour: str, label: str) -> None:
 
 def _scatter(axes: Axes, found: ProfileDeviations, name: str, colours: dict[str, str]) -> None:
     """Draw the median deviations against a property of the galaxies, with the regression."""
-    values = np.array([getattr(pair, name) for pair in found.pairs])
+    values = np.array([pair.properties[name] for pair in found.pairs])
     for band in found.bands:
         shown = np.array([pair.band == band for pair in found.pairs]) & np.isfinite(values)
         style: dict[str, Any] = {"color": colours.get(band, REFERENCE), "alpha": 0.6, "linewidths": 0}

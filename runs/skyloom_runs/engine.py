@@ -1,23 +1,23 @@
-"""Working through shards, in this process: results are written behind the work, and committed."""
+"""Computing shards: an engine hands them out, a worker writes a part for each. The disk is the truth."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from skyloom_runs.job import Begun, Dropped, Ended, Failed, Produced, failure_of
+from skyloom_runs.failures import failure_of
+from skyloom_runs.job import Begun, Dropped, Ended, Failed, Produced
 from skyloom_runs.parts import Parts
-from skyloom_runs.pipeline import Behind
+from skyloom_runs.pipeline import BackgroundWriter, ClosableQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from skyloom_runs.job import Event, Fault, Job, Worker
+    from skyloom_runs.failures import Failure, Fault
+    from skyloom_runs.job import Event, Job, Worker
     from skyloom_runs.parts import Draft, Part
-    from skyloom_runs.pipeline import Feed
     from skyloom_runs.plan import Shard
-    from skyloom_runs.summary import Failure
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,23 @@ class Task:
         return Parts(self.folder, self.plan, self.token)
 
 
-def work(
+Done = Callable[["Shard", "Part"], object]
+"""Is told of each shard that is committed, with its record; in any thread, one at a time."""
+
+Engine = Callable[[Task, Sequence["Shard"], Done], None]
+"""Sees to it that shards are computed, and returns when all are committed."""
+
+
+def local_engine(task: Task, shards: Sequence[Shard], done: Done) -> None:
+    """Compute shards in this process; files are read and parts written in threads of their own."""
+    if shards:
+        compute(task, task.job.open(), ClosableQueue(shards), done=done)
+
+
+def compute(
     task: Task,
     worker: Worker,
-    shards: Feed[Shard],
+    shards: ClosableQueue[Shard],
     *,
     done: Callable[[Shard, Part], object],
     begun: Callable[[int], object] = lambda _: None,
@@ -73,20 +86,20 @@ def work(
     begun
         Called with the number of each input that is worked through alone, before that begins.
     """
-    state = _State(task, done)
-    with Behind(shards.close) as behind:
+    state = _ShardWriter(task, done)
+    with BackgroundWriter(shards.close) as writer:
         try:
             for event in worker.events(shards):
                 if isinstance(event, Begun):
                     begun(event.number)
                 else:
-                    state.take(event, behind)
+                    state.take(event, writer)
         except BaseException:
-            state.give_up(behind)
+            state.give_up(writer)
             raise
 
 
-class _State:
+class _ShardWriter:
     """The shard that is being worked on."""
 
     def __init__(self, task: Task, done: Callable[[Shard, Part], object]) -> None:
@@ -94,27 +107,28 @@ class _State:
         self._draft: Draft | None = None
         self._faults: list[tuple[int, Fault]] = []
 
-    def take(self, event: Event, behind: Behind) -> None:
+    def take(self, event: Event, writer: BackgroundWriter) -> None:
         """Do what an event asks for."""
         if isinstance(event, Produced):
-            behind.do(self._draft_of(event.shard).add, event.product, event.counts)
+            writer.submit(self._draft_of(event.shard).add, event.product, event.counts)
         elif isinstance(event, Failed):
             if self._task.strict:
                 raise event.faults[0][1]
             self._faults += event.faults
         elif isinstance(event, Dropped):
-            behind.do(self._draft_of(event.shard).drop)
+            writer.submit(self._draft_of(event.shard).drop)
             self._draft, self._faults = None, []
         elif isinstance(event, Ended):
             faults = sorted(self._faults, key=lambda one: one[0])
-            failures = tuple(failure_of(fault) for _, fault in faults)
-            behind.do(self._commit, self._draft_of(event.shard), event, failures)
+            name_of = self._task.job.name_of
+            failures = tuple(failure_of(fault, name_of(number)) for number, fault in faults)
+            writer.submit(self._commit, self._draft_of(event.shard), event, failures)
             self._draft, self._faults = None, []
 
-    def give_up(self, behind: Behind) -> None:
+    def give_up(self, writer: BackgroundWriter) -> None:
         """Throw away what is not complete."""
         if self._draft is not None:
-            behind.quietly(self._draft.drop)
+            writer.submit_last(self._draft.drop)
 
     def _commit(self, draft: Draft, end: Ended, failures: tuple[Failure, ...]) -> None:
         self._done(end.shard, draft.commit(end.counts, failures))

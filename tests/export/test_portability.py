@@ -13,11 +13,10 @@ from skyloom_export.errors import (
     EmbeddedPathError,
     ForeignDomainError,
     FrozenAxisError,
-    GruError,
-    LintError,
+    NotPortableError,
     UndeclaredAxisError,
 )
-from skyloom_export.lint import lint
+from skyloom_export.portability import check_portable
 from skyloom_export.tracing import parse, strip
 
 AXES = {"x": ("batch", 3, "columns")}
@@ -43,7 +42,7 @@ def model(
 
 
 def test_a_sound_graph_passes() -> None:
-    lint(model(), AXES, "test")
+    check_portable(model(), AXES, "test")
 
 
 @pytest.mark.parametrize(
@@ -61,29 +60,11 @@ def test_a_sound_graph_passes() -> None:
             ForeignDomainError,
             "'my.ops'",
         ),
-        (
-            model([helper.make_node("GRU", ["x", "w", "w"], ["y"], hidden_size=2)]),
-            GruError,
-            "linear_before_reset",
-        ),
-        (
-            model([helper.make_node("GRU", ["x", "w", "w"], ["y"], hidden_size=2, linear_before_reset=0)]),
-            GruError,
-            "linear_before_reset",
-        ),
     ],
 )
-def test_faults(made: ir.Model, error: type[LintError], message: str) -> None:
+def test_faults(made: ir.Model, error: type[NotPortableError], message: str) -> None:
     with pytest.raises(error, match=message):
-        lint(made, AXES, "test")
-
-
-def test_a_gru_as_pytorch_computes_it_passes() -> None:
-    lint(
-        model([helper.make_node("GRU", ["x", "w", "w"], ["y"], hidden_size=2, linear_before_reset=1)]),
-        AXES,
-        "t",
-    )
+        check_portable(made, AXES, "test")
 
 
 PATHS = [
@@ -111,9 +92,9 @@ def test_paths_are_found_wherever_they_are_and_stripped(text: str, where: str) -
     else:
         next(iter(made.graph.subgraphs())).node(0).doc_string = text
     with pytest.raises(EmbeddedPathError, match="holds a path"):
-        lint(made, AXES, "test")
+        check_portable(made, AXES, "test")
     strip(made)
-    lint(made, AXES, "test")
+    check_portable(made, AXES, "test")
 
 
 def loop() -> Any:
@@ -131,4 +112,4 @@ def loop() -> Any:
 def test_what_is_no_path_is_let_through(text: str) -> None:
     made = model()
     made.metadata_props["note"] = text
-    lint(made, AXES, "test")
+    check_portable(made, AXES, "test")

@@ -1,8 +1,8 @@
 r"""Names and paths as text that every table, log and terminal can hold.
 
 A file may be called anything: its name may hold line breaks, control characters, or bytes that are not
-UTF-8. `visible` escapes these the way Python does (``\n`` becomes ``\x0a``) and leaves all others alone,
-so that two names never become one, and `restored` gives back what it was given.
+UTF-8. `escaped` escapes these the way Python does (``\n`` becomes ``\x0a``) and leaves all others alone,
+so that two names never become one, and `unescaped` gives back what it was given.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ from __future__ import annotations
 import hashlib
 import re
 
+from skyloom.escaping import printable
+
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})|\\U([0-9a-f]{8})")
 _WOULD_BE = re.compile(r"\\(?=[xuU])")
-_NOTHING = "\\x"  # which `visible` never returns
+_NOTHING = "\\x"  # which `escaped` never returns
 _ENDING = ".fits"
 _LONGEST = 200  # bytes of a name of a file: file systems take 255, with what comes behind it
 
 
-def visible(text: str) -> str:
+def escaped(text: str) -> str:
     r"""Return text in which every character can be seen, on one line, without blanks at its ends.
 
-    >>> visible("a name"), visible(" NGC\n 1")
+    >>> escaped("a name"), escaped(" NGC\n 1")
     ('a name', '\\x20NGC\\x0a 1')
     """
     if text.isprintable() and "\\" not in text and text == text.strip():
@@ -29,26 +31,25 @@ def visible(text: str) -> str:
     body = text.strip(" ")
     start = len(text) - len(text.lstrip(" ")) if body else len(text)
     end = len(text) - start - len(body)
-    shown = "".join(one if one.isprintable() else _escape(one) for one in body)
-    return r"\x20" * start + shown + r"\x20" * end
+    return r"\x20" * start + printable(body) + r"\x20" * end
 
 
-def shown(name: str) -> str:
-    """Return a name as `visible` shows it, also where it is one that was shown already."""
-    return name if name.isprintable() and name == name.strip() else visible(name)
+def escaped_once(name: str) -> str:
+    """Return a name as `escaped` gives it, also where it is one that was escaped already."""
+    return name if name.isprintable() and name == name.strip() else escaped(name)
 
 
-def restored(text: str) -> str:
-    """Return what `visible` was given; of the name of a file, what it was made of."""
+def unescaped(text: str) -> str:
+    """Return what `escaped` was given; of the name of a file, what it was made of."""
     if text == _NOTHING:
         return ""
     return _ESCAPED.sub(lambda match: chr(int(match[1] or match[2] or match[3], 16)), text)
 
 
 def file_name(name: str) -> str:
-    r"""Return a name, as `visible` shows it, as that of a FITS file without its ending.
+    r"""Return a name, as `escaped` gives it, as that of a FITS file without its ending.
 
-    What would name a folder, a hidden file, or one with another ending is escaped; `restored` gives back
+    What would name a folder, a hidden file, or one with another ending is escaped; `unescaped` gives back
     the name of before. Only a name that is too long for the file system is cut, and told from others by a
     number.
 
@@ -64,18 +65,6 @@ def file_name(name: str) -> str:
         number = hashlib.blake2b(raw, digest_size=8).hexdigest()
         return f"{raw[: _LONGEST - len(number) - 1].decode(errors='ignore')}~{number}"
     return safe or _NOTHING
-
-
-def ascii_only(text: str) -> str:
-    """Return what is visible with the characters beyond ASCII escaped too, for FITS."""
-    return text if text.isascii() else "".join(one if one.isascii() else _escape(one) for one in text)
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def distinct(names: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from skyloom import Field, Images
 
 
-class Form(Frozen):
+class PixelLayout(Frozen):
     """The shape of images or tiles, and what their pixels mean.
 
     Attributes
@@ -31,7 +31,7 @@ class Form(Frozen):
 
     @classmethod
     def of(cls, pixels: Images | Field) -> Self:
-        """Return the form of images, or of a field."""
+        """Return the layout of images, or of a field."""
         depth, height, width = pixels.data.shape[-3:]
         return cls(
             shape=(depth, height, width),
@@ -41,8 +41,8 @@ class Form(Frozen):
             unit=pixels.unit,
         )
 
-    def clash(self, other: Form) -> str:
-        """Say how another form differs so that the two cannot share an array; nothing if they can."""
+    def clash(self, other: PixelLayout) -> str:
+        """Say how another layout differs so that the two cannot share an array; nothing if they can."""
         for what, mine, theirs in (
             ("its shape", "x".join(map(str, self.shape)), "x".join(map(str, other.shape))),
             ("its bands", ", ".join(self.bands), ", ".join(other.bands)),

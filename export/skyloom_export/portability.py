@@ -11,7 +11,6 @@ from skyloom_export.errors import (
     EmbeddedPathError,
     ForeignDomainError,
     FrozenAxisError,
-    GruError,
     UndeclaredAxisError,
 )
 
@@ -27,7 +26,7 @@ _PATH = re.compile(
 )
 
 
-def lint(model: ir.Model, axes: Mapping[str, Axes], graph: str) -> None:
+def check_portable(model: ir.Model, axes: Mapping[str, Axes], graph: str) -> None:
     """Check a graph.
 
     Parameters
@@ -41,12 +40,11 @@ def lint(model: ir.Model, axes: Mapping[str, Axes], graph: str) -> None:
 
     Raises
     ------
-    LintError
+    NotPortableError
         One of its subclasses, for the first fault.
     """
     _check_domains(model, graph)
     _check_axes(model, axes, graph)
-    _check_gru(model, graph)
     _check_paths(model, graph)
 
 
@@ -93,24 +91,12 @@ def _lengths(value: ir.Value) -> list[int | str]:
     return [axis if isinstance(axis, int) else str(axis.value or "") for axis in shape]
 
 
-def _check_gru(model: ir.Model, graph: str) -> None:
-    for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        if node.op_type != "GRU":
-            continue
-        attribute = node.attributes.get("linear_before_reset")
-        if attribute is None or attribute.as_int() != 1:
-            raise GruError(
-                f"a GRU of graph '{graph}' lacks linear_before_reset=1, which is how PyTorch computes it",
-                "Install onnxscript 0.7.1 or later",
-            )
-
-
 def _check_paths(model: ir.Model, graph: str) -> None:
     for where, text in _texts(model):
         if _PATH.search(text):
             raise EmbeddedPathError(
                 f"{where} of graph '{graph}' holds a path of the machine that made it: {text.strip()[:60]!r}",
-                "Export it with skyloom_export.trace, which strips them",
+                "Make it with skyloom_export.tracing.trace, which strips them",
             )
 
 

@@ -12,8 +12,8 @@ from skyloom_sky import sersic
 from skyloom_sky.pyramid import GENTLE
 
 if TYPE_CHECKING:
+    from skyloom_sky.component import Sersic
     from skyloom_sky.psf import type_psf
-    from skyloom_sky.stamps import Sersic
 
 _RESPONSE_LEFT = 1e-4
 _RESPONSE_FADED = 1e-3
