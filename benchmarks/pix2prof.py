@@ -232,7 +232,7 @@ def training(preset: str, quick: bool) -> Row:
     from skyloom.runtime.machine import cores
     from skyloom_pix2prof.training import trainable
     from skyloom_train import train
-    from skyloom_train.choosing import choose
+    from skyloom_train.overrides import choose
 
     steps = 3 if quick else {"published": 6, "ellipses": 30}[preset]
     settings = choose(
