@@ -87,7 +87,7 @@ def profile(
     from skyloom.figures.style import check_figure
     from skyloom.reading import expand_source
     from skyloom_runs.engine import local_engine
-    from skyloom_runs.inputs import without
+    from skyloom_runs.inputs import without_outputs
     from skyloom_runs.plotting import plot_profiles
     from skyloom_runs.processes import process_engine
     from skyloom_runs.profiling import REMEDY, ProfileJob
@@ -107,7 +107,7 @@ def profile(
         options=parse_assignments(settings),
     )
     job = ProfileJob(
-        items=without(expand_source(images, pattern=pattern), output, result.failures_path(output)),
+        items=without_outputs(expand_source(images, pattern=pattern), output, result.failures_path(output)),
         recipe=recipe,
         made_by=captioner.provenance(),
         result=result,
@@ -115,7 +115,7 @@ def profile(
         options=given(pixel_scale=pixel_scale, zero_point=zero_point),
         batch_size=batch_size,
         shard_size=shard_size,
-        captioner=captioner if processes == 1 else None,
+        model=captioner if processes == 1 else None,
     )
     field, seconds, start = captioner.field_of_view, 0.0, perf_counter()
     del captioner  # several processes have one each, and nobody needs another
@@ -126,7 +126,7 @@ def profile(
         if plot is not None:
             plot_profiles(job, result.rows(parts), plot, field=field, overwrite=overwrite)
 
-    with progress("captioning") as update, _said_when_interrupted(output):
+    with progress("captioning") as update, _resume_hint(output):
         summary = run(
             job,
             output,
@@ -188,7 +188,7 @@ def _report(
 
 
 @contextmanager
-def _said_when_interrupted(output: Path) -> Iterator[None]:
+def _resume_hint(output: Path) -> Iterator[None]:
     """Tell somebody who interrupts that nothing is lost, where there is something."""
     try:
         yield

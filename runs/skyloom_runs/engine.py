@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyloom_runs.failures import failure_of
 from skyloom_runs.job import Begun, Dropped, Ended, Failed, Produced
-from skyloom_runs.parts import Parts
+from skyloom_runs.parts import Draft, Parts
 from skyloom_runs.pipeline import BackgroundWriter, ClosableQueue
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from skyloom_runs.failures import Failure, Fault
     from skyloom_runs.job import Event, Job, Worker
-    from skyloom_runs.parts import Draft, Part
+    from skyloom_runs.parts import Part
     from skyloom_runs.plan import Shard
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker is told. It pickles.
+    """What a worker needs to know of a run. It pickles.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Task:
         Whether the first thing that gives no result ends the run.
     """
 
-    job: Job
+    job: Job[Any]
     folder: Path
     plan: str
     token: str
@@ -51,7 +51,7 @@ class Task:
 
 
 Done = Callable[["Shard", "Part"], object]
-"""Is told of each shard that is committed, with its record; in any thread, one at a time."""
+"""Called with each shard that is committed, and its record; in any thread, one at a time."""
 
 Engine = Callable[[Task, Sequence["Shard"], Done], None]
 """Sees to it that shards are computed, and returns when all are committed."""
@@ -100,7 +100,7 @@ def compute(
 
 
 class _ShardWriter:
-    """The shard that is being worked on."""
+    """Writes what a worker makes of the shard that it works on, and commits it at its end."""
 
     def __init__(self, task: Task, done: Callable[[Shard, Part], object]) -> None:
         self._task, self._parts, self._done = task, task.parts, done
@@ -135,5 +135,5 @@ class _ShardWriter:
 
     def _draft_of(self, shard: Shard) -> Draft:
         if self._draft is None:
-            self._draft = self._parts.begin(shard, self._task.job.result)
+            self._draft = Draft(self._parts, shard, self._task.job.result)
         return self._draft

@@ -1,4 +1,4 @@
-"""What gives no result: why, how it is told from a fault of the machine, and the table of it."""
+"""What gives no result: the reasons, which errors are no fault of the machine, and the table of failures."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def attempt(
         if not reason:
             return [made], []
     except (Exception, SystemExit) as error:
-        if _is_of_the_machine(error):
+        if _is_machine_fault(error):
             raise
         reason, remedy = _reason(error)
     if len(batch) == 1:
@@ -168,7 +168,7 @@ def attempt(
     return found, refused
 
 
-def _is_of_the_machine(error: BaseException) -> bool:
+def _is_machine_fault(error: BaseException) -> bool:
     """Whether an error says nothing of an item: a lost card or disk, not that an item needs too much."""
     return isinstance(error, OSError | BackendError) and not isinstance(error, MemoryError | TimeoutError)
 

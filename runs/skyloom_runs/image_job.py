@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skyloom.errors import ImageReadError
-from skyloom.expect import expect_count
 from skyloom.images import Images
 from skyloom.reading import sources_of
 from skyloom_runs.failures import ENDED
-from skyloom_runs.inputs import Input, changed, inputs_of
-from skyloom_runs.job import Begun, Dropped, Ended, Event, Failed, Job, Outcome, Produced, Worker
+from skyloom_runs.inputs import TRIES, Input, changed, inputs_of
+from skyloom_runs.job import Begun, Dropped, Ended, Event, Failed, Job, M, Outcome, Produced, Worker
 from skyloom_runs.names import escaped
 from skyloom_runs.pipeline import read_ahead
 from skyloom_runs.plan import Plan
@@ -30,19 +29,12 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from skyloom.provenance import Provenance
     from skyloom.reading import ImageStream
     from skyloom.reading.sources import Item
     from skyloom_runs.failures import Fault
     from skyloom_runs.pipeline import ClosableQueue
     from skyloom_runs.plan import Shard
-    from skyloom_runs.recipe import Recipe
-    from skyloom_runs.results import Result
 
-SHARD = 64
-"""Inputs in a shard: what a kill loses at most, in each process."""
-TRIES = 3
-"""How often files are read that the system fails to read, before that counts as their failure."""
 PAUSE = 0.2
 """Seconds before they are read again."""
 
@@ -51,42 +43,25 @@ Process = Callable[["Images"], Outcome]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageJob(Job):
+class ImageJob(Job[M]):
     """What is done to images of any number of files.
 
     Attributes
     ----------
     items
         The files.
-    recipe
-        How the model is loaded.
-    made_by
-        What the model says of itself.
-    result
-        How results are kept.
     bands, options
         How files are read, as for `skyloom.Images.stream`.
-    batch_size
-        Images to work on at a time. It decides nothing but how much memory is used.
-    shard_size
-        Inputs in a shard.
     root
         The folder that paths in the results start from, where these move with the files.
     """
 
     items: Sequence[Item]
-    recipe: Recipe
-    made_by: Provenance
-    result: Result
     bands: Sequence[str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 128
-    shard_size: int = SHARD
+    shard_size: int = 64
     root: Path | None = None
-
-    def __post_init__(self) -> None:
-        expect_count(self.batch_size, what="the batch size")
-        expect_count(self.shard_size, what="the number of inputs in a shard")
 
     @cached_property
     def inputs(self) -> tuple[Input, ...]:
@@ -104,10 +79,6 @@ class ImageJob(Job):
             inputs=self.inputs,
             shard_size=self.shard_size,
         )
-
-    @abstractmethod
-    def described(self) -> dict[str, JsonValue]:
-        """Say what is done, and with which options, beside how files are read."""
 
     @abstractmethod
     def process(self, *, threads: int | None = None) -> Process:
@@ -166,7 +137,7 @@ class ImageWorker(Worker):
         The model.
     """
 
-    def __init__(self, job: ImageJob, process: Process) -> None:
+    def __init__(self, job: ImageJob[Any], process: Process) -> None:
         self._job, self._process = job, process
 
     def events(self, shards: ClosableQueue[Shard]) -> Iterator[Event]:

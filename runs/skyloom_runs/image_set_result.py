@@ -107,7 +107,7 @@ class ImageSetResult(Result):
     def check(self, path: Path, *, overwrite: bool) -> None:
         """Refuse a path at which the result could not be put, and to replace a folder of other things."""
         check_output(path, overwrite=overwrite, folder=True)
-        if path.is_dir() and (strange := self.format.stranger(path)):
+        if path.is_dir() and (strange := self.format.foreign_entry(path)):
             raise OutputError(
                 f"'{path}' is not what would replace it: it holds '{strange}'", "Give another name"
             )
@@ -145,7 +145,7 @@ class SetFormat(ABC):
         """Make the folder."""
 
     @abstractmethod
-    def stranger(self, path: Path) -> str:
+    def foreign_entry(self, path: Path) -> str:
         """Name something in a folder that this format would not have put there; nothing if there is none."""
 
 
@@ -167,7 +167,7 @@ class FitsFolder(SetFormat):
         for name, file in zip(names, _files(kept), strict=True):
             link(file, path / f"{name}.fits")
 
-    def stranger(self, path: Path) -> str:
+    def foreign_entry(self, path: Path) -> str:
         """Name what is no FITS file."""
         with os.scandir(path) as found:
             return next((one.name for one in found if one.is_dir() or not one.name.endswith(".fits")), "")
@@ -222,7 +222,7 @@ class ZarrArray(SetFormat):
         for number, file in enumerate(_files(kept)):
             link(file, path / "data" / self.chunk.format(number))
 
-    def stranger(self, path: Path) -> str:
+    def foreign_entry(self, path: Path) -> str:
         """Name anything in a folder that is no Zarr."""
         inside = sorted(os.listdir(path))  # noqa: PTH208 - names are all that is needed
         return "" if _ZARR_MARKS & set(inside) else next(iter(inside), "")

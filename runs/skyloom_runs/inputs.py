@@ -1,4 +1,4 @@
-"""What a run reads: which files, and what tells each of them from another of the same name."""
+"""What a run reads: the files, and a fingerprint of each, by which a change is noticed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ END, PIECE, PIECES = 2**14, 2**12, 6
 READERS = 8
 _IN_STACK = re.compile(r"(.+)\[\d+\]")
 TRIES = 3
-"""How often a file is looked at that the system fails to read."""
+"""How often files are read that the system fails to read, before that counts as their failure."""
 
 
 class File(Frozen):
@@ -79,14 +79,14 @@ def inputs_of(items: Sequence[Item]) -> tuple[Input, ...]:
     names = distinct(_beside_stacks([escaped(item.name) for item in items]))
     paths = [path for item in items for path in item.paths]
     with ThreadPoolExecutor(READERS, thread_name_prefix="skyloom-inputs") as pool:
-        files = iter(list(pool.map(look_at, paths, chunksize=64)))
+        files = iter(list(pool.map(fingerprint, paths, chunksize=64)))
     return tuple(
         Input(name=name, bands=item.bands, files=tuple(next(files) for _ in item.paths))
         for name, item in zip(names, items, strict=True)
     )
 
 
-def without(items: Sequence[Item], *outputs: Path) -> list[Item]:
+def without_outputs(items: Sequence[Item], *outputs: Path) -> list[Item]:
     """Return items without those that a run itself has written into the folder of its inputs."""
     own = {path.absolute() for path in outputs}
     kept = [item for item in items if not own.intersection(path.absolute() for path in item.paths)]
@@ -100,18 +100,18 @@ def _beside_stacks(names: list[str]) -> list[str]:
     return [f"{name}~2" if match and match[1] in known else name for name, match in found]
 
 
-def look_at(path: Path) -> File:
-    """Return what tells a file, or a folder that is read as one, from another."""
+def fingerprint(path: Path) -> File:
+    """Return size, time and digest of a file, or of a folder that is read as one."""
     for _ in range(TRIES - 1):
         with suppress(OSError):  # of a system that fails now and then
-            return _look_at(path)
+            return _fingerprint(path)
     try:
-        return _look_at(path)
+        return _fingerprint(path)
     except OSError:
         return File(path=escaped(str(path)), size=-1, digest="")
 
 
-def _look_at(path: Path) -> File:
+def _fingerprint(path: Path) -> File:
     name = escaped(str(path))
     try:
         state = path.stat()
@@ -129,7 +129,7 @@ def _look_at(path: Path) -> File:
 
 
 def changed(path: Path, planned: File) -> ImageReadError | None:
-    """Return why a file is not the one that was planned, as far as its size and time tell."""
+    """Return why a file is not the one that was planned, as far as its size and time show."""
     try:
         state = path.stat()
     except OSError as error:
@@ -141,7 +141,7 @@ def changed(path: Path, planned: File) -> ImageReadError | None:
         return None
     same = (state.st_size, state.st_mtime_ns) == (planned.size, planned.modified)
     untouched = (state.st_ino, state.st_ctime_ns) == planned._seen
-    if same and (untouched or look_at(path).digest == planned.digest):
+    if same and (untouched or fingerprint(path).digest == planned.digest):
         return None
     return ImageReadError(path, "it was changed after the run was planned", "Begin anew with --restart")
 

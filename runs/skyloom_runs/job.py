@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from skyloom.expect import expect_count
+from skyloom.interfaces import Model
 from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from pydantic import JsonValue
+
+    from skyloom.provenance import Provenance
     from skyloom_runs.failures import Fault, RefusedError
     from skyloom_runs.pipeline import ClosableQueue
     from skyloom_runs.plan import Plan, Shard
+    from skyloom_runs.recipe import Recipe
     from skyloom_runs.results import Result
+
+
+M = TypeVar("M", bound=Model)
 
 
 class Outcome(NamedTuple):
@@ -81,16 +90,51 @@ class Ended(Event):
     counts: Counts
 
 
-class Job(ABC):
-    """What is done to some inputs. It pickles: workers get a copy.
+@dataclass(frozen=True, kw_only=True)
+class Job(ABC, Generic[M]):
+    """What is done to some inputs, or how often something is made. It pickles: workers get a copy.
 
     Attributes
     ----------
+    recipe
+        How the model is loaded.
+    made_by
+        What the model says of itself.
     result
-        How the results are kept.
+        How results are kept.
+    batch_size
+        Images, or items, to work on at a time. It decides nothing but how much memory is used.
+    shard_size
+        Inputs, or items, in a shard: what a kill loses at most, in each process.
+    model
+        The model, where it is loaded already; it stays in this process.
+    interface
+        What the model is, such as `skyloom.ImagePrior`.
     """
 
+    recipe: Recipe
+    made_by: Provenance
     result: Result
+    batch_size: int
+    shard_size: int
+    model: M | None = field(default=None, compare=False)
+    interface: ClassVar[Callable[..., Any]]
+
+    def __post_init__(self) -> None:
+        expect_count(self.batch_size, what="the batch size")
+        expect_count(self.shard_size, what="the number of inputs in a shard")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "model": None}
+
+    def load(self, *, threads: int | None = None) -> M:
+        """Return the model; it runs on so many threads where the recipe says nothing else."""
+        model: M | None = self.model
+        return self.recipe.load(self.interface, threads=threads) if model is None else model
+
+    @abstractmethod
+    def described(self) -> dict[str, JsonValue]:
+        """Say what is done, and with which options, beside what all jobs of this kind have."""
 
     @abstractmethod
     def plan(self) -> Plan:

@@ -50,7 +50,7 @@ def file_name(name: str) -> str:
     r"""Return a name, as `escaped` gives it, as that of a FITS file without its ending.
 
     What would name a folder, a hidden file, or one with another ending is escaped; `unescaped` gives back
-    the name of before. Only a name that is too long for the file system is cut, and told from others by a
+    the name of before. Only a name that is too long for the file system is cut, and made distinct by a
     number.
 
     >>> file_name("NGC 1/a"), file_name(".a.fits")

@@ -31,7 +31,7 @@ _LINE = 48
 
 
 def plot_profiles(
-    job: ImageJob,
+    job: ImageJob[Any],
     rows: Iterable[tuple[Schema, Block]],
     path: Path,
     *,
@@ -60,7 +60,7 @@ def plot_profiles(
     save(draw(drawn, field=field), path, overwrite=overwrite)
 
 
-def _read_again(job: ImageJob, names: Iterable[str]) -> Iterator[tuple[str, Images]]:
+def _read_again(job: ImageJob[Any], names: Iterable[str]) -> Iterator[tuple[str, Images]]:
     """Read the images of some names, in the order of the inputs; those that cannot be read are left out."""
     left = set(names)
     for number, source in enumerate(job.inputs):
@@ -143,7 +143,7 @@ def _draw_image(axes: Any, image: Images, profiles: Sequence[Profile], field: fl
 
 
 def ellipse(profile: Profile, *, scale: float = 1.0, centre: tuple[float, float] = (0.0, 0.0)) -> Any:
-    """Return the ellipse that a profile ends at, as a patch of matplotlib; None where it tells no shape.
+    """Return the ellipse that a profile ends at, as a patch of matplotlib; None where it has no shape.
 
     Parameters
     ----------

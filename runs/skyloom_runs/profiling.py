@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -38,19 +38,10 @@ REMEDY = "Write images with and without calibration to one table each"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProfileJob(ImageJob):
-    """Reads profiles.
+class ProfileJob(ImageJob[SequenceCaptioner]):
+    """Reads profiles."""
 
-    Attributes
-    ----------
-    captioner
-        The captioner, where it is loaded already; it stays in this process.
-    """
-
-    captioner: SequenceCaptioner | None = field(default=None, compare=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "captioner": None}
+    interface = SequenceCaptioner
 
     def described(self) -> dict[str, JsonValue]:
         """Say what is done."""
@@ -58,7 +49,7 @@ class ProfileJob(ImageJob):
 
     def process(self, *, threads: int | None = None) -> Process:
         """Load the captioner."""
-        captioner = self.captioner or self.recipe.load(SequenceCaptioner, threads=threads)
+        captioner = self.load(threads=threads)
         given = ", ".join(f"{what} {value}" for what, value in self.options.items())
         meta = {"given": given} if given else {}
         return lambda images: profiled(captioner, images, meta)
@@ -91,7 +82,7 @@ def profile_job(
         recipe=Recipe.of_loaded(name, captioner),
         made_by=captioner.provenance(),
         result=TableResult(output, remedy=REMEDY),
-        captioner=captioner,
+        model=captioner,
         **options,
     )
 
@@ -139,7 +130,7 @@ def _read(
 
 
 def _captioned(captioner: SequenceCaptioner, images: Images) -> list[tuple[Profile, str]]:
-    """Caption images; which profile is whose is told by its place."""
+    """Caption images; a profile belongs to the image and band of its place."""
     profiles = captioner.caption(images)
     paths = images.paths or ("",) * len(images)
     keys = [

@@ -34,7 +34,7 @@ class Counts(Frozen):
     results
         How many results came of them, such as profiles of at least one step.
     kinds
-        How many results are of which kind, by what they are told apart, e.g.
+        How many results are of which kind, for each way of counting them, e.g.
         ``{"stopped": {"halted": 3}}``.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyloom.errors import InputError, OutputError, SkyloomError
 from skyloom.files import check_output, complete, exists
@@ -27,7 +27,7 @@ JOINED, FAILURES = ".joined", ".failures"
 
 
 def run(
-    job: Job,
+    job: Job[Any],
     output: Path,
     *,
     engine: Engine = local_engine,
@@ -72,14 +72,16 @@ def run(
         When another run is at work on this output, or has left another job unfinished there.
     """
     folder = RunFolder(output)
-    _check(job, output, overwrite=overwrite or folder.there)
+    _check(job, output, overwrite=overwrite or folder.is_begun)
     plan = job.plan()
     try:
         with locked(folder.path, takeover=takeover) as token:
-            _check(job, output, overwrite=overwrite or folder.there)  # another run may have ended meanwhile
-            folder.tidy(job.result.failures_path(output))
+            _check(
+                job, output, overwrite=overwrite or folder.is_begun
+            )  # another run may have ended meanwhile
+            folder.remove_leftovers(job.result.failures_path(output))
             try:
-                plan = folder.settle(plan, restart=restart)
+                plan = folder.begin_or_resume(plan, restart=restart)
                 task = Task(job, folder.parts_of(plan), plan.digest, token, strict)
                 free = partial(job.result.check, output, overwrite=overwrite)
                 done = _computed(task, plan, engine, progress, check=free)
@@ -90,7 +92,7 @@ def run(
                 folder.remove(token)
                 raise
             except BaseException:
-                folder.leave(token)
+                folder.stop(token)
                 raise
             folder.remove(token)
     except SkyloomError:
@@ -101,11 +103,11 @@ def run(
             "What is done is kept: make room for the rest, and start it again",
         ) from error
     finally:
-        folder.vanish()
+        folder.remove_if_empty()
     return summary
 
 
-def _check(job: Job, output: Path, *, overwrite: bool) -> None:
+def _check(job: Job[Any], output: Path, *, overwrite: bool) -> None:
     """Refuse an output, and a table of failures beside it, that are there and may not be replaced."""
     job.result.check(output, overwrite=overwrite)
     check_output(job.result.failures_path(output), overwrite=overwrite, folder=False)
@@ -154,7 +156,7 @@ def _stored(parts: Parts, done: list[tuple[Shard, Part]], output: Path) -> list[
 
 
 def _joined(
-    job: Job,
+    job: Job[Any],
     parts: Parts,
     done: list[tuple[Shard, Part]],
     stored: list[Stored],
@@ -200,7 +202,7 @@ def _nothing(inputs: int, failures: tuple[Failure, ...], beside: Path | None) ->
 
 
 def _put(
-    job: Job,
+    job: Job[Any],
     stored: list[Stored],
     output: Path,
     parts: Parts,

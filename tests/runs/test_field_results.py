@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skyloom import Images
 from skyloom.errors import InputError, OutputError
 from skyloom_runs.processes import process_engine
-from tests.runs.making import Woven, weave
+from tests.runs.toy_models import Woven, weave
 
 from .test_profile import left_behind
 

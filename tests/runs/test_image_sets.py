@@ -19,8 +19,8 @@ from skyloom_runs.names import escaped, file_name, unescaped
 from skyloom_runs.processes import process_engine
 from skyloom_runs.results import Counts, Stored
 from tests.faults import contents
-from tests.runs.brightest import profile_files
-from tests.runs.making import Patches, inpaint, sample
+from tests.runs.toy_captioner import profile_files
+from tests.runs.toy_models import Patches, inpaint, sample
 
 from .test_profile import left_behind
 

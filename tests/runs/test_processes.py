@@ -20,7 +20,7 @@ from skyloom_runs.processes import process_engine
 from skyloom_runs.profiling import ProfileJob
 from skyloom_runs.results import Summary
 from skyloom_runs.run import run
-from tests.runs.brightest import FILES, Brightest, Broken, Carried, Deadly, Slow, Unloadable, job
+from tests.runs.toy_captioner import FILES, Brightest, Broken, Carried, Deadly, Slow, Unloadable, job
 
 from .test_profile import folder, left_behind, read
 

@@ -43,7 +43,7 @@ from skyloom_runs.profiling import profile_job
 from skyloom_runs.run import run
 from skyloom_runs.table_result import TableResult
 from skyloom_runs.tables import format_of
-from tests.runs.brightest import FILES, Brightest, job, profile_files
+from tests.runs.toy_captioner import FILES, Brightest, job, profile_files
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_failures_of_before_are_not_replaced_unasked(folder: Path, tmp_path: Pat
 def test_all_files_of_a_shard_may_vanish_while_they_are_read(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(self: ImageJob, numbers: list[int]) -> ImageStream[Images]:
+    def gone(self: ImageJob[Any], numbers: list[int]) -> ImageStream[Images]:
         if 4 in numbers:
             for number in numbers:
                 self.items[number].path.unlink()
@@ -696,7 +696,7 @@ def test_what_is_drawn_is_neither_captioned_nor_all_read_again(
         profiles: list[Profile] = original(self, images, **options)
         return profiles
 
-    def stream(self: ImageJob, numbers: list[int], **options: Any) -> ImageStream[Images]:
+    def stream(self: ImageJob[Any], numbers: list[int], **options: Any) -> ImageStream[Images]:
         read.extend(numbers)
         return opened(self, numbers, **options)
 

@@ -82,7 +82,7 @@ def show_fields(fields: Iterable[tuple[str, object]]) -> None:
 
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Yield a function that is told how much is done of how much; it draws a bar on a terminal only."""
+    """Yield a function to call with how much is done, of how much; it draws a bar on a terminal only."""
     if not sys.stderr.isatty():
         yield lambda *_: None
         return

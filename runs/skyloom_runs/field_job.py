@@ -1,4 +1,4 @@
-"""A mock field of any size, woven tile by tile by a field generator."""
+"""A mock field of any size, made tile by tile by a field generator."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class FieldJob(CountJob[FieldGenerator]):
         A non-negative integer.
     """
 
+    interface = FieldGenerator
+
     shape: tuple[int, int]
     tile_shape: tuple[int, int]
     seed: int = 0
@@ -72,11 +74,7 @@ class FieldJob(CountJob[FieldGenerator]):
             "tiles of": list(self.tile_shape),
         }
 
-    def load(self, *, threads: int | None = None) -> FieldGenerator:
-        """Load the generator."""
-        return self.recipe.load(FieldGenerator, threads=threads)
-
-    def making(self, model: FieldGenerator) -> Make:
+    def maker(self, model: FieldGenerator) -> Make:
         """Return what makes tiles."""
         return partial(self._made, model)
 

@@ -43,6 +43,8 @@ class SampleJob(CountJob[ImagePrior]):
         Steps of the sampler; None for those of the model.
     """
 
+    interface = ImagePrior
+
     count: int
     first: int = 0
     seed: int = 0
@@ -67,11 +69,7 @@ class SampleJob(CountJob[ImagePrior]):
         """Say what is done."""
         return {"verb": "sample", "seed": self.seed, "steps": self.steps, "first": self.first}
 
-    def load(self, *, threads: int | None = None) -> ImagePrior:
-        """Load the prior."""
-        return self.recipe.load(ImagePrior, threads=threads)
-
-    def making(self, model: ImagePrior) -> Make:
+    def maker(self, model: ImagePrior) -> Make:
         """Return what draws images."""
         return partial(self._drawn, model)
 

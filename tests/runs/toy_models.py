@@ -14,14 +14,14 @@ from skyloom import Images, Tile
 from skyloom.errors import BackendError, InputError
 from skyloom.provenance import Provenance
 from skyloom.reading import expand_source
+from skyloom_runs.field_job import FieldJob, field_job
 from skyloom_runs.image_job import ImageJob, Process
 from skyloom_runs.image_set_result import ImageSetResult
 from skyloom_runs.job import Outcome
 from skyloom_runs.recipe import Recipe
 from skyloom_runs.results import Counts, Summary
 from skyloom_runs.run import run
-from skyloom_runs.sampling import SampleJob, sample_job
-from skyloom_runs.weaving import FieldJob, field_job
+from skyloom_runs.sample_job import SampleJob, sample_job
 from tests.core.testing.toys import Static, White
 
 RUN_OPTIONS = {"strict", "restart", "overwrite", "progress", "engine"}
@@ -123,7 +123,7 @@ class CarriedField(FieldJob):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InpaintJob(ImageJob):
+class InpaintJob(ImageJob[Any]):
     """Repairs images of any number of files."""
 
     def described(self) -> dict[str, Any]:
