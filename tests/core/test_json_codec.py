@@ -195,6 +195,8 @@ def test_every_value_with_arrays_has_a_form() -> None:
         if isinstance(kind, type)
         and is_dataclass(kind)
         and any("NDArray" in str(item.type) for item in fields(kind))
+        and is_dataclass(kind)
+        and any("NDArray" in str(item.type) for item in fields(kind))
     }
     assert {"Images", "Profile", "Field", "Tile", "ProfileDeviations"} <= values <= set(KINDS)
 
