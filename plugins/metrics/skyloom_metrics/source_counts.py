@@ -13,7 +13,8 @@ from skyloom.errors import InputError
 from skyloom.expect import expect_count, expect_number
 from skyloom.frozen import first_fault
 from skyloom.random import check_seed
-from skyloom_metrics.extraction import Extraction, extract
+from skyloom_metrics.detection import Extraction
+from skyloom_metrics.extraction import extract
 from skyloom_metrics.kolmogorov import ks_distance, ks_floor, ks_p, ks_resamples
 from skyloom_metrics.mosaic import expect_mosaic
 from skyloom_metrics.resampling import interval_of

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skyloom import Score
-    from skyloom_metrics.extraction import Extraction
+    from skyloom_metrics.detection import Extraction
     from skyloom_metrics.mosaic import Mosaic
 
     type_progress = Callable[[int, int | None], object]
