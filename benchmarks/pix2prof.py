@@ -23,15 +23,11 @@ from torch import nn
 from benchmarks.harness import Row, interleave
 from benchmarks.runtime import lacks_bf16
 from skyloom import Images, Profile
-from skyloom.bundle import Bundle, FileRecord
-from skyloom.digest import sha256
+from skyloom.bundle import Bundle
 from skyloom.execution import Execution
-from skyloom.reading.request import Request
-from skyloom.reading.sources import resolve
-from skyloom_export import GraphDeclaration, export_bundle
-from skyloom_export.bundling import make_graph
+from skyloom.reading import expand_source
+from skyloom_export import export_bundle
 from skyloom_export.errors import ExportError
-from skyloom_export.precision import to_int8
 from skyloom_pix2prof.captioner import Pix2ProfCaptioner
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.graphs import declare
@@ -52,7 +48,6 @@ GOALS = {
     ("3x3", "openvino-bf16"): 14.0,
     ("standard", "onnxruntime-fp32"): 24.0,
     ("standard", "openvino-bf16"): 80.0,
-    ("standard", "openvino-int8"): 80.0,
 }
 KEPT = 0.85
 """Share of the pace of the bare model that is left from files to table."""
@@ -75,7 +70,7 @@ def network(stem: Stem, quick: bool) -> Pix2Prof:
 
 @cache
 def bundle(stem: Stem, quick: bool) -> Bundle:
-    """Return its bundle, with an encoder in int8 and bf16 however good they are: the rows say how good."""
+    """Return its bundle, with an encoder in bf16 however good that is: the rows say how good."""
     exportable = declare(network(stem, quick), licence="BSD-3-Clause")
     folder = tempfile.mkdtemp(prefix="skyloom-benchmark-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -89,28 +84,11 @@ def bundle(stem: Stem, quick: bool) -> Bundle:
         plugin="skyloom",
         precisions=(),
     )
-    add_precisions(path, exportable.graphs[0])
-    return Bundle.open(path)
-
-
-def add_precisions(path: Path, encoder: GraphDeclaration) -> None:
-    """Add forms of the encoder to a bundle that nobody has judged; an export would leave bad ones out."""
-    manifest = Bundle.open(path).manifest
-    entry = manifest.graphs["encoder"]
-    assert encoder.calibration is not None
-    portable = make_graph(replace(encoder, extra_passes=()), precisions=()).data
-    data = to_int8(portable, encoder.calibration())
-    int8 = entry.model_copy(
-        update={"path": "graphs/encoder-int8/1/model.onnx", "precision": "int8", "base": "encoder"}
-    )
-    hinted = entry.model_copy(update={"scientific": {"allowed_bf16": 1.0, "measured_bf16": 0.0}})
-    record = FileRecord(size=len(data), sha256=sha256(data))
-    graphs = {**manifest.graphs, "encoder": hinted, "encoder-int8": int8}
-    changed = manifest.model_copy(update={"graphs": graphs, "files": {**manifest.files, int8.path: record}})
-    target = path / int8.path
-    target.parent.mkdir(parents=True)
-    target.write_bytes(data)
-    (path / "manifest.json").write_text(changed.model_dump_json(), encoding="utf-8")
+    opened = Bundle.open(path)
+    graphs = opened.manifest.graphs
+    hint = {"scientific": {"allowed_bf16": 1.0, "measured_bf16": 0.0}}
+    hinted = {**graphs, "encoder": graphs["encoder"].model_copy(update=hint)}
+    return replace(opened, manifest=opened.manifest.model_copy(update={"graphs": hinted}))
 
 
 @cache
@@ -219,7 +197,7 @@ def files_to_table(quick: bool) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         for image in images:
             image.to_fits(Path(folder, f"{int(image.index[0]):05d}.fits"))
-        items = resolve(folder, Request())
+        items = expand_source(folder)
         table = Path(folder, "profiles.ecsv")
 
         def ours() -> None:
@@ -243,7 +221,7 @@ def files_to_table(quick: bool) -> Row:
     )
 
 
-FORMS = ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-bf16", "openvino-int8")
+FORMS = ("onnxruntime-fp32", "openvino-fp32", "openvino-bf16")
 STEMS: tuple[Stem, ...] = ("3x3", "standard")
 
 
@@ -253,10 +231,10 @@ def training(preset: str, quick: bool) -> Row:
     ``ellipses`` is what learns fastest on a processor; ``published`` has the network of the paper, with
     batches instead of single images. The paper trained 500 images in 20 minutes on a V100.
     """
-    from skyloom.runtime.machine import cores
+    from skyloom.machine import cores
     from skyloom_pix2prof.training import trainable
     from skyloom_train import train
-    from skyloom_train.choosing import choose
+    from skyloom_train.overrides import choose
 
     steps = 3 if quick else {"published": 6, "ellipses": 30}[preset]
     settings = choose(

@@ -77,20 +77,19 @@ def compare(
     The status is 1 when some images could not be read, or a model read no profile off them.
     """
     from skyloom.files import complete
-    from skyloom.reading import ImageStream
-    from skyloom.reading.request import Request
-    from skyloom.reading.sources import resolve, sources_of
+    from skyloom.images import Images
+    from skyloom.reading import expand_source, sources_of
     from skyloom_pages.profiles import comparison
 
     _check_page(output, overwrite=overwrite)
     names = options.parse_bands(bands)
-    items = resolve(images, Request(bands=names), pattern=pattern)
+    items = expand_source(images, pattern=pattern)
     readable = [item for item in items if item.failure is None]
     unreadable = [item.failure for item in items if item.failure is not None]
     if not readable:
         raise unreadable[0]
     stated = options.given(pixel_scale=pixel_scale, zero_point=zero_point)
-    stream = ImageStream(sources_of(readable), names, batch_size=1, **stated)
+    stream = Images.stream(sources_of(readable), names, batch_size=1, **stated)
     with complete(output, overwrite=overwrite) as part:
         with progress("reading profiles") as update:
             compared = comparison.compare(

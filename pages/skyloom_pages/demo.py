@@ -13,8 +13,7 @@ from astropy.table import QTable
 from skyloom.errors import OutputError, listed
 from skyloom.files import check_output, complete
 from skyloom.profile import profiles_from_table
-from skyloom.reading.request import Request
-from skyloom.reading.sources import resolve
+from skyloom.reading import expand_source
 from skyloom_pages.cards import card_of
 from skyloom_pages.profiles.figures import against_radius
 from skyloom_pages.profiles.gallery import draw_gallery, picks
@@ -165,7 +164,7 @@ def _profile(
     update: Update,
 ) -> Result:
     """Profile all images of the survey into a table, and compare the table with the truth."""
-    images = resolve([str(survey / IMAGES)], Request())
+    images = expand_source([str(survey / IMAGES)])
     start = time.perf_counter()
     result = TableResult(table)
     job = ProfileJob.of(name, captioner, result, items=images, batch_size=BATCH, root=survey)

@@ -69,8 +69,7 @@ def profile(
 
     from skyloom import SequenceCaptioner
     from skyloom.figures.style import check_figure
-    from skyloom.reading.request import Request
-    from skyloom.reading.sources import resolve
+    from skyloom.reading import expand_source
     from skyloom_runs.engine import local_engine
     from skyloom_runs.inputs import without_outputs
     from skyloom_runs.plotting import plot_profiles
@@ -91,15 +90,12 @@ def profile(
         threads=threads,
         options=options.parse_assignments(settings),
     )
-    names = options.parse_bands(bands)
     job = ProfileJob(
-        items=without_outputs(
-            resolve(images, Request(bands=names), pattern=pattern), output, result.failures_path(output)
-        ),
+        items=without_outputs(expand_source(images, pattern=pattern), output, result.failures_path(output)),
         recipe=recipe,
         made_by=captioner.provenance(),
         result=result,
-        bands=names,
+        bands=options.parse_bands(bands),
         options=options.given(pixel_scale=pixel_scale, zero_point=zero_point),
         batch_size=batch_size,
         shard_size=shard_size,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skyloom.errors import ImageReadError
-from skyloom.reading import ImageStream
-from skyloom.reading.sources import sources_of
+from skyloom.images import Images
+from skyloom.reading import sources_of
 from skyloom_runs.failures import ENDED
 from skyloom_runs.inputs import TRIES, Input, changed, inputs_of
 from skyloom_runs.job import Begun, Dropped, Ended, Event, Failed, Job, M, Outcome, Produced, Worker
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from skyloom import Images
+    from skyloom.reading import ImageStream
     from skyloom.reading.sources import Item
     from skyloom_runs.failures import Fault
     from skyloom_runs.pipeline import ClosableQueue
@@ -92,9 +92,9 @@ class ImageJob(Job[M]):
         """Load the model, to run on so many threads where the recipe says nothing else."""
         return ImageWorker(self, self.process(threads=threads))
 
-    def stream(self, numbers: Sequence[int], *, batch_size: int | None = None) -> ImageStream:
+    def stream(self, numbers: Sequence[int], *, batch_size: int | None = None) -> ImageStream[Images]:
         """Return a stream of the images of some inputs, which knows these by their place in `numbers`."""
-        return ImageStream(
+        return Images.stream(
             sources_of(self.items[number] for number in numbers),
             self.bands,
             batch_size=batch_size or self.batch_size,

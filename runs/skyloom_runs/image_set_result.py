@@ -154,7 +154,7 @@ class FitsFolder(SetFormat):
 
     def files(self, images: Images) -> Iterator[bytes]:
         """Yield FITS files."""
-        return fits_files(images)
+        return fits_files(images.filled(), images, provenance=images.provenance)
 
     def clash(self, first: PixelLayout, other: PixelLayout) -> str:  # noqa: ARG002
         """Say nothing: each file says what it holds."""

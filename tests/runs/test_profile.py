@@ -33,8 +33,7 @@ from skyloom.profile import profiles_from_table, profiles_to_table
 from skyloom.provenance import Provenance
 from skyloom.reading import ImageStream
 from skyloom.reading.formats import open_frames
-from skyloom.reading.request import Request
-from skyloom.reading.sources import Item, resolve
+from skyloom.reading.sources import Item, expand_source
 from skyloom.testing.examples import galaxies
 from skyloom_runs import plotting
 from skyloom_runs.image_job import ImageJob
@@ -235,7 +234,7 @@ def test_failures_of_before_are_not_replaced_unasked(folder: Path, tmp_path: Pat
 def test_all_files_of_a_shard_may_vanish_while_they_are_read(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(self: ImageJob[Any], numbers: list[int]) -> ImageStream:
+    def gone(self: ImageJob[Any], numbers: list[int]) -> ImageStream[Images]:
         if 4 in numbers:
             for number in numbers:
                 self.items[number].path.unlink()
@@ -281,7 +280,7 @@ def test_what_the_system_fails_to_read_is_read_again(
             raise ImageReadError(item.path, "input/output error", transient=True)
         return open_frames(item, *arguments, **options)
 
-    monkeypatch.setattr("skyloom.reading.blocks.open_frames", flaky)
+    monkeypatch.setattr("skyloom.reading.reader.open_frames", flaky)
     summary = profile_files(tmp_path / "out.ecsv", folder)
     assert [Path(failure.path).name for failure in summary.failures] == ["galaxy 007.fits"]
     left.clear()
@@ -502,7 +501,7 @@ def test_one_file_of_many_images_and_one_file_a_band(folder: Path, tmp_path: Pat
     apart.mkdir()
     for band in "gr":
         images[0].select((band,)).to_fits(apart / f"m_{band}_001.fits")
-    items = resolve([str(apart)], Request(), pattern="m_{band}_*.fits")
+    items = expand_source([str(apart)], pattern="m_{band}_*.fits")
     counts = run(
         ProfileJob.of("brightest", Brightest(), TableResult(tmp_path / "apart.ecsv"), items=items),
         tmp_path / "apart.ecsv",
@@ -698,7 +697,7 @@ def test_what_is_drawn_is_neither_captioned_nor_all_read_again(
         profiles: list[Profile] = original(self, images, **options)
         return profiles
 
-    def stream(self: ImageJob[Any], numbers: list[int], **options: Any) -> ImageStream:
+    def stream(self: ImageJob[Any], numbers: list[int], **options: Any) -> ImageStream[Images]:
         read.extend(numbers)
         return opened(self, numbers, **options)
 

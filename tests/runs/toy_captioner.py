@@ -14,8 +14,7 @@ import numpy as np
 from skyloom import Images, Profile, SequenceCaptioner
 from skyloom.errors import BackendError, InputError
 from skyloom.provenance import Provenance
-from skyloom.reading.request import Request
-from skyloom.reading.sources import resolve
+from skyloom.reading import expand_source
 from skyloom_runs.profiling import ProfileJob
 from skyloom_runs.results import Summary
 from skyloom_runs.run import run
@@ -105,7 +104,7 @@ class Unloadable(Carried):
 def job(
     output: Path, *sources: Path, captioner: SequenceCaptioner | None = None, **changes: Any
 ) -> ProfileJob:
-    items = resolve([str(source) for source in sources], Request())
+    items = expand_source([str(source) for source in sources])
     options = {"batch_size": 3, "shard_size": 3, **changes}
     name = options.pop("name", "brightest")
     return ProfileJob.of(name, captioner or Brightest(), TableResult(output), items=items, **options)

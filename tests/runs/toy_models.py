@@ -13,8 +13,7 @@ import numpy as np
 from skyloom import Images, Tile
 from skyloom.errors import BackendError, InputError
 from skyloom.provenance import Provenance
-from skyloom.reading.request import Request
-from skyloom.reading.sources import resolve
+from skyloom.reading import expand_source
 from skyloom_runs.field_job import FieldJob
 from skyloom_runs.field_result import FieldResult
 from skyloom_runs.image_job import ImageJob, Process
@@ -154,7 +153,7 @@ def weave(output: Path, shape: tuple[int, int], generator: Woven | None = None, 
 def inpaint(output: Path, *sources: Path, **changes: Any) -> Summary:
     asked = {name: changes.pop(name) for name in list(changes) if name in RUN_OPTIONS}
     job = InpaintJob(
-        items=resolve([str(source) for source in sources], Request()),
+        items=expand_source([str(source) for source in sources]),
         recipe=Recipe(name="patches"),
         made_by=Patches().provenance(),
         result=ImageSetResult(output),

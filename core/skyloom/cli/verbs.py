@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from skyloom.cli.interrupts import Interrupted
-from skyloom.entries import all_entries, distribution_of, is_allowed
+from skyloom.entry_points import all_entries, distribution_of, is_allowed
 from skyloom.errors import NameClashError, PluginError, listed
 from skyloom.escaping import printable
 from skyloom.stdout import printing_to_stderr

@@ -63,7 +63,7 @@ class Side:
 
     def batches(self) -> Iterator[Images]:
         """Yield images in batches; files that cannot be read are left out."""
-        stream: ImageStream = Images.stream(self.path, **self.options)
+        stream: ImageStream[Images] = Images.stream(self.path, **self.options)
         none = True
         for batch in stream:
             none = False

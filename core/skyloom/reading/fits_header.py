@@ -1,7 +1,7 @@
 """A small and strict parser of FITS headers.
 
-It understands what nearly every file is made of, and raises `Unusual` for the rest: astropy is then
-asked instead. It exists because astropy takes longer to parse a header than to read a cutout, and
+It understands what nearly every file is made of, and raises `NeedsConsumerThread` for the rest, which
+astropy reads. It exists because astropy takes longer to parse a header than to read a cutout, and
 because it warns through a mechanism that must not be used in several threads at a time.
 """
 
@@ -13,7 +13,7 @@ from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING
 
-from skyloom.reading.request import Unreadable, Unusual
+from skyloom.reading.errors import NeedsConsumerThread, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +54,7 @@ class Cards:
         """Leave ``HIERARCH KEY`` with a key of the usual length to astropy: it stands for ``KEY``."""
         for card in self.raw:
             if card[:8] == b"HIERARCH" and len(card[8:].partition(b"=")[0].strip()) <= 8:
-                raise Unusual("a HIERARCH card with a short key")
+                raise NeedsConsumerThread("a HIERARCH card with a short key")
 
     def pick(self, keys: Iterable[bytes]) -> tuple[bytes | None, ...]:
         """Return the texts of the first cards with these keys of 8 bytes."""
@@ -92,11 +92,11 @@ def parse_value(card: bytes) -> str | bool | int | float | None:
     try:
         field = card[10:].decode("ascii")
     except UnicodeDecodeError:
-        raise Unusual("a card that is not ASCII") from None
+        raise NeedsConsumerThread("a card that is not ASCII") from None
     if match := _STRING.fullmatch(field):
         text = match[1].replace("''", "'").rstrip(" ")
         if text.endswith("&") or not text.isprintable():
-            raise Unusual("a string that goes on in the next card")
+            raise NeedsConsumerThread("a string that goes on in the next card")
         return text
     if match := _LOGICAL.fullmatch(field):
         return match[1] == "T"
@@ -106,11 +106,11 @@ def parse_value(card: bytes) -> str | bool | int | float | None:
         return float(match[1].upper().replace("D", "E"))
     if _NOTHING.fullmatch(field):
         return None
-    raise Unusual("a card that is not of the usual form")
+    raise NeedsConsumerThread("a card that is not of the usual form")
 
 
 @dataclass(frozen=True)
-class Unit:
+class HeaderUnit:
     """One header with the place of its data.
 
     Attributes
@@ -154,7 +154,7 @@ class Unit:
         return self.shape if self.number == 0 or self.cards.get("XTENSION") == "IMAGE" else ()
 
 
-def read_unit(file: Bytes, number: int, offset: int, start: bytes = b"") -> Unit | None:
+def read_unit(file: Bytes, number: int, offset: int, start: bytes = b"") -> HeaderUnit | None:
     """Parse the header at `offset`; None where the file ends there.
 
     Parameters
@@ -198,7 +198,7 @@ def exactly(file: Bytes, size: int) -> bytes:
     return data
 
 
-def _unit(number: int, cards: Cards, offset: int) -> Unit:
+def _unit(number: int, cards: Cards, offset: int) -> HeaderUnit:
     bitpix = cards.integer("BITPIX")
     if bitpix not in _BITPIX:
         raise Unreadable(f"not a valid FITS file: BITPIX is {bitpix}")
@@ -210,10 +210,10 @@ def _unit(number: int, cards: Cards, offset: int) -> Unit:
     groups = cards.integer("GCOUNT", 1) if number else 1
     if extra < 0 or groups < 0:
         raise Unreadable(f"not a valid FITS file: PCOUNT is {extra}, GCOUNT is {groups}")
-    return Unit(number, cards, bitpix, shape, offset, abs(bitpix) // 8 * groups * (extra + count))
+    return HeaderUnit(number, cards, bitpix, shape, offset, abs(bitpix) // 8 * groups * (extra + count))
 
 
-def read_to_the_end(file: Bytes, unit: Unit) -> None:
+def read_to_the_end(file: Bytes, unit: HeaderUnit) -> None:
     """Read as much as the headers announce, and refuse what is missing and what is too much.
 
     Parameters
@@ -235,7 +235,7 @@ def read_to_the_end(file: Bytes, unit: Unit) -> None:
             break
         try:
             following = read_unit(file, unit.number + 1, unit.after, block)
-        except Unusual:  # nothing is asked of that part but that it is whole
+        except NeedsConsumerThread:  # nothing is asked of that part but that it is whole
             while file.read(BLOCK):
                 pass
             return

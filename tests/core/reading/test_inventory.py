@@ -9,10 +9,10 @@ import pytest
 from astropy.io import fits
 
 from skyloom.errors import MissingFileError
-from skyloom.reading import Survey, survey
+from skyloom.reading import Inventory, take_inventory
 
 
-def test_survey(tmp_path: Path) -> None:
+def test_inventory(tmp_path: Path) -> None:
     for number in range(4):
         pixels = np.ones((3, 10, 8), np.float32)
         pixels[:, 0, :number] = np.nan
@@ -21,7 +21,7 @@ def test_survey(tmp_path: Path) -> None:
         hdu.writeto(tmp_path / f"{number}.fits")
     np.save(tmp_path / "x.npy", np.ones((2, 1, 5, 5)))
     seen = []
-    found = survey(tmp_path, progress=lambda done, total: seen.append((done, total)), batch_size=2)
+    found = take_inventory(tmp_path, progress=lambda done, total: seen.append((done, total)), batch_size=2)
     assert (found.files, found.images, found.failures, found.exit_status) == (5, 6, (), 0)
     first, second = found.kinds
     assert (first.images, first.height, first.width, first.bands) == (4, 10, 8, ("g", "r", "z"))
@@ -38,25 +38,25 @@ def test_survey(tmp_path: Path) -> None:
         "masked": "1.78%",
         "unreadable": "",
     }
-    assert Survey.model_validate_json(found.model_dump_json()) == found
+    assert Inventory.model_validate_json(found.model_dump_json()) == found
 
 
 def test_bad_files_show_in_the_exit_status(tmp_path: Path) -> None:
     (tmp_path / "bad.fits").write_bytes(b"")
-    found = survey(tmp_path)
+    found = take_inventory(tmp_path)
     assert (found.images, found.exit_status, found.masked, found.kinds) == (0, 2, 0.0, ())
     np.save(tmp_path / "good.npy", np.ones((5, 5)))
-    found = survey(tmp_path)
+    found = take_inventory(tmp_path)
     assert (found.images, found.exit_status) == (1, 1)
     assert found.failures[0].path.endswith("bad.fits")
     assert found.failures[0].reason == "empty: the file has 0 bytes"
     with pytest.raises(MissingFileError):
-        survey(tmp_path / "nothing")
+        take_inventory(tmp_path / "nothing")
 
 
 def test_a_source_of_several_that_stands_for_nothing_shows_in_the_exit_status(tmp_path: Path) -> None:
     np.save(tmp_path / "good.npy", np.ones((5, 5)))
     (tmp_path / "empty").mkdir()
-    found = survey([tmp_path, tmp_path / "*.nosuch", tmp_path / "empty"])
+    found = take_inventory([tmp_path, tmp_path / "*.nosuch", tmp_path / "empty"])
     assert (found.images, found.exit_status) == (1, 1)
     assert [bad.path for bad in found.failures] == [str(tmp_path / "*.nosuch"), str(tmp_path / "empty")]

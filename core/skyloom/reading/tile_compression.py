@@ -1,7 +1,8 @@
-"""The tiles of a compressed image, looked at before memory is taken for what they claim to hold."""
+"""Tile-compressed images, decompressed by astropy after a look at what their tiles claim to hold."""
 
 from __future__ import annotations
 
+import io
 import re
 import zlib
 from math import prod
@@ -9,17 +10,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom.reading.request import Unreadable
-from skyloom.reading.unpacked import CHUNK
+from skyloom.reading.decompressed import CHUNK
+from skyloom.reading.errors import NeedsConsumerThread, Unreadable
+from skyloom.reading.fits_header import BLOCK, CARD, header_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from skyloom.reading.cards import Unit
+    from skyloom.reading.fits_header import HeaderUnit
 
+_KEPT = re.compile(
+    rb"XTENSION|BITPIX|NAXIS[12]?|[PG]COUNT|THEAP|TFIELDS|T(?:TYPE|FORM)\d+"
+    rb"|Z(?:IMAGE|BITPIX|NAXIS\d*|TILE\d+|CMPTYPE|NAME\d+|VAL\d+|QUANTIZ|DITHER0|BLANK|SCALE|ZERO)"
+)
+_PRIMARY = ("SIMPLE", "T"), ("BITPIX", "8"), ("NAXIS", "0")
 _DATA = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA")
+_COLUMNS = {*_DATA, "NULL_PIXEL_MASK", "ZSCALE", "ZZERO", "ZBLANK"}
+_USUAL_FORM = re.compile(r"(?:[01]?[PQ][BIJED]\(\d+\)|1?[JKDE])")
 _FORM = re.compile(r"([01]?)([PQJKDE])([BIJED]?).*")
 _WIDTHS = {"P": 8, "Q": 16, "J": 4, "K": 8, "D": 8, "E": 4}
 _ELEMENTS = {"B": 1, "I": 2, "J": 4, "E": 4, "D": 8}
@@ -29,7 +38,53 @@ _DEFLATE = 1040  # bytes that deflate makes of one, at most
 _RICE = 96  # pixels that Rice coding makes of a byte, at most: 32 of three bits
 
 
-def check_tiles(unit: Unit, table: bytes) -> None:
+def table_header(unit: HeaderUnit) -> bytes:
+    """Return the header of a compressed image, with those cards alone that its decompression needs.
+
+    Astropy then finds nothing in it to warn of: it warns through a mechanism that must not be used in a
+    reader thread. What is not of the usual form raises `NeedsConsumerThread`.
+
+    Parameters
+    ----------
+    unit
+        A compressed image.
+    """
+    cards = unit.cards
+    if unit.bitpix != 8 or len(unit.shape) != 2 or not unit.shape[0] or cards.integer("GCOUNT") != 1:
+        raise Unreadable("not a valid FITS file: the header of its compressed image contradicts itself")
+    for number in range(1, cards.integer("TFIELDS") + 1):
+        kind, form = cards.get(f"TTYPE{number}"), cards.get(f"TFORM{number}")
+        if kind not in _COLUMNS or not isinstance(form, str) or not _USUAL_FORM.fullmatch(form.strip()):
+            raise NeedsConsumerThread("a table with other columns than those of an image")
+    kept: dict[bytes, bytes] = {}
+    for card in cards.raw:
+        if _KEPT.fullmatch(key := card[:8].rstrip()) and cards.get(key.decode()) is not None:
+            kept.setdefault(key, card)
+    return header_bytes(kept.values())
+
+
+def decompress(header: bytes, data: bytes) -> NDArray[np.generic]:
+    """Return the stored numbers of a compressed image.
+
+    Parameters
+    ----------
+    header
+        From `table_header`.
+    data
+        The table.
+    """
+    from astropy.io import fits
+
+    primary = header_bytes(f"{key:<8}= {value:>20}".encode().ljust(CARD) for key, value in _PRIMARY)
+    file = io.BytesIO(primary + header + data + bytes(-len(data) % BLOCK))
+    with fits.open(file, do_not_scale_image_data=True, memmap=False) as hdus:
+        pixels = hdus[1].data
+        if not isinstance(hdus[1], fits.CompImageHDU) or pixels is None:
+            raise Unreadable("not an image: its compressed table is incomplete")
+        return np.asarray(pixels)
+
+
+def check_tiles(unit: HeaderUnit, table: bytes) -> None:
     """Refuse a compressed image whose table holds fewer tiles, or fewer bytes, than its header claims.
 
     Parameters
@@ -62,7 +117,7 @@ def check_tiles(unit: Unit, table: bytes) -> None:
         raise Unreadable(f"truncated: {int(held.sum())} bytes cannot hold {prod(shape)} pixels")
 
 
-def _columns(unit: Unit, table: bytes) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.int64]]]:
+def _columns(unit: HeaderUnit, table: bytes) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.int64]]]:
     """Yield name, bytes and first byte of what the rows point at, for the columns that hold pixels."""
     cards, (rows, width) = unit.cards, unit.shape
     heap = cards.integer("THEAP", rows * width)

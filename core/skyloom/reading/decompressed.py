@@ -7,7 +7,7 @@ from typing import IO
 CHUNK = 2**18
 
 
-class Unpacked:
+class DecompressedFile:
     """What a compressed file holds. Its checksum stands behind the last byte, and is checked there only.
 
     Going forward unpacks what is passed over, so that the checksum stays that of all bytes; going back

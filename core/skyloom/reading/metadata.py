@@ -1,4 +1,4 @@
-"""What a caller asks of a file, what a file says of itself, and how the two are settled."""
+"""Bands, pixel scale, zero-point and unit: what the caller asks for, merged with what a file states."""
 
 from __future__ import annotations
 
@@ -7,23 +7,12 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from skyloom.errors import InputError, InputTypeError, listed
+from skyloom.reading.errors import Unreadable
+from skyloom.reading.units import canonical_unit
 
 Format = Literal["auto", "fits", "numpy", "raster", "zarr"]
 FORMATS: tuple[str, ...] = get_args(Format)
-
 _SAME_ZERO_POINT = 0.1
-
-
-class Unreadable(Exception):  # noqa: N818 - it is turned into an ImageReadError where the path is known
-    """A file is not what it should be; `reason` and `remedy` become those of `ImageReadError`."""
-
-    def __init__(self, reason: str, remedy: str = "") -> None:
-        self.reason, self.remedy = reason, remedy
-        super().__init__(reason)
-
-
-class Unusual(Exception):  # noqa: N818 - not an error: astropy is asked instead
-    """A file is written in a way that the quick parser leaves to astropy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +55,8 @@ def check_format(format: object) -> None:  # noqa: A002 - the name of the option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """What a file says about its pixels.
+class FileMetadata:
+    """What a file states about its pixels.
 
     Attributes
     ----------
@@ -91,8 +80,8 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Meaning:
-    """What the pixels of an image mean, settled; images that share it can share a batch.
+class Metadata:
+    """What the pixels of an image mean; images that share it can share a batch.
 
     What was asked for counts, also where the unit that the file states contradicts it.
     """
@@ -106,22 +95,24 @@ class Meaning:
 
 
 @lru_cache(maxsize=1024)
-def settle(request: Request, found: Found, depth: int) -> tuple[tuple[int, ...], Meaning]:
-    """Return the planes to read, in order, and the meaning of the result.
+def merge_metadata(request: Request, stated: FileMetadata, depth: int) -> tuple[tuple[int, ...], Metadata]:
+    """Return the planes to read, in order, and the metadata of the result.
 
     Parameters
     ----------
     request
         What the caller asks for.
-    found
-        What the file says.
+    stated
+        What the file states.
     depth
         Number of planes that an image of the file has.
     """
-    planes, bands = _choose(request.bands, found, depth)
+    planes = planes_of(request.bands, stated, depth)
+    if planes is None:
+        raise _missing_bands(request.bands or (), stated, depth)
     zero_point = request.zero_point
     if zero_point is None:
-        zero_point = None if found.zero_point is None else tuple(found.zero_point[k] for k in planes)
+        zero_point = None if stated.zero_point is None else tuple(stated.zero_point[k] for k in planes)
     elif len(zero_point) == 1:
         zero_point = zero_point * len(planes)
     elif len(zero_point) != len(planes):
@@ -130,57 +121,55 @@ def settle(request: Request, found: Found, depth: int) -> tuple[tuple[int, ...],
             "Give one zero-point, or one a band",
         )
     notes = (
-        found.note if request.unit is None else "",
-        found.scale_note if request.pixel_scale is None else "",
+        stated.note if request.unit is None else "",
+        stated.scale_note if request.pixel_scale is None else "",
     )
-    return planes, Meaning(
-        bands=bands,
-        pixel_scale=found.pixel_scale if request.pixel_scale is None else request.pixel_scale,
+    return planes, Metadata(
+        bands=request.bands or stated.bands or tuple(f"band{plane}" for plane in planes),
+        pixel_scale=stated.pixel_scale if request.pixel_scale is None else request.pixel_scale,
         zero_point=zero_point,
-        unit=found.unit if request.unit is None else request.unit,
+        unit=stated.unit if request.unit is None else request.unit,
         note="; ".join(filter(None, notes)),
-        contradiction=_contradiction(request, found),
+        contradiction=_contradiction(request, stated),
     )
 
 
-def _contradiction(request: Request, found: Found) -> str:
+def _contradiction(request: Request, stated: FileMetadata) -> str:
     """Say where the zero-point that is asked for is not that of the unit that a file states."""
-    if request.zero_point is None or request.unit is not None or not found.unit:
+    if request.zero_point is None or request.unit is not None or not stated.unit:
         return ""
-    from skyloom.reading.meaning import canonical_unit
-
-    _, implied, _ = canonical_unit(found.unit)
+    _, implied, _ = canonical_unit(stated.unit)
     if implied is None or all(abs(given - implied) <= _SAME_ZERO_POINT for given in request.zero_point):
         return ""
     given = ", ".join(f"{magnitude:g}" for magnitude in request.zero_point)
     return (
-        f"the zero-point was given as {given}, but files state the unit '{found.unit}', whose zero-point is "
+        f"the zero-point was given as {given}, but files state the unit '{stated.unit}', whose zero-point is "
         f"{implied + 0.0:.4g}; {given} is used. Give none to use theirs, or unit= where it is wrong"
     )
 
 
-def _choose(
-    asked: tuple[str, ...] | None, found: Found, depth: int
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    everything = tuple(range(depth))
+def planes_of(asked: tuple[str, ...] | None, stated: FileMetadata, depth: int) -> tuple[int, ...] | None:
+    """Return the planes that hold the bands asked for, all where none are named; None where they do not."""
+    everything, named = tuple(range(depth)), stated.bands or ()
     if asked is None:
-        return everything, found.bands or tuple(f"band{plane}" for plane in everything)
-    named = found.bands or ()
+        return everything
     if all(band in named for band in asked):
-        return tuple(named.index(band) for band in asked), asked
-    folded = [band.casefold() for band in named]
-    if (
-        not found.weak
-        and len(set(folded)) == len(folded)
-        and all(band.casefold() in folded for band in asked)
-    ):
-        return tuple(folded.index(band.casefold()) for band in asked), asked
-    if named and not found.weak:
+        return tuple(named.index(band) for band in asked)
+    if named and not stated.weak:
+        folded, wanted = ([band.casefold() for band in bands] for bands in (named, asked))
+        if len(set(folded)) == len(folded) and all(band in folded for band in wanted):
+            return tuple(folded.index(band) for band in wanted)
+        return None
+    return everything if len(asked) == depth else None
+
+
+def _missing_bands(asked: tuple[str, ...], stated: FileMetadata, depth: int) -> Unreadable:
+    if stated.bands and not stated.weak:
+        named = stated.bands
+        folded = [band.casefold() for band in named]
         missing = [band for band in asked if band.casefold() not in folded]
-        raise Unreadable(f"no such band: {listed(missing)}; the file has {listed(named)}", "Ask for those")
-    if len(asked) != depth:
-        raise Unreadable(
-            f"wrong number of bands: the file has {depth}, {len(asked)} are asked for ({listed(asked)})",
-            "Name as many bands as the file has; several images of one band are (image, 1, y, x)",
-        )
-    return everything, asked
+        return Unreadable(f"no such band: {listed(missing)}; the file has {listed(named)}", "Ask for those")
+    return Unreadable(
+        f"wrong number of bands: the file has {depth}, {len(asked)} are asked for ({listed(asked)})",
+        "Name as many bands as the file has; several images of one band are (image, 1, y, x)",
+    )

@@ -1,4 +1,4 @@
-"""Fitted ellipses brought closer to the isophotes, all radii at once and at full resolution.
+"""Fitted ellipses refined by the harmonics of the light along them, all radii at once at full resolution.
 
 Photutils fits one ellipse at a time, here on few points and at lower resolution; what is left over,
 the second and fourth harmonics of the light around each ellipse, says how to turn, flatten and bow it.
@@ -34,7 +34,7 @@ _MOST_BOWED = 0.3
 _LEAST_SEEN = 0.4
 
 
-def polish(pixels: type_f8, valid: NDArray[np.bool_], ellipses: Ellipses) -> Ellipses:
+def refine(pixels: type_f8, valid: NDArray[np.bool_], ellipses: Ellipses) -> Ellipses:
     """Return ellipses whose light is the same all around, as far as noise and arms allow.
 
     Parameters

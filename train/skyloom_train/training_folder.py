@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from skyloom.errors import InputError
 from skyloom.files import complete, make_folder
-from skyloom_train.choosing import flat, validated
 from skyloom_train.errors import SettingsError, StateError
+from skyloom_train.overrides import flat, validated
 from skyloom_train.settings import MAY_CHANGE
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What goes wrong with a file becomes an `ImageReadError`: its own fault, or that of the system."""
+"""Why a file cannot be read: damaged, not readable in this thread, or a fault of the system."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from skyloom.errors import ImageReadError, MissingFileError, SkyloomError
-from skyloom.reading.request import Unreadable, Unusual
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,15 +23,30 @@ _OF_THE_FILE = {
 }
 
 
+class Unreadable(Exception):  # noqa: N818 - it is turned into an ImageReadError where the path is known
+    """A file is not what it should be; `reason` and `remedy` become those of `ImageReadError`."""
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        self.reason, self.remedy = reason, remedy
+        super().__init__(reason)
+
+
+class NeedsConsumerThread(Exception):  # noqa: N818 - not an error: the file is read there instead
+    """A file needs a library that warns, such as astropy, or is read from first to last.
+
+    Warnings can be held back in the thread of the consumer alone: their state belongs to the process.
+    """
+
+
 @contextmanager
-def failures_of(path: Path) -> Iterator[None]:
+def as_read_errors(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong with a file into an `ImageReadError` that names it.
 
     It is `transient` where the system failed, so that the file may be fine.
     """
     try:
         yield
-    except (SkyloomError, Unusual):
+    except (SkyloomError, NeedsConsumerThread):
         raise
     except Unreadable as error:
         raise ImageReadError(path, error.reason, error.remedy) from error.__cause__

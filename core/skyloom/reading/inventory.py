@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from skyloom.frozen import Frozen
+from skyloom.reading.blocks import Batch
 from skyloom.reading.stream import ImageStream, expect_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from skyloom.images import Images
     from skyloom.reading.sources import Source
 
 
@@ -64,7 +64,7 @@ class Kind(Frozen):
         return ", ".join(parts)
 
 
-class Survey(Frozen):
+class Inventory(Frozen):
     """What was found.
 
     Attributes
@@ -109,13 +109,13 @@ class Survey(Frozen):
         return 1 if self.failures else 0
 
 
-def survey(
+def take_inventory(
     source: Source,
     bands: Sequence[str] | None = None,
     *,
     progress: Callable[[int, int], object] | None = None,
     **options: Any,
-) -> Survey:
+) -> Inventory:
     """Read everything, keep nothing, and say what there is.
 
     Parameters
@@ -132,18 +132,18 @@ def survey(
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     np.save(Path(folder) / "galaxy.npy", np.ones((3, 32, 32)))
-    ...     found = survey(folder, "grz")
+    ...     found = take_inventory(folder, "grz")
     >>> found.images, found.kinds[0].bands, found.exit_status
     (1, ('g', 'r', 'z'), 0)
     """
     expect_options(options)
-    stream = ImageStream(source, bands, **options)
+    stream = ImageStream(source, bands, make=Batch, **options)
     images: Counter[tuple[Any, ...]] = Counter()
     hidden: Counter[tuple[Any, ...]] = Counter()
     pixels = 0
     for batch in stream:
         kind = _kind(batch)
-        images[kind] += len(batch)
+        images[kind] += len(batch.data)
         hidden[kind] += 0 if batch.mask is None else int(batch.mask.sum())
         pixels += batch.data.size
         if progress is not None:
@@ -162,7 +162,7 @@ def survey(
         for kind, count in images.most_common()
         for height, width, names, scale, zero_point, unit in [kind]
     )
-    return Survey(
+    return Inventory(
         files=stream.total,
         images=images.total(),
         kinds=kinds,
@@ -172,5 +172,5 @@ def survey(
     )
 
 
-def _kind(batch: Images) -> tuple[Any, ...]:
-    return (*batch.shape[2:], batch.bands, batch.pixel_scale, batch.zero_point, batch.unit)
+def _kind(batch: Batch) -> tuple[Any, ...]:
+    return (*batch.data.shape[2:], batch.bands, batch.pixel_scale, batch.zero_point, batch.unit)

@@ -1,4 +1,4 @@
-"""How a training goes: live on a terminal, elsewhere a line after each validation."""
+"""Progress of a training: live on a terminal, elsewhere a line after each validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skyloom.escaping import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from skyloom_train.loop import Status
+    from skyloom_train.outcome import Status
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What is to be said of an image, and of the profile that was read off it."""
+"""Quality flags of an image, and of the profile that was measured on it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from skyloom import Images, Profile
     from skyloom_classical.ellipses import Ellipses
-    from skyloom_classical.start import Start
+    from skyloom_classical.moments import Moments
 
 
-def doubts(
+def band_flags(
     pixels: NDArray[np.float64],
     valid: NDArray[np.bool_],
-    start: Start,
+    start: Moments,
     images: Images,
     number: int,
     *,
@@ -67,14 +67,14 @@ def doubts(
     return flags, ""
 
 
-def with_gaps(
+def with_gap_flags(
     profile: Profile,
     gaps: NDArray[np.bool_],
     valid: NDArray[np.bool_],
     ellipses: Ellipses,
     pixel_scale: float | None,
 ) -> Profile:
-    """Return a profile with what is to be said of gaps within its reach.
+    """Return a profile with the flags of the gaps within its reach.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How far a training is, how fast it learns then, and the average of its weights."""
+"""Progress of a training, schedule of its learning rate, and moving average of its weights."""
 
 from __future__ import annotations
 

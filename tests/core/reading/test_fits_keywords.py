@@ -14,8 +14,9 @@ from astropy.wcs.utils import proj_plane_pixel_area
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from skyloom.reading import ImageStream
-from skyloom.reading.meaning import canonical_unit, found_in, split_bands
+from skyloom import Images
+from skyloom.reading.fits_keywords import metadata_from_keywords, split_bands
+from skyloom.reading.units import canonical_unit
 
 small = st.floats(-1e-3, 1e-3).filter(lambda value: abs(value) > 1e-7)
 
@@ -26,7 +27,7 @@ def test_scale_of_a_cd_matrix_agrees_with_astropy(matrix: Any) -> None:
     header = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0}
     header |= dict(zip(("CD1_1", "CD1_2", "CD2_1", "CD2_2"), matrix, strict=True))
     expected = np.sqrt(proj_plane_pixel_area(WCS(header))) * 3600
-    assert found_in(header, 1).pixel_scale == pytest.approx(expected, rel=6e-9)
+    assert metadata_from_keywords(header, 1).pixel_scale == pytest.approx(expected, rel=6e-9)
 
 
 @given(st.tuples(small, small), st.floats(-3, 3))
@@ -40,7 +41,7 @@ def test_scale_of_steps_and_rotation_agrees_with_astropy(steps: Any, angle: Any)
     }
     header = {key: value if isinstance(value, str) else float(value) for key, value in header.items()}
     expected = np.sqrt(proj_plane_pixel_area(WCS(header))) * 3600
-    assert found_in(header, 1).pixel_scale == pytest.approx(expected, rel=6e-9)
+    assert metadata_from_keywords(header, 1).pixel_scale == pytest.approx(expected, rel=6e-9)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_scale_of_steps_and_rotation_agrees_with_astropy(steps: Any, angle: Any)
     ],
 )
 def test_scales_that_are_stated_or_not_there(header: Any, expected: Any) -> None:
-    assert found_in(header, 1).pixel_scale == (
+    assert metadata_from_keywords(header, 1).pixel_scale == (
         None if expected is None else pytest.approx(expected, rel=1e-8)
     )
 
@@ -78,7 +79,7 @@ def test_scales_that_are_stated_or_not_there(header: Any, expected: Any) -> None
     ],
 )
 def test_scales_that_cannot_be_are_left_out_with_a_note(header: Any, said: str) -> None:
-    found = found_in(header, 1)
+    found = metadata_from_keywords(header, 1)
     assert found.pixel_scale is None
     assert found.scale_note.startswith(f"the pixel scale {said}")
     assert found.scale_note.endswith(" is not one in arcsec and is left out")
@@ -90,7 +91,7 @@ def test_the_notes_of_scale_and_unit_are_those_of_what_counts(tmp_path: Path) ->
     hdu.writeto(tmp_path / "a.fits")
     noted, values = {}, {"unit": "nmgy", "pixel_scale": 0.4}
     for stated in ((), ("unit",), ("pixel_scale",), ("unit", "pixel_scale")):
-        stream = ImageStream(tmp_path / "a.fits", None, **{what: values[what] for what in stated})  # type: ignore[arg-type]
+        stream = Images.stream(tmp_path / "a.fits", None, **{what: values[what] for what in stated})  # type: ignore[arg-type]
         (images,) = stream
         assert images.pixel_scale == (0.4 if "pixel_scale" in stated else None)
         noted[stated] = list(stream.notes)
@@ -120,7 +121,7 @@ def test_the_notes_of_scale_and_unit_are_those_of_what_counts(tmp_path: Path) ->
     ],
 )
 def test_bands(header: Any, depth: Any, expected: Any) -> None:
-    assert found_in(header, depth).bands == expected
+    assert metadata_from_keywords(header, depth).bands == expected
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_bands(header: Any, depth: Any, expected: Any) -> None:
     ],
 )
 def test_zero_points(header: Any, expected: Any) -> None:
-    assert found_in(header, 2).zero_point == expected
+    assert metadata_from_keywords(header, 2).zero_point == expected
 
 
 @pytest.mark.parametrize("text", ["nJy", "Jy", "uJy", "MJy", "10^-9 mgy", "nanomaggy"])

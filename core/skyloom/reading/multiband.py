@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from skyloom.reading.errors import Unreadable
 from skyloom.reading.frames import Frames
-from skyloom.reading.request import Found, Unreadable
+from skyloom.reading.metadata import FileMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _SAME_SCALE = 0.01
 
 
-class JoinedFrames(Frames):
+class MultibandFrames(Frames):
     """Planes that are stored apart.
 
     Parameters
@@ -38,14 +39,14 @@ class JoinedFrames(Frames):
             )
             raise Unreadable(f"its bands have different sizes: {each}", "Name the bands that belong together")
         count, height, width = sizes.pop()
-        super().__init__((count, len(parts), height, width), _joined([part.found for part in parts], names))
+        super().__init__(
+            (count, len(parts), height, width),
+            _joined([part.stated for part in parts], names),
+            checks=[part.check for part in reversed(parts)],  # the last one leads to the end of the file
+        )
         self.parts = parts
         self.owns(*parts)
         self.sequential = any(part.sequential for part in parts)
-
-    def _check(self) -> None:
-        for part in reversed(self.parts):  # the last extension of a file leads to its end
-            part.check()
 
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
         """See `Frames.read`."""
@@ -68,24 +69,22 @@ class PlaneFrames(Frames):
     """
 
     def __init__(self, whole: Frames, plane: int) -> None:
-        found = whole.found
-        if found.zero_point is not None:
-            found = replace(found, zero_point=found.zero_point[plane : plane + 1])
-        super().__init__((whole.count, 1, whole.height, whole.width), replace(found, bands=None))
+        stated = whole.stated
+        if stated.zero_point is not None:
+            stated = replace(stated, zero_point=stated.zero_point[plane : plane + 1])
+        shape = (whole.count, 1, whole.height, whole.width)
+        super().__init__(shape, replace(stated, bands=None), checks=[whole.check])
         self._whole, self._plane = whole, plane
         self.sequential = whole.sequential
         self.bytes = whole.bytes
         self.owns(whole)
-
-    def _check(self) -> None:
-        self._whole.check()
 
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
         """See `Frames.read`."""
         return self._whole.read(start, stop, (self._plane,) * len(planes), out)
 
 
-def _joined(parts: Sequence[Found], names: tuple[str, ...] | None) -> Found:
+def _joined(parts: Sequence[FileMetadata], names: tuple[str, ...] | None) -> FileMetadata:
     units = {part.unit for part in parts}
     if len(units) > 1:
         raise Unreadable(
@@ -99,7 +98,7 @@ def _joined(parts: Sequence[Found], names: tuple[str, ...] | None) -> Found:
             "Resample them to one grid, or give the scale that is meant",
         )
     zero_points = [part.zero_point[0] for part in parts if part.zero_point is not None]
-    return Found(
+    return FileMetadata(
         bands=names,
         pixel_scale=scales[0] if scales else None,
         zero_point=tuple(zero_points) if len(zero_points) == len(parts) else None,

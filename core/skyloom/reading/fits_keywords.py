@@ -1,13 +1,14 @@
-"""Bands, pixel scale, zero-point and unit as FITS headers give them."""
+"""Bands, pixel scale, zero-point and unit in the keywords of FITS headers."""
 
 from __future__ import annotations
 
 import math
 import re
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
-from skyloom.reading.request import Found
+from skyloom.reading.metadata import FileMetadata
+from skyloom.reading.units import canonical_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,16 +41,6 @@ _DEGREES = {
     "arcsec": 1 / 3600,
     "rad": 180 / math.pi,
 }
-_ALIASES = {
-    "nanomaggies": "nmgy",
-    "maggies": "mgy",
-    "counts": "ct",
-    "electrons": "electron",
-    "e-": "electron",
-    "counts/s": "ct / s",
-    "electrons/s": "electron / s",
-    "e-/s": "electron / s",
-}
 
 
 @cache
@@ -63,7 +54,7 @@ def keys_for(depth: int) -> tuple[str, ...]:
     return (*_BAND_LISTS, *_SCALES, *_ZERO_POINTS, *_WCS, "BUNIT", *numbered)
 
 
-def found_in(values: Mapping[str, object], depth: int) -> Found:
+def metadata_from_keywords(values: Mapping[str, object], depth: int) -> FileMetadata:
     """Interpret header values.
 
     Parameters
@@ -78,7 +69,7 @@ def found_in(values: Mapping[str, object], depth: int) -> Found:
     if zero_point is None and implied is not None:
         zero_point = (implied,) * depth
     scale, scale_note = _scale(values)
-    return Found(
+    return FileMetadata(
         bands=_bands(values, depth),
         pixel_scale=scale,
         zero_point=zero_point,
@@ -172,51 +163,6 @@ def _zero_point(values: Mapping[str, object], depth: int) -> tuple[float, ...] |
     stated = (_number(values.get(key)) for key in _ZERO_POINTS)
     single = next((number for number in stated if number is not None), None)
     return None if single is None else (single,) * depth
-
-
-@lru_cache(maxsize=256)
-def canonical_unit(text: str) -> tuple[str, float | None, str]:
-    """Return a unit that astropy knows, the zero-point that it implies, and a note on what it does not know.
-
-    Parameters
-    ----------
-    text
-        The unit as written, e.g. ``"nanomaggy"``.
-
-    Returns
-    -------
-    unit
-        In the notation of astropy, empty where it is not known.
-    zero_point
-        AB magnitude of one unit, where the unit is a flux density: 22.5 for a nanomaggy.
-    note
-        Empty, or what was not understood.
-    """
-    if not text:
-        return "", None, ""
-    from astropy import units
-
-    for form in (text, _ALIASES.get(text.lower(), text), text.lower()):
-        if form.count("/") > 1:  # astropy warns of these, and they are ambiguous
-            continue
-        try:
-            unit = units.Unit(form)
-        except (ValueError, TypeError):
-            continue
-        return form, _implied_zero_point(unit), ""
-    return "", None, f"the unit '{text[:40]}' is not one that astropy knows and is left out"
-
-
-def _implied_zero_point(unit: object) -> float | None:
-    from astropy import units
-
-    for reference, magnitude in ((units.mgy, 0.0), (units.Jy, 2.5 * math.log10(3631))):
-        try:
-            factor = float(unit.to(reference))  # type: ignore[attr-defined]
-        except (units.UnitConversionError, AttributeError, TypeError):
-            continue
-        return round(magnitude - 2.5 * math.log10(factor), 6) if factor > 0 else None
-    return None
 
 
 def _text(value: object) -> str:

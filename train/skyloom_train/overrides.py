@@ -1,4 +1,4 @@
-"""From presets, files and single values to the settings of a training."""
+"""The settings of a training: a preset, overridden by a file and by single values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a galaxy is and what it roughly looks like: values for a fit to start from."""
+"""Centre, shape and size of a galaxy by the moments of its light: values for a fit to start from."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _CIRCLES = (2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True)
-class Start:
-    """What moments say about a galaxy.
+class Moments:
+    """Centre and shape of a galaxy by the moments of its light.
 
     Attributes
     ----------
@@ -70,7 +70,9 @@ def smoothed(pixels: NDArray[np.float64], valid: NDArray[np.bool_], sigma: float
     return np.asarray(np.divide(light, weight, out=np.zeros_like(light), where=weight > 1e-3), np.float64)
 
 
-def find_start(pixels: NDArray[np.float64], valid: NDArray[np.bool_], sky: float, noise: float) -> Start:
+def measure_moments(
+    pixels: NDArray[np.float64], valid: NDArray[np.bool_], sky: float, noise: float
+) -> Moments:
     """Find the galaxy in the middle of an image.
 
     Parameters
@@ -92,14 +94,14 @@ def find_start(pixels: NDArray[np.float64], valid: NDArray[np.bool_], sky: float
     labels, _ = ndimage.label(light > faintest)
     here = labels == labels[round(y), round(x)]
     if light[round(y), round(x)] <= faintest or here.sum() < _LEAST_PIXELS:
-        return Start(x, y, 0.0, 0.0, 0.0)
+        return Moments(x, y, 0.0, 0.0, 0.0)
     x, y = _centroid(light, x, y)
     rows, columns = np.nonzero(here)
     return _moments(light[rows, columns], columns - np.float64(x), rows - np.float64(y), x, y)
 
 
 def significance(
-    pixels: NDArray[np.float64], valid: NDArray[np.bool_], start: Start, *, sky: float, noise: float
+    pixels: NDArray[np.float64], valid: NDArray[np.bool_], start: Moments, *, sky: float, noise: float
 ) -> float:
     """Return how many times its noise the light of a galaxy is, within the best of a few circles.
 
@@ -155,7 +157,7 @@ def _centroid(light: NDArray[np.float64], x: float, y: float) -> tuple[float, fl
 
 def _moments(
     weight: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64], x0: float, y0: float
-) -> Start:
+) -> Moments:
     """Return the shape of light (pixel,) at places relative to its centre."""
     total = weight.sum()
     xx, yy, xy = ((weight * product).sum() / total for product in (x * x, y * y, x * y))
@@ -168,4 +170,4 @@ def _moments(
     axis = np.hypot(along, across / ratio)
     order = np.argsort(axis)
     half = int(np.searchsorted(np.cumsum(weight[order]), total / 2))
-    return Start(x0, y0, float(1 - ratio), float(angle), float(axis[order[half]]))
+    return Moments(x0, y0, float(1 - ratio), float(angle), float(axis[order[half]]))

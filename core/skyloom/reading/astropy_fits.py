@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import count
 from math import prod
 from typing import IO, TYPE_CHECKING, Any
 
-from skyloom.reading.fits import Hdu, band_names, choose
+from skyloom.reading.errors import Unreadable
+from skyloom.reading.fits import ImageHdu, band_names, choose
+from skyloom.reading.fits_keywords import keys_for, metadata_from_keywords
 from skyloom.reading.frames import EXPANSION, Frames, full_shape
-from skyloom.reading.meaning import found_in, keys_for
 from skyloom.reading.pixels import ArrayFrames, Scaling
-from skyloom.reading.request import Found, Request, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +24,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from skyloom.reading.metadata import FileMetadata, Request
+
 _SERIOUS = ("truncated", "corrupted", "END card", "not a multiple")
 
 
-def open_leniently(file: IO[bytes], size: int, request: Request, *, length: int | None = None) -> Frames:
+def open_with_astropy(file: IO[bytes], size: int, request: Request, *, length: int | None = None) -> Frames:
     """Open a FITS file with astropy, and load what is asked for.
 
     Parameters
@@ -95,7 +96,7 @@ def _load(frames: Frames) -> None:
             part.load()
 
 
-def _hdu(hdu: Any, number: int, primary: Any, size: int, length: int) -> Hdu:
+def _hdu(hdu: Any, number: int, primary: Any, size: int, length: int) -> ImageHdu:
     from astropy.io import fits
 
     shape: tuple[int, ...] = ()
@@ -109,14 +110,13 @@ def _hdu(hdu: Any, number: int, primary: Any, size: int, length: int) -> Hdu:
 
     names = band_names(lambda key: _own(header, key)) if number and shape else ()
 
-    def found(depth: int) -> Found:
-        said = found_in({key: value(key) for key in keys_for(depth)}, depth)
-        if said.bands or depth > 1 or not names:
-            return said
-        return replace(said, bands=names[:1])
+    def interpret(depth: int) -> FileMetadata:
+        return metadata_from_keywords({key: value(key) for key in keys_for(depth)}, depth)
 
     def load() -> NDArray[np.generic]:
         full_shape(shape)
+        if isinstance(hdu, fits.CompImageHDU):  # nobody has looked at what its tiles claim to hold
+            raise Unreadable("a tile-compressed image with an unusual header", "Decompress it with funpack")
         if prod(shape) * abs(int(header["BITPIX"])) // 8 > size * EXPANSION:
             raise Unreadable(f"truncated: {shape} pixels are claimed by a file of {size} bytes")
         place = hdu.fileinfo()
@@ -133,17 +133,19 @@ def _hdu(hdu: Any, number: int, primary: Any, size: int, length: int) -> Hdu:
         _factor(_own(header, "BZERO"), 0.0),
         blank if isinstance(blank, int) and not isinstance(blank, bool) else None,
     )
-    return Hdu(number, shape, found, names, lambda said: ArrayFrames(load, shape, said, scaling=scaling))
+    return ImageHdu(
+        number, shape, interpret, names, lambda stated: ArrayFrames(load, shape, stated, scaling=scaling)
+    )
 
 
 def _own(header: Any, key: str) -> object:
     from astropy.io import fits
 
     try:
-        found = header.get(key)
+        value = header.get(key)
     except (fits.VerifyError, ValueError):
         return None
-    return found if isinstance(found, str | bool | int | float) else None
+    return value if isinstance(value, str | bool | int | float) else None
 
 
 def _factor(value: object, default: float) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import struct
+import re
 import zipfile
 from math import prod
 from typing import IO, TYPE_CHECKING, cast
@@ -11,11 +10,12 @@ from typing import IO, TYPE_CHECKING, cast
 import numpy as np
 
 from skyloom.errors import listed
+from skyloom.reading.decompressed import DecompressedFile
+from skyloom.reading.errors import Unreadable
 from skyloom.reading.frames import Bytes, Frames, believable
-from skyloom.reading.joined import JoinedFrames
+from skyloom.reading.metadata import FileMetadata
+from skyloom.reading.multiband import MultibandFrames
 from skyloom.reading.pixels import ArrayFrames, FileFrames, read_into
-from skyloom.reading.request import Found, Unreadable
-from skyloom.reading.unpacked import Unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 NPY_MAGIC = b"\x93NUMPY"
 ZIP_MAGIC = b"PK\x03\x04"
 _MOST_HEADER = 2**16
+# The three entries in any order. NumPy's own parser evaluates Python, which warns of some damaged headers,
+# and a reader thread must not.
+_HEADER = re.compile(
+    r"\s*\{(?=.*'descr': *(?P<descr>'[^']*'|\[.{0,40}))(?=.*'fortran_order': *(?P<fortran>True|False))"
+    r"(?=.*'shape': *\((?P<shape>[\d, ]*)\))[^{}]*\}\s*"
+)
+_NUMBER = re.compile(r"'([<>=|]?[buif]\d{1,2})'")
 _PIXELS = ("data", "images", "image")
 _MASK = "mask"
 
@@ -47,7 +54,7 @@ def open_npy(file: Bytes, size: int, *, check: Callable[[], object] | None = Non
             f"truncated: {size - offset} of {dtype.itemsize * prod(shape)} bytes of pixels are there"
         )
     if not fortran:
-        return FileFrames(file, offset, shape, dtype, Found(), check=check)
+        return FileFrames(file, offset, shape, dtype, FileMetadata(), check=check)
 
     def load() -> NDArray[np.generic]:
         pixels: NDArray[np.generic] = np.empty(shape[::-1], dtype)
@@ -55,7 +62,7 @@ def open_npy(file: Bytes, size: int, *, check: Callable[[], object] | None = Non
         read_into(file, pixels)
         return pixels.T
 
-    return ArrayFrames(load, shape, Found(), check=check)
+    return ArrayFrames(load, shape, FileMetadata(), check=check)
 
 
 def _header(file: Bytes) -> tuple[np.dtype[np.generic], tuple[int, ...], bool, int]:
@@ -65,24 +72,23 @@ def _header(file: Bytes) -> tuple[np.dtype[np.generic], tuple[int, ...], bool, i
         raise Unreadable("not a NPY file")
     if len(prefix) < 8 or prefix[6] not in (1, 2, 3):
         raise Unreadable("not a NPY file of a known version")
-    form = "<H" if prefix[6] == 1 else "<I"
-    count = struct.calcsize(form)
-    raw = file.read(count)
-    length = struct.unpack(form, raw)[0] if len(raw) == count else _MOST_HEADER + 1
+    count = 2 if prefix[6] == 1 else 4
+    length = int.from_bytes(file.read(count), "little")
     text = file.read(length) if length <= _MOST_HEADER else b""
     if not text or len(text) < length:
         raise Unreadable("truncated: the file ends inside its header")
-    try:
-        said = ast.literal_eval(text.decode("utf-8" if prefix[6] == 3 else "latin-1").strip())
-        descr, fortran, shape = said["descr"], said["fortran_order"], said["shape"]
-        dtype = np.dtype(descr)
-    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError) as error:
-        raise Unreadable("not a valid NPY file: its header cannot be understood") from error
-    if not isinstance(descr, str) or dtype.kind not in "buif":
-        raise Unreadable(f"not an image: its numbers are of type {descr}", "Save real numbers")
-    whole = isinstance(shape, tuple) and all(type(axis) is int and axis >= 0 for axis in shape)
-    if not whole or not isinstance(fortran, bool):
+    header = _HEADER.fullmatch(text.decode("utf-8" if prefix[6] == 3 else "latin-1", "replace"))
+    if header is None:
         raise Unreadable("not a valid NPY file: its header cannot be understood")
+    number = _NUMBER.fullmatch(header["descr"])
+    if number is None:
+        raise Unreadable(f"not an image: its numbers are of type {header['descr']}", "Save real numbers")
+    try:
+        dtype: np.dtype[np.generic] = np.dtype(number[1])
+        shape = tuple(int(axis) for axis in header["shape"].split(",") if axis.strip())
+    except (TypeError, ValueError):
+        raise Unreadable("not a valid NPY file: its header cannot be understood") from None
+    fortran = header["fortran"] == "True"
     return dtype, shape, fortran, len(prefix) + count + length
 
 
@@ -116,21 +122,21 @@ def open_npz(file: Bytes, size: int) -> Frames:
             f"it holds several arrays: {listed(named)}",
             "Name the pixels 'data', or store one (y, x) array a band under its name",
         )
-    return JoinedFrames(parts, named, tuple(named))
+    return MultibandFrames(parts, named, tuple(named))
 
 
 def _member(archive: zipfile.ZipFile, name: str, size: int) -> Frames:
     about = archive.getinfo(name)
     if about.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Unreadable("compressed in a way that NumPy does not write", "Save it with savez_compressed")
-    member = Unpacked(archive.open(name))
+    member = DecompressedFile(archive.open(name))
     frames = open_npy(member, about.file_size, check=lambda: _check_member(member, about.file_size))
     frames.owns(member)
     believable((frames.count, frames.depth, frames.height, frames.width), 8, size)
     return frames
 
 
-def _check_member(member: Unpacked, size: int) -> None:
+def _check_member(member: DecompressedFile, size: int) -> None:
     if member.length() < size:
         raise Unreadable("truncated: its compressed data end too early")
 
@@ -141,7 +147,8 @@ class _Masked(Frames):
     sequential = True
 
     def __init__(self, pixels: Frames, mask: Frames) -> None:
-        super().__init__((pixels.count, pixels.depth, pixels.height, pixels.width), pixels.found)
+        shape = (pixels.count, pixels.depth, pixels.height, pixels.width)
+        super().__init__(shape, pixels.stated, checks=[pixels.check, mask.check])
         fits = all(
             there in (1, here)
             for here, there in zip(
@@ -157,10 +164,6 @@ class _Masked(Frames):
             )
         self._pixels, self._mask = pixels, mask
         self.owns(pixels, mask)
-
-    def _check(self) -> None:
-        self._pixels.check()
-        self._mask.check()
 
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
         self._pixels.read(start, stop, planes, out)
