@@ -229,7 +229,7 @@ def training(preset: str, quick: bool) -> Row:
     ``ellipses`` is what learns fastest on a processor; ``published`` has the network of the paper, with
     batches instead of single images. The paper trained 500 images in 20 minutes on a V100.
     """
-    from skyloom.runtime.machine import cores
+    from skyloom.machine import cores
     from skyloom_pix2prof.training import trainable
     from skyloom_train import train
     from skyloom_train.overrides import choose

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from skyloom.child_process import ChildProcess, portable
 from skyloom.errors import WorkerError
 from skyloom.expect import expect_count
-from skyloom.runtime.machine import cores
+from skyloom.machine import cores
 from skyloom_runs.engine import Task, compute
 from skyloom_runs.pipeline import ClosableQueue
 

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from skyloom.errors import BundleError
 from skyloom.frozen import Frozen
-from skyloom.runtime.machine import cores
+from skyloom.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skyloom.bundle.manifest import Graph, Tensor
+    from skyloom.runtime.graph import Graph, Tensor
 
 _AGAIN = "Get the bundle again from its author, or export it again"
 
