@@ -6,7 +6,7 @@ TEST := .venv
 DEMO := .venv-demo
 WHEEL := .venv-wheel
 INSTALL := -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-SOURCES := pyproject.toml constraints.txt examples/skyloom_example/pyproject.toml
+SOURCES := pyproject.toml setup.py constraints.txt examples/skyloom_example/pyproject.toml
 
 .PHONY: help demo test lint types contracts unit nightly example wheel benchmarks constraints clean
 

@@ -24,20 +24,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file
 from scipy.ndimage import map_coordinates
 
 import skyloom
 from skyloom import Metric, Profile
-from skyloom.checkpoint import Checkpoint, read_weights
+from skyloom.checkpoint import Checkpoint
 from skyloom.files import complete
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.data import validation_set
-from skyloom_pix2prof.network import Pix2Prof
+from skyloom_pix2prof.network.pix2prof import Pix2Prof
 from skyloom_pix2prof.sources import DataSettings
-from skyloom_pix2prof.training import tell, trainable
+from skyloom_pix2prof.training import trainable
 from skyloom_sky.mock import CONFIGS, MockSky
-from skyloom_train.choosing import choose
 from skyloom_train.loop import train
+from skyloom_train.overrides import choose
 
 SEED = 3_000_000
 """Of the galaxies for the test; trainings and validations have other seeds."""
@@ -166,7 +167,7 @@ def _judge(folder: Path, tests: dict[str, tuple[Any, list[Profile]]]) -> dict[st
     """Return the deviation on each test set, and the share of failures."""
     checkpoint = Checkpoint.open(folder / "last")
     network = Pix2Prof(Pix2ProfConfig.model_validate(checkpoint.config.config)).eval()
-    weights = read_weights(checkpoint.weights)
+    weights = load_file(checkpoint.weights)
     network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     metric = cast("Metric", skyloom.load("profile-deviation"))
     found: dict[str, float] = {}
@@ -234,7 +235,7 @@ def _told(network: Pix2Prof, images: Any, truths: list[Profile]) -> list[Profile
     steps = max(len(truth) for truth in truths)
     axis = np.arange(steps, dtype=np.float64) * network.config.step
     parts = (torch.from_numpy(images[start : start + 32]) for start in range(0, len(images), 32))
-    values = torch.cat([tell(network, part, steps)[0][..., 0] for part in parts]).double().numpy()
+    values = torch.cat([network(part, steps)[0][..., 0] for part in parts]).double().numpy()
     return [
         Profile(axis=axis, values=value, name=truth.name, band=truth.band)
         for value, truth in zip(values, truths, strict=True)

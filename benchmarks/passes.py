@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.harness import Row, interleave
 from benchmarks.runtime import FOR_CPU, declare, graph
+from skyloom.execution import Execution
 from skyloom.runtime import open_session
 
 APPLIED = {
@@ -29,8 +30,8 @@ APPLIED = {
 def without(name: str, step: str, quick: bool) -> Row:
     """Time a network with all rewrites and with all but one, in turns."""
     _, timed = declare(name, quick)
-    whole = open_session(graph(name, extra=FOR_CPU), backend="cpu", threads=1)
-    lacking = open_session(graph(name, extra=FOR_CPU, skip=(step,)), backend="cpu", threads=1)
+    whole = open_session(graph(name, extra=FOR_CPU), Execution("cpu", threads=1))
+    lacking = open_session(graph(name, extra=FOR_CPU, skip=(step,)), Execution("cpu", threads=1))
     found, expected = (np.asarray(session.run(timed)["output"]) for session in (whole, lacking))
     best = interleave(
         {"ours": lambda: whole.run(timed), "without": lambda: lacking.run(timed)}, 3 if quick else 5

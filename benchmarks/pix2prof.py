@@ -8,7 +8,6 @@ those of a trained network do, after 110 to 650 steps, 340 on average (`fading`)
 from __future__ import annotations
 
 import atexit
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -24,17 +23,18 @@ from torch import nn
 from benchmarks.harness import Row, interleave
 from benchmarks.runtime import lacks_bf16
 from skyloom import Images, Profile
-from skyloom.bundle import Bundle, FileRecord
+from skyloom.bundle import Bundle
+from skyloom.execution import Execution
 from skyloom.reading import expand_source
-from skyloom_export import GraphDeclaration, export_bundle
-from skyloom_export.bundling import make_graph
+from skyloom_export import export_bundle
 from skyloom_export.errors import ExportError
-from skyloom_export.precision import to_int8
 from skyloom_pix2prof.captioner import Pix2ProfCaptioner
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.graphs import declare, fading
-from skyloom_pix2prof.network import Pix2Prof, RecurrentDecoder
-from skyloom_pix2prof.preparing import prepare
+from skyloom_pix2prof.graphs import declare
+from skyloom_pix2prof.network.pix2prof import Pix2Prof
+from skyloom_pix2prof.network.random_weights import random_network
+from skyloom_pix2prof.network.recurrent_decoder import RecurrentDecoder
+from skyloom_pix2prof.preprocessing import prepare
 from skyloom_runs.profiling import profile_job
 from skyloom_runs.run import run
 from skyloom_sky.mock import CONFIGS, MockSky
@@ -47,7 +47,6 @@ GOALS = {
     ("3x3", "openvino-bf16"): 14.0,
     ("standard", "onnxruntime-fp32"): 24.0,
     ("standard", "openvino-bf16"): 80.0,
-    ("standard", "openvino-int8"): 80.0,
 }
 KEPT = 0.85
 """Share of the pace of the bare model that is left from files to table."""
@@ -65,12 +64,12 @@ def configured(stem: Stem, quick: bool) -> Pix2ProfConfig:
 @cache
 def network(stem: Stem, quick: bool) -> Pix2Prof:
     """Return a network with random weights that behaves like a trained one."""
-    return fading(configured(stem, quick))
+    return random_network(configured(stem, quick))
 
 
 @cache
 def bundle(stem: Stem, quick: bool) -> Bundle:
-    """Return its bundle, with an encoder in int8 and bf16 however good they are: the rows say how good."""
+    """Return its bundle, with an encoder in bf16 however good that is: the rows say how good."""
     exportable = declare(network(stem, quick), licence="BSD-3-Clause")
     folder = tempfile.mkdtemp(prefix="skyloom-benchmark-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -84,28 +83,11 @@ def bundle(stem: Stem, quick: bool) -> Bundle:
         plugin="skyloom",
         precisions=(),
     )
-    add_precisions(path, exportable.graphs[0])
-    return Bundle.open(path)
-
-
-def add_precisions(path: Path, encoder: GraphDeclaration) -> None:
-    """Add forms of the encoder to a bundle that nobody has judged; an export would leave bad ones out."""
-    manifest = Bundle.open(path).manifest
-    entry = manifest.graphs["encoder"]
-    assert encoder.calibration is not None
-    portable = make_graph(replace(encoder, extra_passes=()), precisions=()).data
-    data = to_int8(portable, encoder.calibration())
-    int8 = entry.model_copy(
-        update={"path": "graphs/encoder-int8/1/model.onnx", "precision": "int8", "base": "encoder"}
-    )
-    hinted = entry.model_copy(update={"scientific": {"allowed_bf16": 1.0, "measured_bf16": 0.0}})
-    record = FileRecord(size=len(data), sha256=hashlib.sha256(data).hexdigest())
-    graphs = {**manifest.graphs, "encoder": hinted, "encoder-int8": int8}
-    changed = manifest.model_copy(update={"graphs": graphs, "files": {**manifest.files, int8.path: record}})
-    target = path / int8.path
-    target.parent.mkdir(parents=True)
-    target.write_bytes(data)
-    (path / "manifest.json").write_text(changed.model_dump_json(), encoding="utf-8")
+    opened = Bundle.open(path)
+    graphs = opened.manifest.graphs
+    hint = {"scientific": {"allowed_bf16": 1.0, "measured_bf16": 0.0}}
+    hinted = {**graphs, "encoder": graphs["encoder"].model_copy(update=hint)}
+    return replace(opened, manifest=opened.manifest.model_copy(update={"graphs": hinted}))
 
 
 @cache
@@ -147,8 +129,8 @@ def published(net: Pix2Prof, pixels: np.ndarray[Any, Any]) -> list[float]:
 def captioner(stem: Stem, how: str, quick: bool) -> Pix2ProfCaptioner:
     """Open a bundle in one form, on one thread."""
     library, precision = how.split("-")
-    opened = replace(bundle(stem, quick), precision=precision, threads=1)
-    return Pix2ProfCaptioner(opened, backend="cpu" if library == "onnxruntime" else library)
+    execution = Execution("cpu" if library == "onnxruntime" else library, precision, threads=1)
+    return Pix2ProfCaptioner(replace(bundle(stem, quick), execution=execution))
 
 
 def difference(profiles: list[Profile], net: Pix2Prof, images: Images, *, exact: bool) -> float:
@@ -224,7 +206,7 @@ def files_to_table(quick: bool) -> Row:
 
         def bare() -> None:
             for start in range(0, count, batch):
-                told.tell(prepared[start : start + batch])
+                told.predict(prepared[start : start + batch])
 
         best = interleave({"ours": ours, "bare": bare}, 2 if quick else 3)
     return Row(
@@ -237,7 +219,7 @@ def files_to_table(quick: bool) -> Row:
     )
 
 
-FORMS = ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-bf16", "openvino-int8")
+FORMS = ("onnxruntime-fp32", "openvino-fp32", "openvino-bf16")
 STEMS: tuple[Stem, ...] = ("3x3", "standard")
 
 
@@ -247,10 +229,10 @@ def training(preset: str, quick: bool) -> Row:
     ``ellipses`` is what learns fastest on a processor; ``published`` has the network of the paper, with
     batches instead of single images. The paper trained 500 images in 20 minutes on a V100.
     """
-    from skyloom.runtime.machine import cores
+    from skyloom.machine import cores
     from skyloom_pix2prof.training import trainable
     from skyloom_train import train
-    from skyloom_train.choosing import choose
+    from skyloom_train.overrides import choose
 
     steps = 3 if quick else {"published": 6, "ellipses": 30}[preset]
     settings = choose(

@@ -16,11 +16,11 @@ import torch
 from benchmarks.harness import Row, interleave
 from benchmarks.networks import Generator, ResNet18, UNet
 from skyloom.bundle import Bundle, Graph, Manifest, Tensor, write_bundle
+from skyloom.execution import Execution
 from skyloom.runtime import open_session
 from skyloom_export.declaration import Axes, GraphDeclaration
 from skyloom_export.errors import ExportError
 from skyloom_export.passes import rewrite
-from skyloom_export.precision import to_int8
 from skyloom_export.tracing import parse, serialise, trace
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -33,7 +33,6 @@ GOALS = {
     ("resnet18-3x3", "openvino-bf16"): 7.0,
     ("unet-256", "openvino-bf16"): 6.0,
     ("generator", "openvino-bf16"): 9.0,
-    ("resnet18-3x3", "openvino-int8"): 10.5,
 }
 LOADING = 1 / 1.5  # a bundle may take 1.5 times as long as a bare session
 AXES = ("batch", 1, "rows", "columns")
@@ -98,19 +97,12 @@ def eager(declaration: GraphDeclaration, timed: Arrays) -> Callable[[], np.ndarr
 
 def prepared(name: str, how: str, timed: Arrays) -> Callable[[], np.ndarray[Any, Any]]:
     """Return a function that runs the bundled form of a network on one thread."""
-    backend, precision = how.split("-")
-    if backend == "onnxruntime" and precision == "fp32":
-        session = open_session(graph(name, extra=FOR_CPU), backend="cpu", threads=1)
-        return lambda: np.asarray(session.run(timed)["output"])
-    stored = graph(name)
-    if precision == "int8":
-        stored = to_int8(stored, [timed])
-    if backend == "onnxruntime":
-        session = open_session(stored, backend="cpu", threads=1)
+    if how == "onnxruntime-fp32":
+        session = open_session(graph(name, extra=FOR_CPU), Execution("cpu", threads=1))
         return lambda: np.asarray(session.run(timed)["output"])
     core = openvino_core()
-    hints = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
-    compiled = core.compile_model(core.read_model(model=stored, weights=b""), "CPU", hints)
+    hints = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "bf16"}
+    compiled = core.compile_model(core.read_model(model=graph(name), weights=b""), "CPU", hints)
     request = compiled.create_infer_request()
     return lambda: np.array(request.infer(timed)[0])
 
@@ -165,12 +157,12 @@ def loading(quick: bool) -> Row:
             model="timing",
             graphs={"encoder": Graph(path=inner, inputs=(image,), outputs=(output,))},
         )
-        expected = open_session(stored, backend="cpu", threads=1).run(timed)["output"]
+        expected = open_session(stored, Execution("cpu", threads=1)).run(timed)["output"]
         golden = {"encoder/inputs/image": timed["image"], "encoder/outputs/output": expected}
         path = write_bundle(Path(folder, "timing"), manifest, contents={inner: stored}, golden=golden)
 
         def ours() -> None:
-            Bundle.open(path).session("encoder", backend="cpu", threads=1).run(timed)
+            Bundle.open(path).session("encoder", Execution("cpu", threads=1)).run(timed)
 
         def bare() -> None:
             options = onnxruntime.SessionOptions()
@@ -192,7 +184,7 @@ def loading(quick: bool) -> Row:
 
 
 NETWORKS = ("resnet18-3x3", "unet-256", "generator")
-FORMS = ("onnxruntime-fp32", "onnxruntime-int8", "openvino-bf16", "openvino-int8")
+FORMS = ("onnxruntime-fp32", "openvino-bf16")
 
 CASES: dict[str, Callable[[bool], Row]] = {
     **{f"{name}/{how}": partial(network, name, how) for name in NETWORKS for how in FORMS},

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import Row, interleave
+from skyloom_sky.component import Sersic
 from skyloom_sky.mock import CONFIGS, MockSky
 from skyloom_sky.psf import Moffat
-from skyloom_sky.stamps import Canvas, Sersic, draw
+from skyloom_sky.stamps import Canvas, draw
 
 SIZE, SCALE, FLUX = 256, 0.262, 1000.0
 INDICES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 from onnx import TensorProto, helper
 
-from skyloom import entries, plugins
+from skyloom import entry_points, plugins
 from skyloom.bundle import Graph, Manifest, Tensor, write_bundle
 
 Installer = Callable[..., Path]
@@ -34,7 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("SKYLOOM_PLUGINS", raising=False)
     monkeypatch.delenv("SKYLOOM_PLUGINS_STRICT", raising=False)
     monkeypatch.delenv("SKYLOOM_PLUGIN_TIMEOUT", raising=False)
-    monkeypatch.setattr(entries, "distributions", lambda: iter(()))
+    monkeypatch.setattr(entry_points, "distributions", lambda: iter(()))
     forget()
     if torch := sys.modules.get("torch"):  # what a test draws must not depend on those before it
         torch.manual_seed(0)
@@ -53,7 +53,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     site = tmp_path / "site"
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setattr(entries, "distributions", lambda: distributions(path=[str(site)]))
+    monkeypatch.setattr(entry_points, "distributions", lambda: distributions(path=[str(site)]))
     installed: list[str] = []
 
     def run(

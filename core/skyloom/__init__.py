@@ -10,21 +10,24 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from skyloom.adding import add
     from skyloom.bundle import Bundle
+    from skyloom.execution import Execution
     from skyloom.field import Field, Tile
     from skyloom.hookspecs import hookimpl
     from skyloom.images import Images
-    from skyloom.interfaces import FieldGenerator, ImagePrior, Metric, Model, SequenceCaptioner
+    from skyloom.interfaces import FieldGenerator, ImagePrior, Metric, Model, ProfileMetric, SequenceCaptioner
+    from skyloom.listing import metrics, models, tasks
     from skyloom.loading import load
     from skyloom.profile import Profile
+    from skyloom.profile_deviations import ProfileDeviations
     from skyloom.provenance import Provenance
-    from skyloom.registry import metrics, models, tasks
     from skyloom.score import Score
     from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
+    from skyloom.store import add
 
 _HOME = {
     "Bundle": "bundle",
+    "Execution": "execution",
     "Field": "field",
     "FieldGenerator": "interfaces",
     "ImagePrior": "interfaces",
@@ -33,22 +36,25 @@ _HOME = {
     "Model": "interfaces",
     "ModelSpec": "specs",
     "Profile": "profile",
+    "ProfileDeviations": "profile_deviations",
+    "ProfileMetric": "interfaces",
     "Provenance": "provenance",
     "Score": "score",
     "SequenceCaptioner": "interfaces",
     "TaskSpec": "specs",
     "Tile": "field",
     "WeightsSpec": "specs",
-    "add": "adding",
+    "add": "store",
     "hookimpl": "hookspecs",
     "load": "loading",
-    "metrics": "registry",
-    "models": "registry",
-    "tasks": "registry",
+    "metrics": "listing",
+    "models": "listing",
+    "tasks": "listing",
 }
 
 __all__ = [
     "Bundle",
+    "Execution",
     "Field",
     "FieldGenerator",
     "ImagePrior",
@@ -57,6 +63,8 @@ __all__ = [
     "Model",
     "ModelSpec",
     "Profile",
+    "ProfileDeviations",
+    "ProfileMetric",
     "Provenance",
     "Score",
     "SequenceCaptioner",

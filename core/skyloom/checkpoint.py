@@ -116,20 +116,6 @@ class Checkpoint:
         return self.config.name or self.path.resolve().name
 
 
-def read_weights(path: str | PathLike[str]) -> dict[str, NDArray[np.generic]]:
-    """Read the arrays of a ``.safetensors`` file."""
-    try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-    except ImportError:
-        raise MissingExtraError("safetensors", "train", "read the weights of a network") from None
-    try:
-        arrays: dict[str, NDArray[np.generic]] = load_file(str(path))
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise CheckpointError(f"'{path}' is not a readable safetensors file: {error}") from error
-    return arrays
-
-
 def write_checkpoint(
     path: str | PathLike[str],
     config: CheckpointConfig,

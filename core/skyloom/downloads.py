@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sys
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
+from skyloom.digest import sha256_of_file
 from skyloom.errors import DownloadError, SpecError
 from skyloom.files import complete, make_folder
-from skyloom.store import downloads_folder
+from skyloom.home import downloads_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,12 +45,12 @@ def fetch(weights: WeightsSpec) -> Path:
         raise SpecError(f"the weights '{weights.name}' have no address", "They ship with their plugin")
     target = download_path(weights)
     with contextlib.suppress(OSError):  # what cannot be read is downloaded again
-        if target.is_file() and _digest(target) == weights.sha256:
+        if target.is_file() and sha256_of_file(target) == weights.sha256:
             return target
     make_folder(target.parent)
     with complete(target, overwrite=True) as part:
         _download(weights, part)
-        digest = _digest(part)
+        digest = sha256_of_file(part)
         if digest != weights.sha256:
             raise DownloadError(
                 f"what {weights.url} sends is not the published file: its SHA-256 is {digest}, "
@@ -130,11 +130,6 @@ def _by_hand(weights: WeightsSpec) -> str:
         f"Put the file there by hand: '{download_path(weights)}' "
         f"({weights.size} bytes, SHA-256 {weights.sha256})"
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

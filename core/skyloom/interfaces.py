@@ -10,11 +10,13 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from skyloom.expect import expect_images, expect_shape
+from skyloom.expect import expect_shape
 from skyloom.field import Field, Tile, empty_pixels
 from skyloom.provenance import Provenance
+from skyloom.random import check_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from os import PathLike
 
     import numpy as np
@@ -22,25 +24,15 @@ if TYPE_CHECKING:
 
     from skyloom.images import Images
     from skyloom.profile import Profile
+    from skyloom.profile_deviations import ProfileDeviations
     from skyloom.score import Score
-
-
-__all__ = [
-    "FieldGenerator",
-    "ImagePrior",
-    "Metric",
-    "Model",
-    "SequenceCaptioner",
-    "expect_images",
-    "expect_shape",
-]
 
 
 class Model:
     """What all models share: where they come from, and how they check what they are given.
 
     A model without weights is made by calling its class with its options as keywords; a model with
-    weights with a `Bundle` first and ``backend=`` as a keyword.
+    weights with a `Bundle` first.
 
     Attributes
     ----------
@@ -187,10 +179,32 @@ class Metric(Model, ABC):
     ----------
     compares
         What it is given two sets of: ``"images"``, ``"profiles"``, ``"fields"`` or ``"catalogues"``.
+    streams
+        Whether it takes images as an iterable of batches, such as an `ImageStream`, instead of one `Images`.
     """
 
     compares: ClassVar[str] = "images"
+    streams: ClassVar[bool] = False
 
     @abstractmethod
     def compare(self, reference: object, candidate: object, *, seed: int = 0) -> Score:
         """Compare two sets of `compares`; `seed` is for what is bootstrapped."""
+
+
+class ProfileMetric(Metric, ABC):
+    """Compares profiles with reference profiles, and returns how far each is from its own."""
+
+    compares = "profiles"
+
+    @abstractmethod
+    def details(self, reference: Iterable[Profile], candidate: Iterable[Profile]) -> ProfileDeviations:
+        """Match the profiles of two sets, and measure how far each candidate is from its reference."""
+
+    @abstractmethod
+    def score(self, found: ProfileDeviations, *, seed: int = 0) -> Score:
+        """Make a score of the details; `seed` is for what is bootstrapped."""
+
+    def compare(self, reference: object, candidate: object, *, seed: int = 0) -> Score:
+        """Compare two lists of `Profile`."""
+        seed = check_seed(seed)
+        return self.score(self.details(reference, candidate), seed=seed)  # type: ignore[arg-type]

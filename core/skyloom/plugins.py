@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from pydantic import ValidationError
 
 from skyloom import builtin
-from skyloom.asking import Manager, Spec, ask
-from skyloom.entries import (
+from skyloom.entry_points import (
     ALLOW_VARIABLE,
     all_entries,
     allow_list,
@@ -32,6 +31,7 @@ from skyloom.entries import (
 )
 from skyloom.errors import InputError, PluginError, SkyloomError, listed
 from skyloom.frozen import Frozen, first_fault
+from skyloom.hookcalls import HookManager, Spec, collect_specs
 from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
 from skyloom.stdout import printing_to_stderr
 from skyloom.timelimit import within
@@ -170,9 +170,9 @@ def all_plugins() -> Plugins:
             f"'{owner}' asks for plugins while it is imported or asked itself",
             "Ask in a function called later",
         )
-    manager = Manager()
+    manager = HookManager()
     core = PluginRecord(name="core", distribution="skyloom", version=version(), target="skyloom.builtin")
-    core, offered = _recorded(core, ask(manager, "skyloom:core", builtin))
+    core, offered = _recorded(core, collect_specs(manager, "skyloom:core", builtin))
     records = [core, *_damaged()]
     offers = [(core, spec) for spec in offered]
     seconds = _time_limit()
@@ -225,7 +225,7 @@ def _time_limit() -> float:
 
 
 def _use_within(
-    seconds: float, manager: Manager, record: PluginRecord, entry: EntryPoint
+    seconds: float, manager: HookManager, record: PluginRecord, entry: EntryPoint
 ) -> tuple[PluginRecord, list[Spec]]:
     try:
         return within(seconds, lambda: _use(manager, record, entry))
@@ -237,14 +237,14 @@ def _use_within(
         return record.model_copy(update={"state": "broken", "reason": reason, "detail": detail}), []
 
 
-def _use(manager: Manager, record: PluginRecord, entry: EntryPoint) -> tuple[PluginRecord, list[Spec]]:
+def _use(manager: HookManager, record: PluginRecord, entry: EntryPoint) -> tuple[PluginRecord, list[Spec]]:
     """Import one plugin and collect what it offers."""
     token = _used.set(record.owner)
     what = "importing it"
     try:
         plugin = entry.load()
         what = "asking it what it offers"
-        return _recorded(record, ask(manager, f"{record.distribution}:{record.name}", plugin))
+        return _recorded(record, collect_specs(manager, f"{record.distribution}:{record.name}", plugin))
     except BaseException as error:  # noqa: BLE001 - SystemExit, too, must stay the plugin's own affair
         _raise_if_of_user(error)
         return _broken(record, f"{what} failed", error), []

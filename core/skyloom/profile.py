@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from skyloom.checked import checked_array, checked_unit
 from skyloom.errors import InputError, InputTypeError
+from skyloom.read_only import ReadOnly, read_only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ _PER_PROFILE = ("name", "band", "stopped", "flags")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Profile:
+class Profile(ReadOnly):
     """One sequence: values along an axis, as long as the model found anything to say.
 
     Attributes
@@ -89,10 +89,6 @@ class Profile:
 
     def __len__(self) -> int:
         return len(self.axis)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return partial(type(self), **values | {"columns": dict(self.columns)}), ()
 
     def __repr__(self) -> str:
         span = f" to {self.axis[-1]:g} {self.axis_unit}" if len(self) else ""
@@ -244,9 +240,8 @@ def _numbers(table: QTable, name: str) -> NDArray[np.float64]:
 def _column(
     what: str, values: NDArray[np.float64], axis: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    array = np.array(checked_array(f"{what} of the profile", values), dtype=np.float64)
+    array = read_only(checked_array(f"{what} of the profile", values))
     if array.ndim != 1 or (axis is not None and array.shape != axis.shape):
         allowed = "one number a step" if axis is None else f"{len(axis)} numbers, as many as the axis has"
         raise InputError(f"{what} of the profile has shape {array.shape}", f"Give {allowed}")
-    array.flags.writeable = False
     return array

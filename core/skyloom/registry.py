@@ -1,43 +1,21 @@
-"""What there is: tasks, models, published weights and the user's own bundles, by name."""
+"""Looking up tasks, models, published weights and the user's own bundles by their names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from skyloom.builtin import METRIC
-from skyloom.entries import normal
 from skyloom.errors import BundleError, InputTypeError, NameClashError, UnknownNameError, did_you_mean, listed
 from skyloom.frozen import Frozen
+from skyloom.home import bundles_folder
 from skyloom.plugins import PluginRecord, plugins
 from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
-from skyloom.store import bundles_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _STORE = "your bundles"
 MANIFEST = "manifest.json"  # as in skyloom.bundle, which a listing can do without
-
-
-class TaskInfo(Frozen):
-    """A task, and who offers it.
-
-    Attributes
-    ----------
-    name, summary, interface
-        As the plugin describes it.
-    plugin
-        The distribution that offers it, with its version.
-    models
-        How many models there are for it.
-    """
-
-    name: str
-    summary: str
-    interface: str
-    plugin: str
-    models: int
 
 
 class ModelInfo(Frozen):
@@ -88,75 +66,6 @@ class ModelInfo(Frozen):
     problem: str = ""
 
 
-def tasks() -> list[TaskInfo]:
-    """List all tasks, those that plugins bring included.
-
-    Examples
-    --------
-    >>> [task.name for task in tasks()][:2]
-    ['field-generator', 'image-prior']
-    """
-    loadable = models()
-    offers = plugins().offers(TaskSpec)
-    return sorted(
-        (
-            TaskInfo(
-                name=spec.name,
-                summary=spec.summary,
-                interface=spec.interface,
-                plugin=record.owner,
-                models=sum(model.task == spec.name for model in loadable),
-            )
-            for record, spec in offers
-        ),
-        key=lambda task: (task.name, task.plugin),
-    )
-
-
-def models(
-    task: str | None = None,
-    *,
-    plugin: str | None = None,
-    ready: bool | None = None,
-    band: str | None = None,
-) -> list[ModelInfo]:
-    """List what can be loaded: models, published weights and the user's bundles.
-
-    Parameters
-    ----------
-    task
-        Only those that do this task.
-    plugin
-        Only those that this distribution offers.
-    ready
-        Only those that can be opened now (True), or not (False).
-    band
-        Only those that can work on this band.
-    """
-    if task is not None:
-        task_spec(task)
-    if plugin is not None:
-        if not isinstance(plugin, str):
-            raise InputTypeError(f"the plugin is {plugin!r}", "Give the name of its distribution")
-        known = {record.distribution for record in plugins().records}
-        if normal(plugin) not in map(normal, known):
-            raise UnknownNameError(f"there is no plugin '{plugin}'", did_you_mean(plugin, known))
-    found = [
-        info
-        for info in everything()
-        if (task is None or info.task == task)
-        and (plugin is None or normal(info.plugin.split(" ")[0]) == normal(plugin))
-        and (ready is None or info.ready == ready)
-        and (band is None or not info.bands or band in info.bands)
-    ]
-    return sorted(found, key=lambda info: (info.task, info.name, info.plugin))
-
-
-def metrics() -> list[ModelInfo]:
-    """List all metrics."""
-    return models(METRIC)
-
-
 def task_spec(name: str) -> TaskSpec:
     """Return the specification of a task."""
     if not isinstance(name, str):
@@ -184,12 +93,11 @@ def find(name: str, task: str | None = None) -> ModelInfo:
     if slash and task is None:
         task_spec(prefix)
         return find(rest, prefix)
-    known = everything()
-    found = [info for info in known if info.name == name and (task is None or info.task == task)]
+    found = [info for info in everything(name) if task is None or info.task == task]
     if len(found) == 1:
         return found[0]
     if not found:
-        names = {info.name for info in known if task is None or info.task == task}
+        names = {info.name for info in everything() if info.task == task} if task else _names()
         what = f"{task} '{name}'" if task else f"model, weights or bundle '{name}'"
         raise UnknownNameError(f"there is no {what}{plugins().hint()}", did_you_mean(name, names))
     by_task = sorted({info.task for info in found})
@@ -218,9 +126,9 @@ def needs_plugin(model: str, plugin: str) -> str:
     return f"it is for the model '{model}'{origin}, which no installed plugin offers"
 
 
-def everything() -> list[ModelInfo]:
-    """List all there is, in no particular order, with clashes noted."""
-    found = [*offered(), *_stored()]
+def everything(name: str | None = None) -> list[ModelInfo]:
+    """List all there is, or all of one name, in no particular order, with clashes noted."""
+    found = [*offered(name), *_stored(name)]
     own = {(info.task, info.name) for info in found if info.kind == "bundle"}
     # Weights that were to be converted have been, where the user keeps a bundle of that name.
     found = [info for info in found if not (info.source and (info.task, info.name) in own)]
@@ -235,11 +143,13 @@ def everything() -> list[ModelInfo]:
     ]
 
 
-def offered() -> Iterator[ModelInfo]:
-    """List what plugins offer, published weights included."""
+def offered(name: str | None = None) -> Iterator[ModelInfo]:
+    """List what plugins offer, published weights included; all of it, or what has this name."""
     known_tasks = {spec.name for _, spec in plugins().offers(TaskSpec)}
     specs = plugins().offers(ModelSpec)
     for record, spec in specs:
+        if name not in {None, spec.name}:
+            continue
         problem = "" if spec.task in known_tasks else f"there is no task '{spec.task}'"
         yield ModelInfo(
             name=spec.name,
@@ -255,6 +165,8 @@ def offered() -> Iterator[ModelInfo]:
             problem=problem,
         )
     for record, weights in plugins().offers(WeightsSpec):
+        if name not in {None, weights.name}:
+            continue
         tasks_of_model = {spec.task for _, spec in specs if spec.name == weights.model}
         problem = "" if tasks_of_model else f"there is no model '{weights.model}'"
         path = path_of(weights)
@@ -279,17 +191,33 @@ def offered() -> Iterator[ModelInfo]:
         )
 
 
-def _stored() -> Iterator[ModelInfo]:
-    """List the user's own bundles; one that is damaged is listed with its problem."""
+def _names() -> set[str]:
+    """Return all names, for which no manifest has to be read."""
+    return {
+        *(spec.name for _, spec in plugins().offers(ModelSpec)),
+        *(weights.name for _, weights in plugins().offers(WeightsSpec)),
+        *(path.name for path in _stored_paths()),
+    }
+
+
+def _stored_paths() -> list[Path]:
     folder = bundles_folder()
-    if not folder.is_dir():
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in found if not path.name.startswith(".")]
+
+
+def _stored(name: str | None) -> Iterator[ModelInfo]:
+    """List the user's own bundles, or the one of a name; one that is damaged is listed with its problem.
+
+    Only the manifests of those that are listed are read.
+    """
+    paths = [path for path in _stored_paths() if name in {None, path.name}]
+    if not paths:
         return
     from skyloom.bundle.reader import read_manifest
 
     names = {(spec.task, spec.name) for _, spec in plugins().offers(ModelSpec)}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
+    for path in paths:
         try:
             manifest, _ = read_manifest(path, str(path))
         except (OSError, BundleError) as error:

@@ -43,7 +43,7 @@ class ModelSpec(Frozen):
         What it does, in one line.
     factory
         The class. Without weights it is called with the options of the user as keywords; with
-        weights, with a `Bundle` first and ``backend=`` as a further keyword.
+        weights, with a `Bundle` first, which knows how its graphs are to run.
     weights
         ``"none"`` for a model that works as it is, ``"bundle"`` for one that needs a trained bundle.
     tiny

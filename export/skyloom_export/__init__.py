@@ -9,39 +9,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from skyloom_export.bundling import ExportReport, export_bundle, manifest_hash
+    from skyloom_export.bundling import ExportReport, export_bundle
     from skyloom_export.declaration import Exportable, GraphDeclaration, PrecisionVariant
-    from skyloom_export.lint import lint
-    from skyloom_export.passes import PASSES, rewrite
-    from skyloom_export.tracing import trace
-    from skyloom_export.verifying import check_graph
 
 _HOMES = {
     "ExportReport": "bundling",
     "Exportable": "declaration",
     "GraphDeclaration": "declaration",
-    "PASSES": "passes",
     "PrecisionVariant": "declaration",
-    "check_graph": "verifying",
     "export_bundle": "bundling",
-    "lint": "lint",
-    "manifest_hash": "bundling",
-    "rewrite": "passes",
-    "trace": "tracing",
 }
-__all__ = [
-    "PASSES",
-    "ExportReport",
-    "Exportable",
-    "GraphDeclaration",
-    "PrecisionVariant",
-    "check_graph",
-    "export_bundle",
-    "lint",
-    "manifest_hash",
-    "rewrite",
-    "trace",
-]
+__all__ = ["ExportReport", "Exportable", "GraphDeclaration", "PrecisionVariant", "export_bundle"]
 
 
 def __getattr__(name: str) -> object:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skyloom.bundle import Graph, Manifest, Tensor, Tolerance, write_bundle
-from skyloom.bundle.verify import golden_key
+from skyloom.bundle.golden import golden_key
 from skyloom.errors import InputError, SpecError, listed
 from skyloom.files import check_output
 from skyloom_export.errors import DeclarationError
-from skyloom_export.lint import lint
 from skyloom_export.passes import PASSES, rewrite
+from skyloom_export.portability import check_portable
 from skyloom_export.precision import VariantReport, make_variant
+from skyloom_export.reference import compare_with_network, run_grid
 from skyloom_export.tracing import parse, serialise, trace
-from skyloom_export.verifying import Case, Check, check_graph, run_cases
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -26,10 +24,11 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
+    from skyloom.bundle.golden import Golden
+    from skyloom.bundle.verify import Verdict
     from skyloom_export.declaration import Arrays, Exportable, GraphDeclaration
 
 GOLDEN_BYTES = 2_000_000  # of the golden arrays in a bundle, unpacked; those of the first sizes always stay
-_MEASURED = ("errors", "scientific")
 
 
 @dataclass(frozen=True)
@@ -40,22 +39,22 @@ class Made:
     ----------
     entry, data
         Its record in the manifest, and its bytes.
-    checks
-        The verdict on each output and size.
+    verdicts
+        How far each output is from that of the network, at each size.
     variants
         The variants that passed, by name.
     reports
         What was measured of every variant, also of those that did not pass.
-    cases
+    golden
         What the network itself made of inputs of each size.
     """
 
     entry: Graph
     data: bytes
-    checks: list[Check]
+    verdicts: list[Verdict]
     variants: dict[str, tuple[Graph, bytes]]
     reports: list[VariantReport]
-    cases: list[Case]
+    golden: list[Golden]
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,8 @@ class ExportReport:
     ----------
     path
         The bundle.
-    checks
-        The verdict on each output and size of each graph.
+    verdicts
+        How far each output of each graph is from that of the network, at each size.
     variants
         What was measured of each variant; those that did not pass are not in the bundle.
     passes
@@ -75,7 +74,7 @@ class ExportReport:
     """
 
     path: Path
-    checks: list[Check]
+    verdicts: list[Verdict]
     variants: list[VariantReport]
     passes: dict[str, tuple[str, ...]]
 
@@ -141,18 +140,21 @@ def export_bundle(
         )
     except ValueError as error:
         raise SpecError(f"the manifest of '{name}' is not valid: {error}") from error
-    stamped = {inner: stamp(graph, manifest) for inner, graph in data.items()}
+    verdicts = [verdict for graph in made.values() for verdict in graph.verdicts]
+    reports = [report for graph in made.values() for report in graph.reports]
+    of_variants = [verdict for report in reports for verdict in report.verdicts if verdict.graph in graphs]
     written = write_bundle(
         path,
         manifest,
-        contents={**exportable.contents, **stamped},
-        golden=_golden({name: graph.cases for name, graph in made.items()}),
+        contents={**exportable.contents, **data},
+        golden=_kept({name: graph.golden for name, graph in made.items()}),
+        verdicts=[*verdicts, *of_variants],
         overwrite=overwrite,
     )
     return ExportReport(
         path=written,
-        checks=[check for graph in made.values() for check in graph.checks],
-        variants=[report for graph in made.values() for report in graph.reports],
+        verdicts=verdicts,
+        variants=reports,
         passes={name: graph.entry.passes for name, graph in made.items()},
     )
 
@@ -168,22 +170,26 @@ def _check_precisions(exportable: Exportable, precisions: Collection[str]) -> No
             )
 
 
-def _golden(made: Mapping[str, list[Case]]) -> Arrays:
+def _kept(made: Mapping[str, list[Golden]]) -> Arrays:
     """Name the arrays of the first size of each graph, and those of further sizes while they stay small."""
-    kept = {name: cases[:1] for name, cases in made.items()}
-    room = GOLDEN_BYTES - sum(case.nbytes for cases in kept.values() for case in cases)
-    for name, cases in made.items():
-        for case in cases[1:]:
-            if case.nbytes <= room:
-                kept[name].append(case)
-                room -= case.nbytes
+    kept = {name: every[:1] for name, every in made.items()}
+    room = GOLDEN_BYTES - sum(_bytes(golden) for every in kept.values() for golden in every)
+    for name, every in made.items():
+        for golden in every[1:]:
+            if _bytes(golden) <= room:
+                kept[name].append(golden)
+                room -= _bytes(golden)
     return {
         golden_key(name, number, kind, key): array
-        for name, cases in kept.items()
-        for number, case in enumerate(cases, 1)
-        for kind, arrays in (("inputs", case.inputs), ("outputs", case.expected))
+        for name, every in kept.items()
+        for number, golden in enumerate(every, 1)
+        for kind, arrays in (("inputs", golden.inputs), ("outputs", golden.outputs))
         for key, array in arrays.items()
     }
+
+
+def _bytes(golden: Golden) -> int:
+    return sum(array.nbytes for array in (*golden.inputs.values(), *golden.outputs.values()))
 
 
 def make_graph(
@@ -194,17 +200,16 @@ def make_graph(
 ) -> Made:
     """Trace, rewrite, check and compare one graph, and make its variants, or those in `precisions`."""
     traced = trace(declaration)
-    lint(traced, declaration.axes, declaration.name)
     inputs, outputs = _tensors(traced, declaration)
     passes = rewrite(traced, skip=skip)
     portable = serialise(traced)
     if declaration.extra_passes:
         kept_out = [step.name for step in PASSES if step.everywhere]
         passes += rewrite(traced, skip={*skip, *kept_out}, extra=declaration.extra_passes)
-    lint(traced, declaration.axes, declaration.name)
+    check_portable(traced, declaration.axes, declaration.name)
     data = serialise(traced)
-    cases = run_cases(declaration)
-    checks = check_graph(declaration, data, cases)
+    golden = run_grid(declaration)
+    verdicts = compare_with_network(declaration, data, golden)
     entry = Graph(
         path=f"graphs/{declaration.name}/1/model.onnx",
         inputs=inputs,
@@ -220,16 +225,16 @@ def make_graph(
         if precisions is not None and variant.precision not in precisions:
             continue
         if variant.precision == "bf16":  # a hint at run time: the graph is the one that is run otherwise
-            _, report = make_variant(declaration, variant, data, cases)
+            _, report = make_variant(declaration, variant, data, golden)
             bf16 = {"scientific": _found_in_bf16(report), "tolerances_bf16": dict(variant.tolerances)}
             entry = entry.model_copy(update=bf16)
         else:
-            stored, report = make_variant(declaration, variant, portable, cases)
+            stored, report = make_variant(declaration, variant, portable, golden)
             if stored is not None:
                 name = f"{declaration.name}-{variant.precision}"
                 variants[name] = (_variant(entry, name, stored, report, variant.tolerances), stored)
         reports.append(report)
-    return Made(entry, data, checks, variants, reports, cases)
+    return Made(entry, data, verdicts, variants, reports, golden)
 
 
 def _found_in_bf16(report: VariantReport) -> dict[str, float]:
@@ -272,29 +277,3 @@ def _tensors(model: ir.Model, declaration: GraphDeclaration) -> tuple[tuple[Tens
         return Tensor(name=name, dtype=str(value.dtype.numpy()), axes=axes, unit=unit, counted_by=counted_by)
 
     return tuple(map(describe, model.graph.inputs)), tuple(map(describe, model.graph.outputs))
-
-
-def manifest_hash(manifest: Manifest) -> str:
-    """Return what the graphs of a bundle carry to say which manifest they belong to.
-
-    It is the SHA-256 of the manifest as JSON with sorted keys and without spaces, leaving out the
-    digests of the files, which depend on the graphs, and what is measured of the graphs.
-    """
-    record: dict[str, Any] = manifest.model_dump(mode="json", exclude={"files"})
-    for graph in record["graphs"].values():
-        for field in _MEASURED:
-            del graph[field]
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def stamp(graph: bytes, manifest: Manifest) -> bytes:
-    """Write into a graph which model and which manifest it belongs to."""
-    model = parse(graph)
-    properties: Mapping[str, str] = {
-        "skyloom.schema": str(manifest.schema_version),
-        "skyloom.model": manifest.model,
-        "skyloom.manifest": manifest_hash(manifest),
-    }
-    model.metadata_props.update(properties)
-    return serialise(model)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skyloom.cli.options import Overwrite
 from skyloom.cli.output import say
 from skyloom.errors import CheckpointError, MissingExtraError, PluginError, UnknownNameError, listed
 
@@ -26,13 +27,12 @@ Name = Annotated[str | None, typer.Option(help="What to call the bundle.")]
 Skip = Annotated[list[str] | None, typer.Option(help="A rewrite to leave out; may be repeated.")]
 Precision = Annotated[
     list[str] | None,
-    typer.Option(help="A lower precision to offer: int8, fp16 or bf16; may be repeated. By default all."),
+    typer.Option(help="A lower precision to offer: fp16 or bf16; may be repeated. By default all."),
 ]
 Card = Annotated[
     Path | None, typer.Option(help="A TOML file with summary, notes, version, licence and citation.")
 ]
 Attach = Annotated[list[Path] | None, typer.Option(help="A file for people to read; may be repeated.")]
-Force = Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")]
 
 
 def export(
@@ -43,14 +43,23 @@ def export(
     attach: Attach = None,
     skip: Skip = None,
     precision: Precision = None,
-    force: Force = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a verified bundle from a trained network.
 
     Every graph is compared with the network; when one misses its tolerance, nothing is written.
     """
-    how: Any = {"skip": tuple(skip or ()), "precisions": precision, "force": force}
-    _report(run(checkpoint, output, name=name, card=card, attach=tuple(attach or ()), **how))
+    report = run(
+        checkpoint,
+        output,
+        name=name,
+        card=card,
+        attach=tuple(attach or ()),
+        skip=tuple(skip or ()),
+        precisions=precision,
+        overwrite=overwrite,
+    )
+    _show(report)
 
 
 def import_checkpoint(
@@ -60,15 +69,19 @@ def import_checkpoint(
     name: Name = None,
     skip: Skip = None,
     precision: Precision = None,
-    force: Force = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a verified bundle from published weights.
 
     The file is read without running anything that is in it. The weights of Pix2Prof (Smith et al.
     2021) are the file pix2prof_2020-10-08.pth at https://doi.org/10.5281/zenodo.4072941.
     """
-    how: Any = {"skip": tuple(skip or ()), "precisions": precision, "force": force}
-    _report(run_import(model, checkpoint, output, name=name, **how))
+    options = tuple(skip or ())
+    _show(
+        run_import(
+            model, checkpoint, output, name=name, skip=options, precisions=precision, overwrite=overwrite
+        )
+    )
 
 
 def run(
@@ -80,14 +93,14 @@ def run(
     attach: tuple[Path, ...] = (),
     skip: tuple[str, ...] = (),
     precisions: Collection[str] | None = None,
-    force: bool = False,
+    overwrite: bool = False,
 ) -> ExportReport:
     """Export a checkpoint with the graphs that the plugin of its model declares."""
     from skyloom.checkpoint import Checkpoint
     from skyloom.files import check_output
-    from skyloom_export.about import read_attachments, read_card
+    from skyloom_export.card_file import read_attachments, read_card
 
-    check_output(output, overwrite=force, folder=True)
+    check_output(output, overwrite=overwrite, folder=True)
     said = {} if card is None else read_card(card)
     attached = read_attachments(attach)
     opened = Checkpoint.open(checkpoint)
@@ -101,8 +114,19 @@ def run(
     if opened.config.training:
         made = replace(made, manifest={"training": opened.config.training, **made.manifest})
     made = replace(made, manifest={**made.manifest, **said}, contents={**made.contents, **attached})
-    how: Any = {"skip": skip, "precisions": precisions, "force": force}
-    return _write(made, spec, record, output, name=name or opened.bundle_name, **how)
+    from skyloom_export.bundling import export_bundle
+
+    return export_bundle(
+        made,
+        output,
+        name=name or opened.bundle_name,
+        model=spec.name,
+        task=spec.task,
+        plugin=record.distribution,
+        skip=skip,
+        precisions=precisions,
+        overwrite=overwrite,
+    )
 
 
 def run_import(
@@ -113,7 +137,7 @@ def run_import(
     name: str | None = None,
     skip: tuple[str, ...] = (),
     precisions: Collection[str] | None = None,
-    force: bool = False,
+    overwrite: bool = False,
 ) -> ExportReport:
     """Export weights that the plugin of a model reads from a file of another layout."""
     from skyloom import registry
@@ -128,8 +152,19 @@ def run_import(
     if not checkpoint.exists():
         raise CheckpointError(f"there is no file '{checkpoint}'", "Check the path")
     made = _declared(spec.importer, spec, record, checkpoint)
-    how: Any = {"skip": skip, "precisions": precisions, "force": force}
-    return _write(made, spec, record, output, name=name or output.resolve().name, **how)
+    from skyloom_export.bundling import export_bundle
+
+    return export_bundle(
+        made,
+        output,
+        name=name or output.resolve().name,
+        model=spec.name,
+        task=spec.task,
+        plugin=record.distribution,
+        skip=skip,
+        precisions=precisions,
+        overwrite=overwrite,
+    )
 
 
 def _owner_of(model: str, task: str, what: str) -> tuple[PluginRecord, ModelSpec]:
@@ -146,13 +181,13 @@ def _owner_of(model: str, task: str, what: str) -> tuple[PluginRecord, ModelSpec
 
 def _declared(target: str, spec: ModelSpec, record: PluginRecord, *arguments: Any) -> Exportable:
     """Call a function of a plugin that says which graphs a network has."""
-    from skyloom.names import resolve
+    from skyloom.names import import_target
 
     _need_torch()
     from skyloom_export.declaration import Exportable
 
     try:
-        declare: Callable[..., object] = resolve(target)
+        declare: Callable[..., object] = import_target(target)
     except (ImportError, AttributeError, SyntaxError) as error:
         raise PluginError(
             f"'{spec.name}' of {record.owner} cannot import '{target}': {error}",
@@ -167,55 +202,28 @@ def _declared(target: str, spec: ModelSpec, record: PluginRecord, *arguments: An
     return made
 
 
-def _write(
-    exportable: Exportable,
-    spec: ModelSpec,
-    record: PluginRecord,
-    output: Path,
-    *,
-    name: str,
-    skip: tuple[str, ...],
-    precisions: Collection[str] | None,
-    force: bool,
-) -> ExportReport:
-    from skyloom_export.bundling import export_bundle
-
-    return export_bundle(
-        exportable,
-        output,
-        name=name,
-        model=spec.name,
-        task=spec.task,
-        plugin=record.distribution,
-        skip=skip,
-        precisions=precisions,
-        overwrite=force,
-    )
-
-
-def _report(report: ExportReport) -> None:
+def _show(report: ExportReport) -> None:
     """Say how near the graphs are to their network."""
     from skyloom.bundle.verify import lengths
 
     for graph, passes in report.passes.items():
-        worst = max(
-            (check for check in report.checks if check.graph == graph), key=lambda check: check.excess
-        )
-        sizes = sum(check.graph == graph and check.output == worst.output for check in report.checks)
+        verdicts = [verdict for verdict in report.verdicts if verdict.graph == graph]
+        worst = max(verdicts, key=lambda verdict: verdict.excess)
+        sizes = sum(verdict.output == worst.output for verdict in verdicts)
         say(
             f"{graph}: differs from the network by {worst.error:.2g} ({worst.excess:.2g} of the tolerance) "
             f"over {sizes} sizes; rewritten: {', '.join(passes) or 'nothing'}"
         )
-        for check in report.checks:
-            if check.graph == graph:
-                say(
-                    f"  {check.output} at {lengths(check.sizes)}: {check.error:.2g}, "
-                    f"{check.excess:.2g} of the tolerance"
-                )
+        for verdict in verdicts:
+            say(
+                f"  {verdict.output} at {lengths(verdict.sizes)}: {verdict.error:.2g}, "
+                f"{verdict.excess:.2g} of the tolerance"
+            )
     for variant in report.variants:
         what = f"measured {variant.measured:.3g}, allowed {variant.allowed:.3g}"
-        verdict = "kept" if variant.passed else f"left out{f': {variant.note}' if variant.note else ''}"
-        say(f"{variant.graph} in {variant.precision}: {what}; {verdict}")
+        reason = f": {variant.note}" if variant.note else ""
+        outcome = "kept" if variant.passed else f"left out{reason}"
+        say(f"{variant.graph} in {variant.precision}: {what}; {outcome}")
     say(f"Wrote {report.path}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +30,7 @@ class PrecisionVariant:
     Attributes
     ----------
     precision
-        ``"int8"`` and ``"fp16"`` are graphs of their own; ``"bf16"`` is a hint to OpenVINO.
+        ``"fp16"`` is a graph of its own, for graphics cards; ``"bf16"`` is a hint to OpenVINO.
     allowed
         The largest value of `measure` that is accepted.
     measure
@@ -45,7 +45,7 @@ class PrecisionVariant:
         named has the tolerance of the graph. They tell a wrong file; `allowed` judges the science.
     """
 
-    precision: Literal["int8", "fp16", "bf16"]
+    precision: Literal["fp16", "bf16"]
     allowed: float
     measure: Callable[[Run], float]
     keep: tuple[str, ...] = ()
@@ -95,8 +95,6 @@ class GraphDeclaration:
         Called with shapes by name and a random generator; returns inputs to compare with.
     variants
         The precisions to offer besides fp32.
-    calibration
-        Returns real inputs, for the ranges of the int8 variant.
     extra_passes
         Passes to apply that are not for every backend, e.g. ``("winograd",)``. Variants are made
         from the graph without them.
@@ -114,7 +112,6 @@ class GraphDeclaration:
     counts: Mapping[str, str] = field(default_factory=dict)
     sample: Callable[[Mapping[str, tuple[int, ...]], np.random.Generator], Arrays] = standard_normal
     variants: tuple[PrecisionVariant, ...] = ()
-    calibration: Callable[[], Iterable[Mapping[str, NDArray[np.generic]]]] | None = None
     extra_passes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -139,17 +136,6 @@ class GraphDeclaration:
                 f"graph '{self.name}' would be compared at the traced sizes alone",
                 "Give a grid with other lengths",
             )
-        if self.calibration is None and any(variant.precision == "int8" for variant in self.variants):
-            raise DeclarationError(
-                f"graph '{self.name}' asks for int8 without inputs to calibrate it", "Give calibration="
-            )
-
-        if self.calibration is not None and not callable(self.calibration):
-            raise DeclarationError(
-                f"the calibration of graph '{self.name}' is {type(self.calibration).__name__}",
-                "Give a function that returns the inputs",
-            )
-
         named = {
             *self.tolerances,
             *self.counts,

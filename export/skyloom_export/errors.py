@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from skyloom.bundle.verify import lengths
 from skyloom.errors import SkyloomError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from skyloom.bundle.verify import Verdict
 
 
 class ExportError(SkyloomError, ValueError):
@@ -22,27 +23,23 @@ class TraceError(ExportError):
     """PyTorch cannot turn a module into a graph."""
 
 
-class LintError(ExportError):
-    """A graph is not fit for a bundle."""
+class NotPortableError(ExportError):
+    """A graph would run wrongly, or not everywhere."""
 
 
-class FrozenAxisError(LintError):
+class FrozenAxisError(NotPortableError):
     """An axis that should vary has a fixed length in the graph."""
 
 
-class UndeclaredAxisError(LintError):
+class UndeclaredAxisError(NotPortableError):
     """An axis of the graph varies and was not declared."""
 
 
-class ForeignDomainError(LintError):
+class ForeignDomainError(NotPortableError):
     """A graph uses operators beyond the ONNX standard."""
 
 
-class GruError(LintError):
-    """A GRU node lacks ``linear_before_reset``, and so computes something else than PyTorch does."""
-
-
-class EmbeddedPathError(LintError):
+class EmbeddedPathError(NotPortableError):
     """A graph carries paths or stack traces of the machine that made it."""
 
 
@@ -51,28 +48,25 @@ class ToleranceError(ExportError):
 
     Parameters
     ----------
-    graph, output
-        Which output of which graph.
-    sizes
-        Lengths of the named axes at which it was compared.
-    error
-        Largest absolute difference.
-    allowed
-        What the tolerance allows where the difference is worst.
+    verdict
+        Which output of which graph, at which lengths of the named axes, and how far off it is.
     """
 
-    def __init__(
-        self, graph: str, output: str, sizes: Mapping[str, int], error: float, allowed: float
-    ) -> None:
-        self.graph, self.output, self.sizes = graph, output, dict(sizes)
-        self.error, self.allowed = error, allowed
-        where = ", ".join(f"{axis} {length}" for axis, length in sizes.items())
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
         super().__init__(
-            f"output '{output}' of graph '{graph}' differs from the network by {error:.3g} at {where}, "
-            f"allowed is {allowed:.3g}",
+            f"graph '{verdict.graph}' is not its network: {how_far_off(verdict)}",
             "Nothing was written; export with skip= of single passes to find the cause, "
             "or declare a wider tolerance",
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.graph, self.output, self.sizes, self.error, self.allowed)
+        return type(self), (self.verdict,)
+
+
+def how_far_off(verdict: Verdict) -> str:
+    """Say how far an output is from that of the network, and at which sizes."""
+    return (
+        f"output '{verdict.output}' differs by {verdict.error:.3g} at {lengths(verdict.sizes)}, "
+        f"{verdict.excess:.3g} times the tolerance"
+    )

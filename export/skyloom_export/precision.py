@@ -5,42 +5,30 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
-import tempfile
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
+from skyloom.bundle.tolerance import check_tolerances
+from skyloom.bundle.verify import Verdict, compare_graph
 from skyloom.errors import BackendError, BundleError, NotFiniteError
 from skyloom.frozen import Frozen
-from skyloom.runtime import open_session
+from skyloom.runtime import Execution, open_session
+from skyloom_export.errors import how_far_off
 from skyloom_export.passes.graph import rename
 from skyloom_export.tracing import parse, serialise, strip
-from skyloom_export.verifying import why_missed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     import onnx
-    from numpy.typing import NDArray
 
-    from skyloom_export.declaration import GraphDeclaration, PrecisionVariant, Run
-    from skyloom_export.verifying import Case
-
-QUANTISED = (
-    "Conv",
-    "MatMul",
-    "Gemm",
-    "Add",
-    "Relu",
-    "Concat",
-    "MaxPool",
-    "AveragePool",
-    "DepthToSpace",
-    "Slice",
-)
+    from skyloom.bundle import Tolerance
+    from skyloom.bundle.golden import Golden
+    from skyloom.runtime import Session
+    from skyloom_export.declaration import GraphDeclaration, PrecisionVariant
 
 
 class VariantReport(Frozen):
@@ -54,6 +42,8 @@ class VariantReport(Frozen):
         The scientific tolerance, and what was measured.
     note
         Why it is not good enough or was not measured, where that is not the science.
+    verdicts
+        How far each output is from that of the network, at each size.
     """
 
     graph: str
@@ -61,6 +51,7 @@ class VariantReport(Frozen):
     allowed: float
     measured: float
     note: str = ""
+    verdicts: tuple[Verdict, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -69,12 +60,12 @@ class VariantReport(Frozen):
 
 
 def make_variant(
-    declaration: GraphDeclaration, variant: PrecisionVariant, graph: bytes, cases: list[Case]
+    declaration: GraphDeclaration, variant: PrecisionVariant, graph: bytes, golden: list[Golden]
 ) -> tuple[bytes | None, VariantReport]:
     """Make and measure a variant of a graph; for bf16, a hint and no graph, only measure it.
 
     It must be good enough for the science, and each of its outputs near enough to those of the network
-    in `cases`.
+    in `golden`.
 
     Returns
     -------
@@ -84,103 +75,62 @@ def make_variant(
         What was measured.
     """
     made: bytes | None = None
-    measured, note = np.inf, ""
     if variant.precision == "bf16":
-        if importlib.util.find_spec("openvino") is None:
-            note = "OpenVINO is not installed"
-        else:
-            try:
-                measured, note = _judge(declaration, variant, run_bf16(graph), cases)
-            except (BackendError, BundleError) as error:
-                note = str(error)
+        measured, note, verdicts = _judge_bf16(declaration, variant, graph, golden)
     else:
-        if variant.precision == "int8":
-            assert declaration.calibration is not None
-            made = to_int8(graph, declaration.calibration(), keep=variant.keep, only=variant.only)
-        else:
-            made = to_fp16(graph, keep=variant.keep, only=variant.only)
-        run = open_session(made, backend="cpu", threads=1).run
-        measured, note = _judge(declaration, variant, run, cases)
+        made = to_fp16(graph, keep=variant.keep, only=variant.only)
+        with open_session(made, Execution("cpu", threads=1)) as session:
+            measured, note, verdicts = judge(declaration, variant, session, golden)
     report = VariantReport(
         graph=declaration.name,
         precision=variant.precision,
         allowed=variant.allowed,
         measured=float(measured) if np.isfinite(measured) else np.inf,
         note=note,
+        verdicts=tuple(verdicts),
     )
     return (made if report.passed else None), report
 
 
-def _judge(
-    declaration: GraphDeclaration, variant: PrecisionVariant, run: Run, cases: list[Case]
-) -> tuple[float, str]:
-    """Return how wrong the science of a variant is, and which output is wrong."""
+Judged = tuple[float, str, list[Verdict]]
+"""How wrong the science is, which output is wrong, and the verdict on each."""
+
+
+def _judge_bf16(
+    declaration: GraphDeclaration, variant: PrecisionVariant, graph: bytes, golden: list[Golden]
+) -> Judged:
+    """Judge a graph in bf16, just as it will be run."""
+    if importlib.util.find_spec("openvino") is None:
+        return np.inf, "OpenVINO is not installed", []
     try:
-        return variant.measure(run), why_missed(declaration, variant, run, cases)
+        with open_session(graph, Execution("openvino", "bf16", threads=1)) as session:
+            return judge(declaration, variant, session, golden)
+    except (BackendError, BundleError) as error:
+        return np.inf, str(error), []
+
+
+def judge(
+    declaration: GraphDeclaration, variant: PrecisionVariant, session: Session, golden: list[Golden]
+) -> Judged:
+    """Measure the science of a variant, and compare its outputs with those of the network."""
+
+    def tolerance_of(output: str) -> Tolerance:
+        return variant.tolerances.get(output) or declaration.tolerance_of(output)
+
+    try:
+        measured = variant.measure(session.run)
     except NotFiniteError as error:
-        return np.inf, error.problem
-
-
-class _Inputs:
-    """Hands calibration inputs to onnxruntime one after the other."""
-
-    def __init__(self, inputs: Iterable[Mapping[str, NDArray[np.generic]]]) -> None:
-        self._left = iter(inputs)
-
-    def get_next(self) -> dict[str, NDArray[np.generic]] | None:
-        found = next(self._left, None)
-        return None if found is None else dict(found)
-
-
-def to_int8(
-    graph: bytes,
-    inputs: Iterable[Mapping[str, NDArray[np.generic]]],
-    *,
-    keep: Iterable[str] = (),
-    only: Iterable[str] = (),
-) -> bytes:
-    """Quantise a graph: unsigned activations, signed weights with a scale for each channel.
-
-    This mix is the one for which the CPU provider has fast kernels. The ranges of the activations
-    are those that `inputs` run through.
-    """
-    from onnxruntime import quantization
-
-    class Reader(_Inputs, quantization.CalibrationDataReader):  # type: ignore[misc,name-defined,unused-ignore]
-        """The inputs, as onnxruntime wants them."""
-
-    kinds = [kind for kind in QUANTISED if kind in (set(only) or set(QUANTISED)) - set(keep)]
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        source, target = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
-        source.write_bytes(graph)
-        quantization.quantize_static(
-            str(source),
-            str(target),
-            Reader(inputs),
-            quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=kinds,
-            nodes_to_exclude=_delicate(graph),
-            per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-            calibration_providers=["CPUExecutionProvider"],
-        )
-        made = target.read_bytes()
-    return _clean(made)
-
-
-def _delicate(graph: bytes) -> list[str]:
-    """Return the names of nodes that 8 bits would ruin.
-
-    A sum with a constant is part of a function such as Mish, whose terms span many powers of ten; a
-    product of two computed matrices is attention, with weights that are tiny and add up to 1.
-    """
-    found = []
-    for node in ir.traversal.RecursiveGraphIterator(parse(graph).graph):
-        known = [value is not None and value.is_initializer() for value in node.inputs]
-        if (node.op_type == "Add" and any(known)) or (node.op_type == "MatMul" and not any(known)):
-            found.append(str(node.name))
-    return found
+        return np.inf, error.problem, []
+    name = f"{declaration.name}-{variant.precision}"
+    verdicts = [verdict for one in golden for verdict in compare_graph(session, name, one, tolerance_of)]
+    worst = max(verdicts, key=lambda verdict: verdict.excess)
+    if not worst.passed:
+        return measured, how_far_off(worst), verdicts
+    try:
+        check_tolerances(declaration.name, golden, tolerance_of)
+    except BundleError as error:
+        return measured, error.problem, verdicts
+    return measured, "", verdicts
 
 
 def to_fp16(graph: bytes, *, keep: Iterable[str] = (), only: Iterable[str] = ()) -> bytes:
@@ -210,11 +160,6 @@ def _remove_repeated(graph: onnx.GraphProto) -> None:
         seen.update(node.output)
     del graph.node[:]
     graph.node.extend(once)
-
-
-def run_bf16(graph: bytes) -> Run:
-    """Return a function that runs a graph in bf16, just as it will be run."""
-    return open_session(graph, backend="openvino", precision="bf16", threads=1).run
 
 
 def _clean(graph: bytes) -> bytes:

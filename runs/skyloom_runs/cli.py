@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skyloom.cli.options import (
+    AsJson,
+    Backend,
+    Bands,
+    ImagePaths,
+    Overwrite,
+    Pattern,
+    PixelScale,
+    Precision,
+    Processes,
+    Settings,
+    Threads,
+    ZeroPoint,
+    given,
+    parse_assignments,
+    parse_bands,
+)
 from skyloom.cli.output import counted, progress, say, show_json
-from skyloom.errors import InputError, UnknownNameError, listed
+from skyloom.errors import UnknownNameError, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from skyloom_runs.summary import Summary
+    from skyloom_runs.results import Stored, Summary
 
 TASK = "sequence-captioner"
 SHOWN = 20
@@ -28,36 +44,28 @@ HINTS = {
 
 
 def profile(
-    images: Annotated[list[str], typer.Argument(help="Files, folders or glob patterns.")],
+    images: ImagePaths,
     output: Annotated[Path, typer.Option("--output", "-o", help="The table: .ecsv, .parquet or .fits.")],
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", help="A captioner or bundle; by default your only one, or ours."),
     ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", "-O", help="NAME=VALUE of the captioner; may be repeated.")
-    ] = None,
+    settings: Settings = None,
     plot: Annotated[Path | None, typer.Option(help="Picture of the first images and profiles.")] = None,
-    backend: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt or openvino.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, auto, or one that the bundle has.")] = "fp32",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads for one operator.")] = None,
-    processes: Annotated[
-        int, typer.Option(min=1, help="Processes to work in, each with a model of its own.")
-    ] = 1,
+    backend: Backend = "auto",
+    precision: Precision = "fp32",
+    threads: Threads = None,
+    processes: Processes = 1,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Images to caption at a time; decides the memory alone.")
     ] = 128,
     shard_size: Annotated[
         int, typer.Option(min=1, help="Files to do between two savings of what is done.")
     ] = 64,
-    bands: Annotated[str | None, typer.Option(help="Bands to read: letters, or names with commas.")] = None,
-    pattern: Annotated[
-        str | None, typer.Option(help="Files of a folder to take; '*_{band}.fits' for one file a band.")
-    ] = None,
-    pixel_scale: Annotated[float | None, typer.Option(help="arcsec, whatever the files say.")] = None,
-    zero_point: Annotated[
-        float | None, typer.Option(help="AB magnitude of one unit, whatever the files say.")
-    ] = None,
+    bands: Bands = None,
+    pattern: Pattern = None,
+    pixel_scale: PixelScale = None,
+    zero_point: ZeroPoint = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad image.")] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where an earlier run was interrupted.")
@@ -65,8 +73,8 @@ def profile(
     takeover: Annotated[
         bool, typer.Option("--takeover", help="Go on with a run that seems to be at work elsewhere.")
     ] = False,
-    force: Annotated[bool, typer.Option("--overwrite", help="Replace the table that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read profiles off images, into a table.
 
@@ -76,59 +84,60 @@ def profile(
     from time import perf_counter
 
     from skyloom import SequenceCaptioner
+    from skyloom.figures.style import check_figure
     from skyloom.reading import expand_source
-    from skyloom_runs.engines import here
-    from skyloom_runs.inputs import without
-    from skyloom_runs.plotting import check_plot, plot_profiles
-    from skyloom_runs.processes import processes as on_processes
+    from skyloom_runs.engine import local_engine
+    from skyloom_runs.inputs import without_outputs
+    from skyloom_runs.plotting import plot_profiles
+    from skyloom_runs.processes import process_engine
     from skyloom_runs.profiling import REMEDY, ProfileJob
     from skyloom_runs.recipe import Recipe
     from skyloom_runs.run import run
     from skyloom_runs.table_result import TableResult
 
     if plot is not None:
-        check_plot(plot, overwrite=force)
+        check_figure(plot, overwrite=overwrite)
     result = TableResult(output, remedy=REMEDY)
-    options = dict(map(_parsed, option or ()))
     recipe, captioner = Recipe.of(
         model or _only_bundle(),
         SequenceCaptioner,
         backend=backend,
         precision=precision,
         threads=threads,
-        options=options,
+        options=parse_assignments(settings),
     )
-    overrides = {"pixel_scale": pixel_scale, "zero_point": zero_point}
-    given = {key: value for key, value in overrides.items() if value is not None}
-    names = None if bands is None else bands.split(",") if "," in bands else list(bands)
     job = ProfileJob(
-        items=without(expand_source(images, pattern=pattern), output, result.failures_path(output)),
+        items=without_outputs(expand_source(images, pattern=pattern), output, result.failures_path(output)),
         recipe=recipe,
         made_by=captioner.provenance(),
         result=result,
-        bands=names,
-        options=given,
+        bands=parse_bands(bands),
+        options=given(pixel_scale=pixel_scale, zero_point=zero_point),
         batch_size=batch_size,
         shard_size=shard_size,
-        captioner=captioner if processes == 1 else None,
+        model=captioner if processes == 1 else None,
     )
-    drawn_by = None if plot is None else captioner
+    field, seconds, start = captioner.field_of_view, 0.0, perf_counter()
     del captioner  # several processes have one each, and nobody needs another
-    start = perf_counter()
-    with progress("captioning") as update, _said_when_interrupted(output):
+
+    def draw(parts: Sequence[Stored]) -> None:
+        nonlocal seconds
+        seconds = perf_counter() - start
+        if plot is not None:
+            plot_profiles(job, result.rows(parts), plot, field=field, overwrite=overwrite)
+
+    with progress("captioning") as update, _resume_hint(output):
         summary = run(
             job,
             output,
-            engine=here if processes == 1 else on_processes(processes),
+            engine=local_engine if processes == 1 else process_engine(processes),
             strict=strict,
             restart=restart,
-            overwrite=force,
+            overwrite=overwrite,
             takeover=takeover,
             progress=update,
+            when_joined=draw,
         )
-    seconds = perf_counter() - start
-    if plot is not None and drawn_by is not None:
-        plot_profiles(job, drawn_by, plot, overwrite=force)
     beside = result.failures_path(output) if summary.failures else None
     _report(summary, output, beside, plot, seconds, as_json)
     if summary.failures or summary.counts.kinds.get("empty"):
@@ -168,7 +177,7 @@ def _report(
         why = HINTS.get(reason, "its rows hold the flags")
         say(f"skyloom: {counted(count, 'profile')} without a step, '{reason}': {why}", err=True)
     for failure in summary.failures[:SHOWN]:
-        which = f" ({failure.name})" if failure.name else ""
+        which = "" if failure.name == Path(failure.path).stem else f" ({failure.name})"
         say(f"skyloom: no profile of '{failure.path}'{which}: {failure.reason}", err=True)
     more = len(summary.failures) - SHOWN
     if more > 0:
@@ -179,7 +188,7 @@ def _report(
 
 
 @contextmanager
-def _said_when_interrupted(output: Path) -> Iterator[None]:
+def _resume_hint(output: Path) -> Iterator[None]:
     """Tell somebody who interrupts that nothing is lost, where there is something."""
     try:
         yield
@@ -191,9 +200,9 @@ def _said_when_interrupted(output: Path) -> Iterator[None]:
 
 def _only_bundle() -> str:
     """Return the name of the user's only bundle of a captioner, or of the one that a plugin offers."""
-    from skyloom import registry
+    from skyloom import listing
 
-    models = [info for info in registry.models(TASK) if info.ready and not info.problem]
+    models = [info for info in listing.models(TASK) if info.ready and not info.problem]
     bundles = [info for info in models if info.kind != "model"]
     own = [info.name for info in bundles if info.kind == "bundle"]
     names = own or [info.name for info in bundles]
@@ -208,14 +217,3 @@ def _only_bundle() -> str:
         + (f", e.g. {listed(others, last='or')}" if others else "")
         + ", give the path of a bundle, or keep one with 'skyloom add'",
     )
-
-
-def _parsed(text: str) -> tuple[str, Any]:
-    """Return the name and the value of an option of the captioner."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise InputError(f"the option is {text!r}", "Give NAME=VALUE, e.g. -O samples=8")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value

@@ -2,64 +2,84 @@
 
 from __future__ import annotations
 
-import importlib.util
+from contextlib import suppress
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.errors import InputError, MissingExtraError
-from skyloom.files import check_output, complete
-from skyloom.images import Images
-from skyloom.reading import sources_of
-from skyloom_runs.bands import band_colours, by_wavelength
-from skyloom_runs.profiling import caption
+from skyloom.errors import ImageReadError, InputError
+from skyloom.figures.bands import band_colours, by_wavelength
+from skyloom.figures.style import save, style
+from skyloom_runs.names import unescaped
+from skyloom_runs.profiling import first_profiles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from skyloom import Profile, SequenceCaptioner
+    from skyloom import Images, Profile
     from skyloom_runs.image_job import ImageJob
+    from skyloom_runs.tables import Block, Schema
 
 DRAWN = 6
 """Images in a picture."""
-FORMATS = (".png", ".pdf", ".svg")
 STRETCH = 0.02
 _MARGIN, _SMALLEST_VIEW = 1.35, 24
 _DASHES = (0, (4, 3))
 _LINE = 48
 
 
-def check_plot(path: Path, *, overwrite: bool) -> None:
-    """Refuse a picture that could not be drawn, before hours are spent on what is to be on it."""
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"the picture is '{path.name}'", f"Let its name end in {' or '.join(FORMATS)}")
-    check_output(path, overwrite=overwrite, folder=False)
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError("matplotlib", "plot", "draw profiles")
-
-
 def plot_profiles(
-    job: ImageJob, captioner: SequenceCaptioner, path: Path, *, overwrite: bool = False
+    job: ImageJob[Any],
+    rows: Iterable[tuple[Schema, Block]],
+    path: Path,
+    *,
+    field: float | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Draw the first images that can be captioned, each with its profiles."""
-    drawn: list[tuple[Images, Sequence[Profile]]] = []
-    readable = (item for item in job.items if item.failure is None)
-    for item in readable:
-        for image in Images.stream(sources_of([item]), job.bands, batch_size=1, **job.options):
-            profiles, _ = caption(captioner, image)
-            if profiles:
-                drawn.append((image, profiles))
-            if len(drawn) == DRAWN:
-                break
-        if len(drawn) == DRAWN:
-            break
-    with complete(path, overwrite=overwrite) as part:
-        figure = draw(drawn, field=captioner.field_of_view)
-        figure.savefig(part, format=path.suffix[1:].lower(), dpi=150)
+    """Draw the first images that have profiles, each with its profiles; only these images are read again.
+
+    Parameters
+    ----------
+    job
+        The job of reading profiles.
+    rows
+        The rows of its table, with their columns.
+    path
+        The picture.
+    field
+        Side in arcsec of what is shown of an image, as for `draw`.
+    overwrite
+        Replace a picture that is there.
+    """
+    profiles = {unescaped(name): found for name, found in first_profiles(rows, DRAWN).items()}
+    drawn = [(image, profiles[name]) for name, image in _read_again(job, profiles)]
+    if not drawn:
+        raise InputError("no image with a profile can be read again, to be drawn", "Put the files back")
+    save(draw(drawn, field=field), path, overwrite=overwrite)
 
 
+def _read_again(job: ImageJob[Any], names: Iterable[str]) -> Iterator[tuple[str, Images]]:
+    """Read the images of some names, in the order of the inputs; those that cannot be read are left out."""
+    left = set(names)
+    for number, source in enumerate(job.inputs):
+        if not left:
+            return
+        own = unescaped(source.name)
+        if not any(name == own or name.startswith(f"{own}[") for name in left):
+            continue
+        with suppress(ImageReadError):
+            for image in job.stream([number], batch_size=1):
+                name = unescaped(job.named(image, [number]).names[0])
+                if name in left:
+                    left.remove(name)
+                    yield name, job.named(image, [number])
+                if not left:
+                    return
+
+
+@style({"axes.spines.top": True, "axes.spines.right": True})
 def draw(pairs: Sequence[tuple[Images, Sequence[Profile]]], *, field: float | None = None) -> Any:
     """Return a figure: two galaxies a row, each image beside its profiles.
 
@@ -105,7 +125,7 @@ def _draw_image(axes: Any, image: Images, profiles: Sequence[Profile], field: fl
     axes.imshow(scaled, cmap="gray_r", origin="lower", interpolation="nearest")
     axes.set_xlim(max(middle[0] - half, -0.5), min(middle[0] + half, width - 0.5))
     axes.set_ylim(max(middle[1] - half, -0.5), min(middle[1] + half, height - 0.5))
-    axes.set_title(image.names[0], fontsize=8, loc="left", parse_math=False)
+    axes.set_title(image.names[0], loc="left", parse_math=False)
     axes.set_xticks([])
     axes.set_yticks([])
     halo = [patheffects.withStroke(linewidth=3, foreground="w")]
@@ -117,13 +137,13 @@ def _draw_image(axes: Any, image: Images, profiles: Sequence[Profile], field: fl
         (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
         length = round_length((right - left) * scale / 4)
         left, bottom = left + 0.06 * (right - left), bottom + 0.06 * (top - bottom)
-        axes.plot([left, left + length / scale], [bottom, bottom], color="k", lw=2, path_effects=halo)
+        axes.plot([left, left + length / scale], [bottom, bottom], color="k", linewidth=2, path_effects=halo)
         above = bottom + 0.025 * (top - bottom)
-        axes.text(left, above, f"{length:g}″", fontsize=8, va="bottom", path_effects=halo)
+        axes.text(left, above, f"{length:g}″", va="bottom", path_effects=halo)
 
 
 def ellipse(profile: Profile, *, scale: float = 1.0, centre: tuple[float, float] = (0.0, 0.0)) -> Any:
-    """Return the ellipse that a profile ends at, as a patch of matplotlib; None where it tells no shape.
+    """Return the ellipse that a profile ends at, as a patch of matplotlib; None where it has no shape.
 
     Parameters
     ----------
@@ -151,29 +171,29 @@ def _draw_profiles(axes: Any, profiles: Sequence[Profile]) -> None:
         zip(profiles, _colours(profiles), strict=True), key=lambda pair: order.index(pair[0].band)
     ):
         if not len(profile):
-            axes.plot([], [], color=colour, lw=1.4, label=f"{profile.band}: no profile ({profile.stopped})")
+            axes.plot([], [], color=colour, label=f"{profile.band}: no profile ({profile.stopped})")
             continue
         ended = f"{profile.band} ({profile.stopped})"
-        axes.plot(profile.axis, profile.values, color=colour, lw=1.4, label=ended)
+        axes.plot(profile.axis, profile.values, color=colour, label=ended)
         if profile.uncertainty is not None:
             low, high = profile.values - profile.uncertainty, profile.values + profile.uncertainty
             axes.fill_between(profile.axis, low, high, color=colour, alpha=0.25, lw=0)
     if not any(len(profile) for profile in profiles):
         axes.set(xticks=[], yticks=[])
         lines = "\n".join("\n".join(wrap(line, _LINE)) for line in _silent(profiles))
-        text = axes.text(0.5, 0.5, lines, ha="center", va="center", fontsize=8, transform=axes.transAxes)
+        text = axes.text(0.5, 0.5, lines, ha="center", va="center", transform=axes.transAxes)
         text.set_in_layout(False)
         return
     axis = "semi-major axis" if first.axis_name == "radius" else first.axis_name
-    axes.set_xlabel(_label(axis, first.axis_unit), fontsize=8)
-    axes.set_ylabel(_label(first.value_name, first.value_unit), fontsize=8)
+    axes.set_xlabel(_label(axis, first.axis_unit))
+    axes.set_ylabel(_label(first.value_name, first.value_unit))
     if "mag" in first.value_unit:
         axes.invert_yaxis()
     elif any((profile.values > 0).any() for profile in profiles):
         axes.set_yscale("log")
     axes.tick_params(labelsize=7, direction="in", top=True, right=True)
     flags = sorted({flag for profile in profiles for flag in profile.flags})
-    axes.legend(fontsize=7, frameon=False, title=", ".join(flags) or None, title_fontsize=7)
+    axes.legend(fontsize=7, title=", ".join(flags) or None, title_fontsize=7)
 
 
 def _silent(profiles: Sequence[Profile]) -> list[str]:

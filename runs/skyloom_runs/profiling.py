@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -12,18 +12,18 @@ import numpy as np
 
 from skyloom import SequenceCaptioner
 from skyloom.errors import InputError
-from skyloom.profile import column_unit, table_meta
+from skyloom.profile import column_unit, profiles_from_table, table_meta
+from skyloom_runs.failures import RefusedError, attempt
 from skyloom_runs.image_job import ImageJob
-from skyloom_runs.job import Outcome, RefusedError
-from skyloom_runs.one_by_one import attempt
+from skyloom_runs.job import Outcome
+from skyloom_runs.names import escaped
 from skyloom_runs.recipe import Recipe
-from skyloom_runs.summary import Counts
+from skyloom_runs.results import Counts
 from skyloom_runs.table_result import NAME, PATH, TableResult
 from skyloom_runs.tables import Column, Schema
-from skyloom_runs.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,19 +38,10 @@ REMEDY = "Write images with and without calibration to one table each"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProfileJob(ImageJob):
-    """Reads profiles.
+class ProfileJob(ImageJob[SequenceCaptioner]):
+    """Reads profiles."""
 
-    Attributes
-    ----------
-    captioner
-        The captioner, where it is loaded already; it stays in this process.
-    """
-
-    captioner: SequenceCaptioner | None = field(default=None, compare=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "captioner": None}
+    interface = SequenceCaptioner
 
     def described(self) -> dict[str, JsonValue]:
         """Say what is done."""
@@ -58,7 +49,7 @@ class ProfileJob(ImageJob):
 
     def process(self, *, threads: int | None = None) -> Process:
         """Load the captioner."""
-        captioner = self.captioner or self.recipe.load(SequenceCaptioner, threads=threads)
+        captioner = self.load(threads=threads)
         given = ", ".join(f"{what} {value}" for what, value in self.options.items())
         meta = {"given": given} if given else {}
         return lambda images: profiled(captioner, images, meta)
@@ -86,13 +77,12 @@ def profile_job(
     **options
         As for `ProfileJob`.
     """
-    made_by = captioner.provenance()
     return ProfileJob(
         items=items,
-        recipe=Recipe(name=name, digest=made_by.digest),
-        made_by=made_by,
+        recipe=Recipe.of_loaded(name, captioner),
+        made_by=captioner.provenance(),
         result=TableResult(output, remedy=REMEDY),
-        captioner=captioner,
+        model=captioner,
         **options,
     )
 
@@ -140,11 +130,11 @@ def _read(
 
 
 def _captioned(captioner: SequenceCaptioner, images: Images) -> list[tuple[Profile, str]]:
-    """Caption images; which profile is whose is told by its place."""
+    """Caption images; a profile belongs to the image and band of its place."""
     profiles = captioner.caption(images)
     paths = images.paths or ("",) * len(images)
     keys = [
-        (name, band, visible(path))
+        (name, band, escaped(path))
         for name, path in zip(images.names, paths, strict=True)
         for band in images.bands
     ]
@@ -220,9 +210,49 @@ def _block(profiles: Sequence[Profile], paths: Sequence[str]) -> Block:
         first.value_name: joined([profile.values for profile in profiles]),
         f"{first.value_name}_error": joined([profile.uncertainty for profile in profiles]),
         **{name: joined([profile.columns[name] for profile in profiles]) for name in first.columns},
-        "stopped": repeated([visible(profile.stopped) for profile in profiles]),
-        "flags": repeated([visible(",".join(profile.flags)) for profile in profiles]),
+        "stopped": repeated([escaped(profile.stopped) for profile in profiles]),
+        "flags": repeated([escaped(",".join(profile.flags)) for profile in profiles]),
     }
+
+
+def first_profiles(rows: Iterable[tuple[Schema, Block]], count: int) -> dict[str, list[Profile]]:
+    """Return the profiles of the first images of a table, by the names of the images.
+
+    Parameters
+    ----------
+    rows
+        The rows of the table in their order, with their columns; no more are taken than are needed.
+    count
+        How many images.
+    """
+    found: dict[str, list[Profile]] = {}
+    for schema, group in groupby(rows, lambda pair: pair[0]):
+        blocks: list[Block] = []
+        names: dict[str, None] = {}
+        for _, block in group:
+            blocks.append(block)
+            names |= dict.fromkeys(block[NAME].tolist())
+            if len(found) + len(names) > count:  # the last image that is wanted is complete
+                break
+        wanted = set(list(names)[: count - len(found)])
+        for profile in _profiles(schema, blocks, wanted):
+            found.setdefault(profile.name, []).append(profile)
+        if len(found) >= count:
+            break
+    return found
+
+
+def _profiles(schema: Schema, blocks: Sequence[Block], names: Container[str]) -> list[Profile]:
+    """Return the profiles in rows of a table that are of images with some names."""
+    from astropy.table import QTable
+    from astropy.units import Unit
+
+    table = QTable(meta=schema.meta)
+    kept = np.array([name in names for block in blocks for name in block[NAME]])
+    for column in schema.columns:
+        values = np.concatenate([block[column.name] for block in blocks])[kept]
+        table[column.name] = values * Unit(column.unit) if column.unit else values
+    return profiles_from_table(table)
 
 
 def _counts(profiles: Sequence[Profile]) -> Counts:

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from skyloom.errors import BundleError
 from skyloom.frozen import Frozen
-from skyloom.runtime.machine import cores
+from skyloom.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,12 +57,17 @@ class Recipe(Frozen):
         **asked
             The other attributes.
         """
-        first = cls(name=_settled(name), **asked)
+        first = cls(name=_absolute(name), **asked)
         model = first.load(interface)
         recipe = first.model_copy(update={"digest": _digest_of(model)})
         if recipe._threads(None) != first.threads:
             model = recipe.load(interface)
         return recipe, model
+
+    @classmethod
+    def of_loaded(cls, name: str, model: Model) -> Recipe:
+        """Return the recipe of a model that was loaded by a name, with nothing else asked for."""
+        return cls(name=name, digest=_digest_of(model))
 
     def load(self, interface: Callable[..., _M], *, threads: int | None = None) -> _M:
         """Load the model.
@@ -114,7 +119,7 @@ def _digest_of(model: Model) -> str:
     return "" if model.origin is None else model.origin.digest
 
 
-def _settled(name: str | os.PathLike[str]) -> str:
+def _absolute(name: str | os.PathLike[str]) -> str:
     """Return a name that means the same in another process: a path becomes absolute."""
     from skyloom.errors import SkyloomError
     from skyloom.files import exists

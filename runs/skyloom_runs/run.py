@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import filecmp
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyloom.errors import InputError, OutputError, SkyloomError
 from skyloom.files import check_output, complete, exists
-from skyloom_runs.engines import Engine, here
+from skyloom_runs.engine import Engine, Task, local_engine
 from skyloom_runs.lock import locked
 from skyloom_runs.parts import Parts, RunFolder, discard
-from skyloom_runs.summary import Failure, Summary
-from skyloom_runs.work import Task
+from skyloom_runs.results import Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from skyloom_runs.failures import Failure
     from skyloom_runs.job import Job
     from skyloom_runs.parts import Part
     from skyloom_runs.plan import Plan, Shard
@@ -27,15 +27,16 @@ JOINED, FAILURES = ".joined", ".failures"
 
 
 def run(
-    job: Job,
+    job: Job[Any],
     output: Path,
     *,
-    engine: Engine = here,
+    engine: Engine = local_engine,
     strict: bool = False,
     restart: bool = False,
     overwrite: bool = False,
     takeover: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
+    when_joined: Callable[[Sequence[Stored]], object] = lambda _: None,
 ) -> Summary:
     """Do a job, and write its result.
 
@@ -60,6 +61,8 @@ def run(
         Go on with a run that another process seems to be at work on.
     progress
         Called with the inputs done, and all of them.
+    when_joined
+        Called with the parts when the result is there, just before they are removed.
 
     Raises
     ------
@@ -69,23 +72,27 @@ def run(
         When another run is at work on this output, or has left another job unfinished there.
     """
     folder = RunFolder(output)
-    _check(job, output, overwrite=overwrite or folder.there)
+    _check(job, output, overwrite=overwrite or folder.is_begun)
     plan = job.plan()
     try:
         with locked(folder.path, takeover=takeover) as token:
-            _check(job, output, overwrite=overwrite or folder.there)  # another run may have ended meanwhile
-            folder.tidy(job.result.failures_path(output))
+            _check(
+                job, output, overwrite=overwrite or folder.is_begun
+            )  # another run may have ended meanwhile
+            folder.remove_leftovers(job.result.failures_path(output))
             try:
-                plan = folder.settle(plan, restart=restart)
+                plan = folder.begin_or_resume(plan, restart=restart)
                 task = Task(job, folder.parts_of(plan), plan.digest, token, strict)
                 free = partial(job.result.check, output, overwrite=overwrite)
                 done = _computed(task, plan, engine, progress, check=free)
-                summary = _joined(job, task.parts, done, output, overwrite=overwrite)
+                stored = _stored(task.parts, done, output)
+                summary = _joined(job, task.parts, done, stored, output, overwrite=overwrite)
+                when_joined(stored)
             except NothingError:
                 folder.remove(token)
                 raise
             except BaseException:
-                folder.leave(token)
+                folder.stop(token)
                 raise
             folder.remove(token)
     except SkyloomError:
@@ -96,11 +103,11 @@ def run(
             "What is done is kept: make room for the rest, and start it again",
         ) from error
     finally:
-        folder.vanish()
+        folder.remove_if_empty()
     return summary
 
 
-def _check(job: Job, output: Path, *, overwrite: bool) -> None:
+def _check(job: Job[Any], output: Path, *, overwrite: bool) -> None:
     """Refuse an output, and a table of failures beside it, that are there and may not be replaced."""
     job.result.check(output, overwrite=overwrite)
     check_output(job.result.failures_path(output), overwrite=overwrite, folder=False)
@@ -137,27 +144,30 @@ def _computed(
     return [(shard, found[shard]) for shard in every]
 
 
-def _joined(
-    job: Job,
-    parts: Parts,
-    done: list[tuple[Shard, Part]],
-    output: Path,
-    *,
-    overwrite: bool,
-) -> Summary:
-    """Check every part, put them together, and say what came of the run."""
+def _stored(parts: Parts, done: list[tuple[Shard, Part]], output: Path) -> list[Stored]:
+    """Check every part, and return where it lies."""
     for shard, _ in done:
         if parts.find(shard) is None:
             raise OutputError(
                 f"a part of the run for '{output}' was damaged since it was written (shard {shard.number})",
                 "Start it again: what is lost is made anew",
             )
-    stored = [parts.stored(shard, part) for shard, part in done]
+    return [parts.stored(shard, part) for shard, part in done]
+
+
+def _joined(
+    job: Job[Any],
+    parts: Parts,
+    done: list[tuple[Shard, Part]],
+    stored: list[Stored],
+    output: Path,
+    *,
+    overwrite: bool,
+) -> Summary:
+    """Put all parts together, and say what came of the run."""
     held = job.result.contents(stored)
     failures = (*(failure for _, part in done for failure in part.failures), *held.failures)
     counts = sum((part.counts for _, part in done), held.counts)
-    if not held.counts.results and not held.counts.kinds:
-        raise _nothing(counts.inputs, failures)
     beside = job.result.failures_path(output)
     parts.check_held()
     scratch = parts.folder / FAILURES
@@ -167,28 +177,32 @@ def _joined(
             with complete(beside, overwrite=True) as part:
                 job.result.write_failures(failures, part, scratch)
 
+    if not held.counts.results and not held.counts.kinds:
+        listed = bool(failures) and not exists(output)  # an older result keeps the failures that are its own
+        if listed:
+            write_failures()
+        raise _nothing(counts.inputs, failures, beside if listed else None)
     _put(job, stored, output, parts, overwrite=overwrite, before=write_failures)
     if not failures:
         beside.unlink(missing_ok=True)
     return Summary(counts=counts, failures=failures)
 
 
-def _nothing(inputs: int, failures: tuple[Failure, ...]) -> NothingError:
+def _nothing(inputs: int, failures: tuple[Failure, ...], beside: Path | None) -> NothingError:
     if not failures:
         return NothingError(f"the model gave nothing of {inputs} inputs", "Report it to its authors")
     first = failures[0]
-    if not first.path:
-        return NothingError(
-            f"none of {inputs} items gave a result; '{first.name}': {first.reason}", first.remedy
-        )
+    what, which = ("files", first.path) if first.path else ("items", first.name)
+    remedies = [first.remedy or ("Look at 'skyloom images' of the files" if first.path else "")]
+    if beside is not None:
+        remedies.append(f"All reasons are in '{beside}'")
     return NothingError(
-        f"none of {inputs} files gave a result; '{first.path}': {first.reason}",
-        first.remedy or "Look at 'skyloom images' of the files",
+        f"none of {inputs} {what} gave a result; '{which}': {first.reason}", ". ".join(filter(None, remedies))
     )
 
 
 def _put(
-    job: Job,
+    job: Job[Any],
     stored: list[Stored],
     output: Path,
     parts: Parts,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from skyloom.frozen import Frozen
 from skyloom_runs.failures import write_failures
-from skyloom_runs.results import Contents, Result, Stored
-from skyloom_runs.summary import Counts, Failure
+from skyloom_runs.results import Contents, Counts, Holding, Result, Stored, contents_of, described
 from skyloom_runs.tables import Schema, format_of, merged
 from skyloom_runs.tables.schema import Add, Block, Piece
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from skyloom_runs.failures import Failure
     from skyloom_runs.tables.schema import TableFormat
 
 PATH = "path"
@@ -77,24 +77,19 @@ class TableResult(Result):
 
     def contents(self, parts: Sequence[Stored]) -> Contents:
         """Say how much has a place in the table."""
-        counts, failures = Counts(), []
-        first: Schema | None = None
-        for _, rows in _all_rows(parts):
-            first = rows.table if first is None else first
-            clash = first.clash(rows.table)
-            if clash:
-                failures += [
-                    Failure(path=path, name=name, reason=clash, remedy=self._remedy)
-                    for path, name in rows.sources
-                ]
-            counts += Counts(images=rows.counts.images) if clash else rows.counts
-        return Contents(counts, tuple(failures))
+        holdings = (Holding(rows.table, rows.counts, rows.sources) for _, rows in _all_rows(parts))
+        return contents_of(holdings, Schema.clash, remedy=self._remedy)
 
     def join(self, parts: Sequence[Stored], path: Path) -> None:
         """Write the table."""
-        every = [Piece(folder / rows.file, rows.table) for folder, rows in _all_rows(parts)]
-        pieces = [piece for piece in every if not every[0].schema.clash(piece.schema)]
+        pieces = _pieces(parts)
         self.format.join(pieces, path, merged(piece.schema for piece in pieces))
+
+    def rows(self, parts: Sequence[Stored]) -> Iterator[tuple[Schema, Block]]:
+        """Yield the rows of the table in their order, a few at a time, with what their columns are."""
+        for piece in _pieces(parts):
+            for block in self.format.blocks(piece):
+                yield piece.schema, block
 
     def write_failures(self, failures: Sequence[Failure], path: Path, scratch: Path) -> None:
         """Write one row a failure, in the same format as the table."""
@@ -194,6 +189,10 @@ class _Unread:
 
 
 def _all_rows(parts: Sequence[Stored]) -> Iterator[tuple[Path, Rows]]:
-    for folder, about in parts:
-        if about is not None:  # nothing came of its inputs
-            yield from ((folder, rows) for rows in About.model_validate(about).rows)
+    return ((folder, rows) for folder, about in described(parts, About) for rows in about.rows)
+
+
+def _pieces(parts: Sequence[Stored]) -> list[Piece]:
+    """Return the rows that have a place in the table."""
+    every = [Piece(folder / rows.file, rows.table) for folder, rows in _all_rows(parts)]
+    return [piece for piece in every if not every[0].schema.clash(piece.schema)]

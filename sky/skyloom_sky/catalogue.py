@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skyloom_sky import population, sersic
+from skyloom_sky.component import Sersic, quadratic_form
 from skyloom_sky.drawing import SIZES, add_patch, canvases
 from skyloom_sky.galaxy import Galaxy, Texture
-from skyloom_sky.stamps import Sersic, blur, grids, quadratic_form, responses
+from skyloom_sky.stamps import blur, grids, responses
 from skyloom_sky.texture import draw_texture
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from skyloom.cli.options import Overwrite, Processes, Seed
 from skyloom.cli.output import progress, say
 
 app = typer.Typer(
@@ -29,8 +30,6 @@ class Form(StrEnum):
 
 
 Preset = Annotated[str, typer.Option(help="Preset: sdss, desi or xdf; or a JSON file.")]
-Seed = Annotated[int, typer.Option(help="Seed: the same one makes the same sky.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 
 
 @app.command()
@@ -41,12 +40,12 @@ def galaxies(
     seed: Seed = 0,
     form: Annotated[Form, typer.Option("--format", help="Format of the images.")] = Form.fits,
     sheet: Annotated[bool, typer.Option("--sheet", help="Write a contact sheet, too.")] = False,
-    processes: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+    processes: Processes = 1,
     overwrite: Overwrite = False,
 ) -> None:
     """Write images of galaxies with profiles and a table of what is true of them."""
     from skyloom_sky.mock import MockConfig, MockSky
-    from skyloom_sky.storing import write_galaxies
+    from skyloom_sky.writing import write_galaxies
 
     sky = MockSky(_config(preset, MockConfig), seed)
     with progress("drawing") as update:
@@ -74,7 +73,7 @@ def field(
 ) -> None:
     """Write a field of any size with the catalogue of its sources."""
     from skyloom_sky.fields import FieldConfig, MockField
-    from skyloom_sky.storing import write_field
+    from skyloom_sky.writing import write_field
 
     sky = MockField(_config(preset, FieldConfig))
     with progress("weaving") as update:

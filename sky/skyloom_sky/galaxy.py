@@ -13,7 +13,7 @@ from skyloom.errors import InputError
 from skyloom_sky.sersic import check_index
 
 if TYPE_CHECKING:
-    from skyloom_sky.stamps import Sersic
+    from skyloom_sky.component import Sersic
 
 type_f8 = NDArray[np.float64]
 

@@ -18,8 +18,9 @@ from skyloom_sky.stamps import grids
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from skyloom_sky.component import Sersic
     from skyloom_sky.pyramid import Grid
-    from skyloom_sky.stamps import Canvas, Sersic
+    from skyloom_sky.stamps import Canvas
 
 FAINTEST = 1e-12
 """Flux that stands for nothing where a logarithm is taken."""

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from skyloom.frozen import Frozen
+from skyloom_sky.component import Sersic
 from skyloom_sky.contaminants import Amount, Share
 from skyloom_sky.galaxy import Galaxy, Texture
 from skyloom_sky.psf import Positive
-from skyloom_sky.stamps import Sersic
 
 if TYPE_CHECKING:
     from skyloom_sky.survey import Survey

@@ -17,8 +17,8 @@ from skyloom_sky import sersic
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from skyloom_sky.component import Sersic
     from skyloom_sky.galaxy import Galaxy, Texture
-    from skyloom_sky.stamps import Sersic
 
 _RINGS, _SECTORS = 64, 256
 OUTER = 4.0

@@ -15,13 +15,13 @@ from scipy import special
 
 from skyloom.profile import Profile
 from skyloom_sky import sersic
-from skyloom_sky.cut import profile_noise, signal_to_noise_cut
 from skyloom_sky.drawing import canvases
 from skyloom_sky.observed import FAINTEST, isophotes, observe
+from skyloom_sky.signal_to_noise import profile_noise, signal_to_noise_cut
 
 if TYPE_CHECKING:
+    from skyloom_sky.component import Sersic
     from skyloom_sky.galaxy import Galaxy
-    from skyloom_sky.stamps import Sersic
     from skyloom_sky.survey import Survey
 
 _ANGLES = 24

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyloom.bundle import Bundle, Manifest, write_bundle
-from skyloom.bundle.verify import judge, verify
+from skyloom.bundle.manifest import MAX_MANIFEST_BYTES
+from skyloom.bundle.verify import Verdict, compare_bundle, verify
 from skyloom.errors import (
     BackendError,
     BundleError,
@@ -28,6 +30,7 @@ from skyloom.errors import (
     OutputError,
     UnknownNameError,
 )
+from skyloom.execution import Execution
 from skyloom.runtime import open_session
 from tests.conftest import GRAPH_PATH, affine_golden, affine_manifest, double_plus_one
 
@@ -45,7 +48,7 @@ def test_what_is_written_is_verified_and_read_back(affine_bundle: Path) -> None:
     assert bundle.manifest.task == "metric"
     assert set(bundle.manifest.files) == {GRAPH_PATH, "graphs/affine/config.pbtxt", "README.md", "golden.npz"}
     assert bundle.manifest.graphs["affine"].errors == {"y": 0.0}
-    session = bundle.session("affine", backend="cpu")
+    session = bundle.session("affine", Execution("cpu"))
     assert session.backend == "cpu"
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     np.testing.assert_array_equal(session.run({"x": x})["y"], 2 * x + 1)
@@ -93,7 +96,7 @@ def test_a_graph_whose_outputs_are_not_finite_misses_its_tolerance(
         raise NotFiniteError("affine", "y")
 
     monkeypatch.setattr("skyloom.runtime.session.Session.run", overflow)
-    (verdict,) = judge(Bundle.open(affine_bundle))
+    (verdict,) = compare_bundle(Bundle.open(affine_bundle))
     assert not verdict.passed
     assert verdict.error == np.inf
 
@@ -121,7 +124,29 @@ def test_a_failed_replacement_leaves_the_old_bundle(affine_bundle: Path) -> None
     verify(affine_bundle)
 
 
-@pytest.mark.parametrize("moment", ["verify", "_write_manifest"])
+def test_what_was_measured_already_is_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("skyloom.bundle.writer.compare_bundle")
+    fields: dict[str, Any] = {"graph": "affine", "output": "y", "precision": "fp32", "backend": "cpu"}
+    verdicts = [Verdict(error=error, excess=0.5, **fields) for error in (0.25, 0.125)]
+    how: dict[str, Any] = {"contents": {GRAPH_PATH: double_plus_one()}, "verdicts": verdicts}
+    path = write_bundle(tmp_path / "b", affine_manifest(), golden=affine_golden(), **how)
+    assert Bundle.open(path).manifest.graphs["affine"].errors == {"y": 0.25}
+    with pytest.raises(BundleError, match="golden arrays"):  # all else is checked
+        write_bundle(tmp_path / "other", affine_manifest(), golden={}, **how)
+
+
+def test_a_manifest_that_cannot_be_read_is_not_written(tmp_path: Path) -> None:
+    endless = affine_manifest(notes="x" * MAX_MANIFEST_BYTES)
+    with pytest.raises(BundleError, match=r"has \d+ bytes, allowed are"):
+        write_bundle(
+            tmp_path / "b", endless, contents={GRAPH_PATH: double_plus_one()}, golden=affine_golden()
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["compare_bundle", "parse_manifest"])
 def test_a_killed_writer_leaves_the_old_bundle(affine_bundle: Path, moment: str) -> None:
     code = f"""
 import os, sys
@@ -364,11 +389,11 @@ def test_what_was_damaged_after_unpacking_is_unpacked_anew(
     archive = zipped(affine_bundle, tmp_path / "b.zip")
     (folder,) = [Bundle.open(archive).path]
     damage(folder, how)
-    verify(archive, backend="cpu")
+    verify(archive, Execution("cpu"))
     copy = tmp_path / "copy.zip"
     shutil.copy(archive, copy)
     damage(folder, how)
-    verify(copy, backend="cpu")
+    verify(copy, Execution("cpu"))
     assert sorted(path.name for path in (home / "unpacked").iterdir()) == [folder.name]
 
 
@@ -407,7 +432,7 @@ def test_an_archive_that_is_itself_damaged_is_refused(affine_bundle: Path, tmp_p
     damage(affine_bundle, "altered")
     archive = zipped(affine_bundle, tmp_path / "b.zip")
     with pytest.raises(BundleError, match=r"was altered: .* Get the bundle again from its author"):
-        verify(archive, backend="cpu")
+        verify(archive, Execution("cpu"))
 
 
 def repacked(bundle: Path, target: Path, add: dict[str | zipfile.ZipInfo, bytes]) -> Path:
@@ -460,16 +485,16 @@ def test_a_file_named_zip_that_is_none(tmp_path: Path) -> None:
 
 def test_backends_are_those_that_run() -> None:
     with pytest.raises(InputError, match=r"is 'gpu'\. Give 'auto', 'cpu', 'cuda', 'tensorrt' or 'openvino'"):
-        open_session(double_plus_one(), backend="gpu")
-    assert open_session(double_plus_one(), backend="auto").backend in {"cpu", "cuda"}
+        open_session(double_plus_one(), Execution("gpu"))
+    assert open_session(double_plus_one(), Execution("auto")).backend in {"cpu", "cuda"}
 
 
 def test_a_backend_that_was_asked_for_is_used_or_is_an_error() -> None:
     if open_session(double_plus_one()).backend == "cuda":
-        assert open_session(double_plus_one(), backend="cuda").backend == "cuda"
+        assert open_session(double_plus_one(), Execution("cuda")).backend == "cuda"
     else:
         with pytest.raises(BackendError, match="ask for backend='auto'"):
-            open_session(double_plus_one(), backend="cuda")
+            open_session(double_plus_one(), Execution("cuda"))
 
 
 def test_rubbish_is_no_graph() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
-from skyloom.checkpoint import Checkpoint, CheckpointConfig, read_weights, write_checkpoint
+from skyloom.checkpoint import Checkpoint, CheckpointConfig, write_checkpoint
 from skyloom.errors import CheckpointError, OutputError
 
 CONFIG = CheckpointConfig(model="dawn", task="metric", config={"width": 3}, training={"seed": 7})
@@ -25,7 +26,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     opened = Checkpoint.open(tmp_path / "run")
     assert opened.config == CONFIG
     assert opened.bundle_name == "run"
-    read = read_weights(opened.weights)
+    read = load_file(opened.weights)
     assert read.keys() == WEIGHTS.keys()
     for name, array in WEIGHTS.items():
         np.testing.assert_array_equal(read[name], array)
@@ -36,9 +37,9 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "run", CONFIG, WEIGHTS)
     with pytest.raises(OutputError, match="exists already"):
         write_checkpoint(tmp_path / "run", CONFIG, {})
-    assert read_weights(tmp_path / "run" / "weights.safetensors").keys() == WEIGHTS.keys()
+    assert load_file(tmp_path / "run" / "weights.safetensors").keys() == WEIGHTS.keys()
     write_checkpoint(tmp_path / "run", CONFIG, {}, overwrite=True)
-    assert read_weights(tmp_path / "run" / "weights.safetensors") == {}
+    assert load_file(tmp_path / "run" / "weights.safetensors") == {}
 
 
 @pytest.mark.parametrize("name", ["network.pth", "network.pt", "network.ckpt"])
@@ -49,13 +50,6 @@ def test_a_pickle_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(CONFIG.model_dump_json())
     with pytest.raises(CheckpointError, match=rf"no weights.safetensors; '{name}' is not read"):
         Checkpoint.open(tmp_path)
-
-
-def test_a_pickle_under_another_name_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "weights.safetensors"
-    path.write_bytes(b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00.")
-    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
-        read_weights(path)
 
 
 @pytest.mark.parametrize(

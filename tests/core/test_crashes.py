@@ -13,15 +13,17 @@ import pytest
 from numpy.typing import NDArray
 
 import skyloom
-from skyloom.adding import remove
 from skyloom.bundle import Bundle, tuning, write_bundle
-from skyloom.bundle.tuning import Trial as Way
-from skyloom.bundle.tuning import tune, tuned
+from skyloom.bundle.selection import Trial as Way
+from skyloom.bundle.selection import read_tuning
+from skyloom.bundle.tuning import tune
 from skyloom.bundle.zipped import unpacked
 from skyloom.checkpoint import Checkpoint, CheckpointConfig, write_checkpoint
 from skyloom.downloads import fetch
 from skyloom.errors import CheckpointError, SkyloomError
+from skyloom.execution import Execution
 from skyloom.specs import WeightsSpec
+from skyloom.store import remove
 from tests.conftest import GRAPH_PATH, affine_golden, affine_manifest, double_plus_one
 from tests.core.test_downloads import Server, server, spec
 from tests.faults import Trial, crash_test, every_fault, every_nth
@@ -141,7 +143,9 @@ def test_a_zipped_bundle_is_unpacked_whole_or_not_at_all(tmp_path: Path, every: 
                 (inside / "manifest.json").write_text("{}")
 
     def use(folder: Path) -> NDArray[Any]:
-        found = Bundle.open(archive).session("affine", backend="cpu").run({"x": np.ones((1, 3), np.float32)})
+        found = (
+            Bundle.open(archive).session("affine", Execution("cpu")).run({"x": np.ones((1, 3), np.float32)})
+        )
         assert found["y"].tolist() == [[3.0, 3.0, 3.0]]
         return found["y"]
 
@@ -231,7 +235,7 @@ def test_what_was_tuned_is_remembered_or_not(
         tune(bundle, threads=[1])
 
     def remembered(folder: Path) -> float | None:
-        found = tuned(bundle)
+        found = read_tuning(bundle.manifest, bundle.digest)
         return None if found is None else found.trials[0].seconds
 
     crash(

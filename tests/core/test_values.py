@@ -19,7 +19,7 @@ import skyloom
 from skyloom import errors, random
 from skyloom.errors import InputError, InputTypeError, OutputError
 from skyloom.files import complete
-from skyloom.names import is_name, resolve
+from skyloom.names import import_target, is_name
 from skyloom.profile import Profile, profiles_from_table, profiles_to_table
 from skyloom.writing import write_table
 
@@ -285,7 +285,7 @@ def test_not_names(text: str) -> None:
 
 
 def test_targets_are_followed() -> None:
-    assert resolve("skyloom.profile:Profile.to_table") is Profile.to_table
+    assert import_target("skyloom.profile:Profile.to_table") is Profile.to_table
 
 
 def test_public_names_all_exist() -> None:

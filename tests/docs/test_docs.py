@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from skyloom import hookspecs
-from skyloom.asking import _HOOKS
 from skyloom.cli.main import GROUPS, VERBS
-from skyloom.entries import ALLOW_VARIABLE
+from skyloom.entry_points import ALLOW_VARIABLE
+from skyloom.home import HOME_VARIABLE
+from skyloom.hookcalls import _HOOKS
 from skyloom.plugins import GROUP, STRICT_VARIABLE, TIMEOUT_VARIABLE
 from skyloom.runtime.limits import MEMORY_VARIABLE, TIME_VARIABLE
-from skyloom.store import HOME_VARIABLE
 from skyloom.testing.examples import galaxies
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ import pytest
 
 import skyloom_pix2prof
 from skyloom.bundle import Bundle
-from skyloom.bundle.judging import deviation
-from skyloom.bundle.verify import golden_of
+from skyloom.bundle.golden import golden_of
+from skyloom.bundle.tolerance import deviation
 from skyloom.testing.cases import cases
 
 Array = np.ndarray[Any, Any]
@@ -52,7 +52,7 @@ def test_a_wrong_file_misses_the_tolerance_of_every_output(bundle: Bundle) -> No
     arrays, tried = bundle.golden(), 0
     assert bundle.manifest.graphs
     for key, graph in bundle.manifest.graphs.items():
-        every = golden_of(bundle, key, arrays)
+        every = golden_of(bundle.manifest, key, arrays)
         for tensor in graph.outputs:
             allowed = [graph.tolerance_of(tensor.name)]
             allowed += [graph.tolerance_bf16_of(tensor.name)] if graph.bf16 else []
@@ -75,7 +75,7 @@ def test_a_wrong_file_misses_the_tolerance_of_every_output(bundle: Bundle) -> No
 def test_one_wrong_quantity_of_a_profile_is_enough(bundle: Bundle, quantity: str) -> None:
     graph = bundle.manifest.graphs["captioner"]
     column = bundle.manifest.settings["channels"].index(quantity)
-    for golden in golden_of(bundle, "captioner", bundle.golden()):
+    for golden in golden_of(bundle.manifest, "captioner", bundle.golden()):
         expected = golden.outputs["values"]
         for array in (0.0, np.roll(expected, 40, axis=1)[..., column]):
             other = expected.copy()

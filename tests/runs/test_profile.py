@@ -7,8 +7,10 @@ import os
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from skyloom import Images, Profile, registry
+from skyloom import Images, Profile, listing
 from skyloom.cli import main
 from skyloom.errors import (
     BackendError,
@@ -26,6 +28,7 @@ from skyloom.errors import (
     OutOfTimeError,
     OutputError,
 )
+from skyloom.figures.bands import band_colours, by_wavelength
 from skyloom.profile import profiles_from_table, profiles_to_table
 from skyloom.provenance import Provenance
 from skyloom.reading import ImageStream
@@ -33,14 +36,14 @@ from skyloom.reading.formats import open_frames
 from skyloom.reading.sources import Item, expand_source
 from skyloom.testing.examples import galaxies
 from skyloom_runs import plotting
-from skyloom_runs.bands import band_colours, by_wavelength
-from skyloom_runs.image_job import ImageWorker
-from skyloom_runs.pipeline import ahead
+from skyloom_runs.image_job import ImageJob
+from skyloom_runs.names import unescaped
+from skyloom_runs.pipeline import read_ahead
 from skyloom_runs.profiling import profile_job
 from skyloom_runs.run import run
+from skyloom_runs.table_result import TableResult
 from skyloom_runs.tables import format_of
-from skyloom_runs.text import restored
-from tests.runs.brightest import FILES, Brightest, job, profile_files
+from tests.runs.toy_captioner import FILES, Brightest, job, profile_files
 
 
 @pytest.fixture
@@ -199,7 +202,7 @@ def test_bad_files_and_refused_images_are_listed(folder: Path, tmp_path: Path) -
     table = QTable.read(tmp_path / "out.failures.ecsv", format="ascii.ecsv")
     assert table.colnames == ["path", "name", "reason", "remedy"]
     assert list(table["path"]) == [failure.path for failure in summary.failures]
-    assert table["name"][1] == "galaxy 003"
+    assert list(table["name"]) == ["galaxy 001", "galaxy 003", "nowhere", "nor here"]
     assert table["remedy"][1] == "Leave it out"
     (folder / "galaxy 001.fits").unlink()
     (folder / "galaxy 003.fits").unlink()
@@ -231,14 +234,14 @@ def test_failures_of_before_are_not_replaced_unasked(folder: Path, tmp_path: Pat
 def test_all_files_of_a_shard_may_vanish_while_they_are_read(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(self: ImageWorker, numbers: list[int]) -> ImageStream[Images]:
+    def gone(self: ImageJob[Any], numbers: list[int]) -> ImageStream[Images]:
         if 4 in numbers:
             for number in numbers:
-                self._job.items[number].path.unlink()
+                self.items[number].path.unlink()
         return stream(self, numbers)
 
-    stream = ImageWorker._stream
-    monkeypatch.setattr(ImageWorker, "_stream", gone)
+    stream = ImageJob.stream
+    monkeypatch.setattr(ImageJob, "stream", gone)
     monkeypatch.setattr("skyloom_runs.image_job.PAUSE", 0)
     summary = profile_files(tmp_path / "out.ecsv", folder)
     assert [one.reason for one in summary.failures] == ["it is not there any more"] * 3
@@ -398,12 +401,27 @@ def test_strict_stops_at_the_first(folder: Path, tmp_path: Path, bad: str) -> No
     assert not (tmp_path / "out.ecsv").exists()
 
 
-def test_no_profile_at_all_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("older", [False, True])
+def test_no_profile_at_all_leaves_the_reasons_alone(folder: Path, tmp_path: Path, older: bool) -> None:
+    """And not beside an older table, whose failures are others."""
+    output = tmp_path / "out.ecsv"
+    if older:
+        (folder / "galaxy 003.fits").write_bytes(b"nonsense")
+        profile_files(output, folder)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("out*")}
     for path in folder.iterdir():
         path.write_bytes(b"nonsense")
-    with pytest.raises(InputError, match=r"none of 11 files gave a result; .*galaxy 000.fits"):
-        profile_files(tmp_path / "out.ecsv", folder)
-    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+    said = r"none of 11 files gave a result; .*galaxy 000.fits"
+    with pytest.raises(InputError, match=said if older else f"{said}.*reasons are in .*out.failures.ecsv"):
+        profile_files(output, folder, overwrite=older)
+    left = {path.name: path.read_bytes() for path in tmp_path.glob("*out*")}
+    if older:
+        assert left == before
+    else:
+        assert list(left) == ["out.failures.ecsv"]
+        table = read(tmp_path / "out.failures.ecsv")
+        assert list(table["path"]) == [str(path) for path in sorted(folder.iterdir())]
+        assert list(table["name"]) == [path.stem for path in sorted(folder.iterdir())]
 
 
 def test_profiles_in_other_units_than_the_first_are_failures(folder: Path, tmp_path: Path) -> None:
@@ -508,10 +526,10 @@ def test_any_file_name_survives(tmp_path: Path, ending: str) -> None:
     output = tmp_path / f"out.{ending}"
     summary = profile_files(output, source)
     rows = read(output)
-    assert {restored(str(name)) for name in rows["name"]} == {f"{name}1" for name in ODD}
-    assert {restored(str(path)) for path in rows["path"]} == {str(source / f"{name}1.fits") for name in ODD}
+    assert {unescaped(str(name)) for name in rows["name"]} == {f"{name}1" for name in ODD}
+    assert {unescaped(str(path)) for path in rows["path"]} == {str(source / f"{name}1.fits") for name in ODD}
     failures = read(tmp_path / f"out.failures.{ending}")
-    assert [restored(str(path)) for path in failures["path"]] == [str(source / "bad\n\udcff.fits")]
+    assert [unescaped(str(path)) for path in failures["path"]] == [str(source / "bad\n\udcff.fits")]
     assert len(summary.failures) == 1
 
 
@@ -537,20 +555,20 @@ def test_reading_stays_a_little_ahead() -> None:
             taken.append(number)
             yield number
 
-    with ahead(numbers(), 2) as items:
+    with read_ahead(numbers(), 2) as items:
         assert next(items) == 0
         time.sleep(0.3)
         assert 2 <= len(taken) <= 5
     assert len(taken) <= 6
     assert not [one for one in threading.enumerate() if one.name == "skyloom-ahead"]
-    with ahead(iter(range(9)), 2) as items:
+    with read_ahead(iter(range(9)), 2) as items:
         assert list(items) == list(range(9))
 
     def failing() -> Iterator[int]:
         yield 1
         raise OSError("disc on fire")
 
-    with pytest.raises(OSError, match="disc on fire"), ahead(failing()) as items:
+    with pytest.raises(OSError, match="disc on fire"), read_ahead(failing()) as items:
         list(items)
 
 
@@ -624,8 +642,8 @@ def test_the_verb_takes_any_captioner_and_names_bundles(
     assert main([*asked, "--overwrite"]) == 2
     assert "the network looks at 101.4 arcsec a side" in capsys.readouterr().err  # the one that ships
     with monkeypatch.context() as without:
-        others = [info for info in registry.models("sequence-captioner") if info.model != "pix2prof"]
-        without.setattr(registry, "models", lambda task: others)
+        others = [info for info in listing.models("sequence-captioner") if info.model != "pix2prof"]
+        without.setattr(listing, "models", lambda task: others)
         assert main([*asked, "--overwrite"]) == 2
         assert "there is no bundle of a captioner here yet" in capsys.readouterr().err
     assert main(["add", str(tiny_bundle), "--name", "mine"]) == 0
@@ -641,9 +659,9 @@ def test_the_verb_takes_any_captioner_and_names_bundles(
     [
         (["-o", "out.txt"], "of a form that is not known"),
         (["-o", "nowhere/out.ecsv"], "no folder"),
-        (["-o", "out.ecsv", "-O", "step"], "Give NAME=VALUE"),
+        (["-o", "out.ecsv", "-O", "step"], "Write NAME=VALUE"),
         (["-o", "out.ecsv", "-O", "colour=red"], "Its options are"),
-        (["-o", "out.ecsv", "--plot", "out.gif"], "Let its name end in .png"),
+        (["-o", "out.ecsv", "--plot", "out.gif"], "Give a name that ends in"),
         (["-o", "out.ecsv", "--backend", "abacus"], "abacus"),
     ],
 )
@@ -664,6 +682,64 @@ def test_more_failures_than_are_shown(verb: Path, folder: Path, capsys: pytest.C
     error = capsys.readouterr().err
     assert error.count("no profile of") == 20
     assert "and 5 more" in error
+
+
+def test_what_is_drawn_is_neither_captioned_nor_all_read_again(
+    verb: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example: Any = import_module("skyloom_example.annuli")
+    captioned: Counter[str] = Counter()
+    read: list[int] = []
+
+    def caption(self: Any, images: Images, **options: Any) -> list[Profile]:
+        captioned.update(images.names)
+        profiles: list[Profile] = original(self, images, **options)
+        return profiles
+
+    def stream(self: ImageJob[Any], numbers: list[int], **options: Any) -> ImageStream[Images]:
+        read.extend(numbers)
+        return opened(self, numbers, **options)
+
+    original, opened = example.Annuli.caption, ImageJob.stream
+    monkeypatch.setattr(example.Annuli, "caption", caption)
+    monkeypatch.setattr(ImageJob, "stream", stream)
+    assert main(["profile", str(folder), "-o", "out.ecsv", "-m", "annuli", "--plot", "out.png"]) == 0
+    assert captioned == {f"galaxy {number:03d}": 1 for number in range(FILES)}
+    assert read == [*range(FILES), *range(plotting.DRAWN)]
+    assert Path("out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("ending", ["ecsv", "parquet", "fits"])
+def test_a_picture_shows_the_rows_of_the_table(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = tmp_path / "images", tmp_path / f"out.{ending}"
+    source.mkdir()
+    names = ["a1", "a10", "bad 2", "c\n3", "dé\\x5"]  # one of them is the beginning of another
+    for name, image in zip(names, galaxies(len(names), ("g", "r"), (30, 30)), strict=True):
+        image.to_fits(source / "new.fits")
+        (source / "new.fits").rename(source / f"{name}.fits")
+    (source / "bad 2.fits").write_bytes(b"nonsense")
+    np.save(source / "stack4.npy", np.stack([galaxies(1, ("g", "r"), (30, 30)).data[0]] * 9))
+    drawn: list[tuple[Images, list[Profile]]] = []
+
+    def draw(pairs: list[tuple[Images, list[Profile]]], **_: object) -> Any:
+        drawn.extend(pairs)
+        return original(pairs)
+
+    original = plotting.draw
+    monkeypatch.setattr(plotting, "draw", draw)
+    asked, table = job(output, source), TableResult(output)
+    picture = tmp_path / "out.png"
+    run(asked, output, when_joined=lambda parts: plotting.plot_profiles(asked, table.rows(parts), picture))
+    seen = [image.names[0] for image, _ in drawn]
+    assert [unescaped(name) for name in seen] == ["a1", "a10", "c\n3", "dé\\x5", "stack4[0]", "stack4[1]"]
+    for image, profiles in drawn:
+        expected = Brightest().caption(image)
+        assert [(one.band, one.stopped) for one in profiles] == [(one.band, one.stopped) for one in expected]
+        for one, other in zip(profiles, expected, strict=True):
+            np.testing.assert_allclose(one.values, other.values, rtol=1e-6)
+            np.testing.assert_allclose(one.columns["growth"], other.columns["growth"], rtol=1e-6)
 
 
 def test_a_picture_of_few_galaxies_without_calibration(tmp_path: Path) -> None:

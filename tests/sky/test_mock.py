@@ -7,12 +7,12 @@ import pytest
 
 from skyloom.errors import InputError, UnknownNameError
 from skyloom.random import generator
+from skyloom_sky.contact_sheet import contact_sheet
 from skyloom_sky.contaminants import Trail, Trails, draw_trail, hot_pixels
 from skyloom_sky.drawing import draw_galaxy
 from skyloom_sky.mock import CONFIGS, MockConfig, MockSky
 from skyloom_sky.noise import expose, poisson, sky_plane
 from skyloom_sky.population import Background, Targets, galaxy_density
-from skyloom_sky.sheet import contact_sheet
 from skyloom_sky.survey import DESI, SDSS, SURVEYS, survey
 
 SMALL = CONFIGS["desi"].model_copy(update={"size": 64})

@@ -14,7 +14,7 @@ import pytest
 from skyloom.errors import InputError, WorkerError
 from skyloom_sky.mock import CONFIGS, MockSky
 from skyloom_sky.processes import in_processes
-from skyloom_sky.storing import write_galaxies
+from skyloom_sky.writing import write_galaxies
 from tests.sky.sharing import fatal, inverse, square
 
 SMALL = CONFIGS["desi"].model_copy(update={"size": 48})

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from skyloom_sky.component import Sersic
 from skyloom_sky.psf import Gaussian, ImagePsf, Moffat
-from skyloom_sky.stamps import Canvas, Sersic, draw, grids
+from skyloom_sky.stamps import Canvas, draw, grids
 
 SCALE, SIZE, FLUX = 0.262, 128, 1000.0
 type_f4 = NDArray[np.float32]

@@ -7,11 +7,11 @@ import pytest
 from scipy import ndimage
 
 from skyloom_sky import sersic
-from skyloom_sky.cut import profile_noise, signal_to_noise_cut
+from skyloom_sky.component import Sersic
 from skyloom_sky.drawing import draw_galaxy
 from skyloom_sky.galaxy import Galaxy
 from skyloom_sky.psf import Moffat
-from skyloom_sky.stamps import Sersic
+from skyloom_sky.signal_to_noise import profile_noise, signal_to_noise_cut
 from skyloom_sky.survey import DESI, Band, Survey
 from skyloom_sky.truth import measure
 

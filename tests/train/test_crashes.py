@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skyloom.checkpoint import Checkpoint, read_weights
+from safetensors.numpy import load_file
+
+from skyloom.checkpoint import Checkpoint
 from skyloom_train import train
 from skyloom_train.errors import TrainingError
 from skyloom_train.records import read_table
@@ -45,7 +47,7 @@ def sound(trial: Trial) -> None:
     run = trial.folder / "run"
     for name in ("best", "last"):
         if (run / name).exists():
-            read_weights(Checkpoint.open(run / name).weights)
+            load_file(Checkpoint.open(run / name).weights)
     if (run / "state.pt").exists():
         assert read_state(run / "state.pt")["step"] in {2, 4}
 

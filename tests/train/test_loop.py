@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
-from skyloom.checkpoint import Checkpoint, read_weights
+from skyloom.checkpoint import Checkpoint
 from skyloom.errors import InputError, OutputError
 from skyloom_train import Outcome, train
 from skyloom_train.errors import NotFiniteError, SettingsError, StateError, TrainingError
-from skyloom_train.loop import Status
+from skyloom_train.outcome import Status
 from skyloom_train.records import read_table
 from skyloom_train.state import read_state, write_state
 from tests.train.toy import Lines, ToySettings, settings, trainable
@@ -39,7 +40,7 @@ def losses(folder: Path) -> dict[str, list[float]]:
 
 
 def same_weights(one: Path, other: Path) -> bool:
-    a, b = (read_weights(folder / "last" / "weights.safetensors") for folder in (one, other))
+    a, b = (load_file(folder / "last" / "weights.safetensors") for folder in (one, other))
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
@@ -71,7 +72,7 @@ def test_the_checkpoint_is_the_best_average(tmp_path: Path) -> None:
     assert record["settings"]["loop"]["steps"] == 40
     network = trainable().task(settings()).modules["network"].eval()
     network.load_state_dict(
-        {name: torch.from_numpy(array) for name, array in read_weights(checkpoint.weights).items()}
+        {name: torch.from_numpy(array) for name, array in load_file(checkpoint.weights).items()}
     )
     batch = Lines(settings()).batch(range(10_000, 10_064))
     with torch.no_grad():

@@ -21,7 +21,7 @@ from skyloom.errors import (
 
 if TYPE_CHECKING:
     from skyloom.specs import ModelSpec
-    from skyloom_train.loop import Outcome
+    from skyloom_train.outcome import Outcome
     from skyloom_train.settings import Settings
     from skyloom_train.task import Trainable
 
@@ -37,7 +37,9 @@ def train(
     config: Annotated[Path | None, typer.Option(help="Settings in TOML or JSON.")] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. loop.steps=1000 or preset=NAME."),
+        typer.Option(
+            "--set", "-O", metavar="NAME=VALUE", help="A setting, e.g. loop.steps=1000 or preset=wide."
+        ),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Time that the training may take in all; sets loop.minutes.")
@@ -70,7 +72,7 @@ def train(
 
 def find(model: str) -> tuple[ModelSpec, Trainable]:
     """Return a model and what its plugin says of its training."""
-    from skyloom.names import resolve
+    from skyloom.names import import_target
     from skyloom.plugins import plugins
     from skyloom.specs import ModelSpec
 
@@ -97,7 +99,7 @@ def find(model: str) -> tuple[ModelSpec, Trainable]:
     from skyloom_train.task import Trainable
 
     try:
-        declare = resolve(spec.training)
+        declare = import_target(spec.training)
     except (ImportError, AttributeError, SyntaxError) as error:
         raise PluginError(
             f"'{spec.name}' of {record.owner} cannot import '{spec.training}': {error}",
@@ -116,11 +118,11 @@ def settings_for(
     trainable: Trainable, folder: Path, config: Path | None, changes: list[str], *, resume: bool
 ) -> Settings:
     """Return the settings of a new training, or those of the one that is resumed, with changes."""
-    from skyloom_train.choosing import choose
+    from skyloom_train.overrides import choose
 
     start: dict[str, Any] | None = None
     if resume:
-        from skyloom_train.folder import stored_settings
+        from skyloom_train.training_folder import stored_settings
 
         start = stored_settings(folder, trainable.settings).model_dump(mode="json")
     return choose(trainable, file=config, assignments=changes, start=start)
@@ -131,7 +133,7 @@ def run(
 ) -> Outcome:
     """Train, and show how it goes."""
     from skyloom_train.loop import train as train_in
-    from skyloom_train.showing import shown
+    from skyloom_train.progress_display import shown
 
     with shown(sys.stderr.isatty()) as show:
         return train_in(

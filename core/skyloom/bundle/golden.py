@@ -1,4 +1,4 @@
-"""Reading golden arrays from a file that may be hostile.
+"""Golden arrays: what the original network makes of what, read from a file that may be hostile.
 
 ``numpy.load`` allocates whatever the header of an array asks for, before it looks whether the file
 holds that much; this reader compares the two first.
@@ -10,15 +10,20 @@ import io
 import math
 import re
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from skyloom.bundle.manifest import MAX_FILES
 from skyloom.bundle.zipped import FREE, MAX_RATIO, ZIP_TROUBLE
+from skyloom.errors import BundleError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+
+    from skyloom.bundle.manifest import Manifest
 
 _SUFFIX = ".npy"
 _LENGTH_BYTES = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}
@@ -91,3 +96,67 @@ def _header(content: bytes, name: str) -> tuple[np.dtype[Any], bool, tuple[int, 
     if len(shape) > _MAX_AXES:
         raise GoldenError(f"'{name}' has {len(shape)} axes, allowed are {_MAX_AXES}")
     return np.dtype(kind), order == "True", shape, start
+
+
+class Golden(NamedTuple):
+    """What the original network makes of what.
+
+    Attributes
+    ----------
+    inputs, outputs
+        The arrays by name.
+    sizes
+        The lengths of the named axes.
+    counts
+        How many steps of each sequence count, by name of the output that holds them.
+    """
+
+    inputs: dict[str, NDArray[Any]]
+    outputs: dict[str, NDArray[Any]]
+    sizes: dict[str, int]
+    counts: dict[str, NDArray[Any]]
+
+
+def golden_key(graph: str, number: int, kind: str, name: str) -> str:
+    """Return what an array is called: of one size after the other, of which the first needs no number."""
+    return "/".join([graph, *([] if number == 1 else [str(number)]), kind, name])
+
+
+def golden_of(manifest: Manifest, name: str, arrays: Mapping[str, NDArray[Any]]) -> list[Golden]:
+    """Return the golden arrays of a graph, size by size; for a variant, those of its base."""
+    found = [_golden(manifest, name, arrays, 1)]
+    owner = manifest.graphs[name].base or name
+    while any(key.startswith(f"{owner}/{len(found) + 1}/") for key in arrays):
+        found.append(_golden(manifest, name, arrays, len(found) + 1))
+    return found
+
+
+def _golden(manifest: Manifest, name: str, arrays: Mapping[str, NDArray[Any]], number: int) -> Golden:
+    """Return the golden arrays of one size."""
+    graph = manifest.graphs[name]
+
+    def kept(kind: str) -> dict[str, NDArray[Any]]:
+        prefix = golden_key(graph.base or name, number, kind, "")
+        return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+
+    inputs = kept("inputs")
+    sizes = {
+        axis: length
+        for tensor in graph.inputs
+        if tensor.name in inputs
+        for axis, length in zip(tensor.axes, inputs[tensor.name].shape, strict=False)
+        if isinstance(axis, str)
+    }
+    outputs = kept("outputs")
+    counts = {
+        tensor.name: outputs[tensor.counted_by] for tensor in graph.outputs if tensor.counted_by in outputs
+    }
+    golden = Golden(inputs, outputs, sizes, counts)
+    asked = ({tensor.name for tensor in graph.inputs}, {tensor.name for tensor in graph.outputs})
+    if asked != (set(golden.inputs), set(golden.outputs)) or not golden.outputs:
+        raise BundleError(
+            f"graph '{name}' of the bundle '{manifest.name}' has golden arrays for {sorted(golden.inputs)} "
+            f"and {sorted(golden.outputs)}, needed are {sorted(asked[0])} and {sorted(asked[1])}",
+            "Export the bundle again",
+        )
+    return golden

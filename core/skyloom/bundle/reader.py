@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from skyloom.bundle.manifest import GOLDEN, MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from skyloom.bundle.plain import AGAIN, check_plain, open_plain, what_is
+from skyloom.bundle.manifest import GOLDEN, MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from skyloom.digest import sha256
 from skyloom.errors import BackendError, BundleError, InputTypeError, MissingExtraError
+from skyloom.execution import AUTO, DEFAULT, Execution
 from skyloom.files import exists
+from skyloom.names import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from os import PathLike
+    from typing import BinaryIO
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from skyloom.bundle.choice import Choice
+    from skyloom.bundle.selection import Selection
     from skyloom.runtime import Session
 
 T = TypeVar("T")
 
+AGAIN = "Get the bundle again from its author"
 _CHUNK = 2**20
+# What takes the place of a file after the look at it neither leads elsewhere nor makes anybody wait.
+_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 """What file managers leave in folders that were looked at; nothing reads it."""
 
@@ -47,20 +54,19 @@ class Bundle:
         SHA-256 of the manifest, and so, as that holds the digest of every file, of all.
     archive
         The ``.zip`` file that the folder was unpacked from; what was damaged since is unpacked anew, once.
-    precision, threads
-        What its sessions run in, and with, where nothing else is asked for.
+    execution
+        How its sessions run where nothing else is asked for.
     """
 
     path: Path
     manifest: Manifest
     digest: str = ""
-    precision: str = "fp32"
-    threads: int | None = None
+    execution: Execution = DEFAULT
     archive: Path | None = None
 
     @classmethod
-    def open(cls, path: str | PathLike[str]) -> Bundle:
-        """Open the bundle in a folder or in a ``.zip`` file."""
+    def open(cls, path: str | PathLike[str], execution: Execution = DEFAULT) -> Bundle:
+        """Open the bundle in a folder or in a ``.zip`` file; `execution` is how its sessions are to run."""
         if not isinstance(path, str | os.PathLike):
             raise InputTypeError(f"the bundle is {path!r}", "Give the path of a folder or .zip file")
         if not exists(path):
@@ -71,18 +77,18 @@ class Bundle:
 
             inside = unpacked(folder)
             try:
-                return cls._open(inside, str(path), folder)
+                return cls._open(inside, str(path), execution, folder)
             except BundleError:
                 if not unpacked_anew(folder, inside):
                     raise
-            return cls._open(inside, str(path), folder)
-        return cls._open(folder, str(path), None)
+            return cls._open(inside, str(path), execution, folder)
+        return cls._open(folder, str(path), execution)
 
     @classmethod
-    def _open(cls, folder: Path, path: str, archive: Path | None) -> Bundle:
+    def _open(cls, folder: Path, path: str, execution: Execution, archive: Path | None = None) -> Bundle:
         """Open the bundle in a folder; `path` is what the user calls it."""
         manifest, digest = read_manifest(folder, path)
-        bundle = cls(folder, manifest, digest, archive=archive)
+        bundle = cls(folder, manifest, digest, execution, archive)
         for inner in bundle.manifest.files:
             bundle._locate(inner)
         return bundle
@@ -108,16 +114,16 @@ class Bundle:
         return look()
 
     def _read(self, inner: str) -> bytes:
-        with open_plain(self._locate(inner), self._called(inner)) as file:
+        with _open_regular(self._locate(inner), self._called(inner)) as file:
             # no more than promised, whatever became of it meanwhile
             data = file.read(self.manifest.files[inner].size + 1)
-        self._compare(inner, hashlib.sha256(data).hexdigest())
+        self._compare(inner, sha256(data))
         return data
 
     def _check_file(self, inner: str) -> None:
         """Compare a file with its digest, holding little of it at a time."""
         left, digest = self.manifest.files[inner].size + 1, hashlib.sha256()
-        with open_plain(self._locate(inner), self._called(inner)) as file:
+        with _open_regular(self._locate(inner), self._called(inner)) as file:
             while chunk := file.read(min(_CHUNK, left)):
                 digest.update(chunk)
                 left -= len(chunk)
@@ -135,31 +141,15 @@ class Bundle:
     def _called(self, inner: str) -> str:
         return f"'{inner}' in the bundle '{self.path}'"
 
-    def session(
-        self,
-        graph: str,
-        *,
-        backend: str = "auto",
-        precision: str | None = None,
-        threads: int | None = None,
-    ) -> Session:
-        """Open one of the graphs on a backend.
+    def session(self, graph: str, execution: Execution | None = None) -> Session:
+        """Open one of the graphs.
 
         Parameters
         ----------
         graph
-            The name of the graph, or of one of its variants.
-        backend
-            ``"cpu"``, ``"cuda"``, ``"tensorrt"``, ``"openvino"``; or ``"auto"`` for what
-            ``skyloom tune`` found to be the fastest here, and where it was not run, for CUDA where
-            that works and the CPU elsewhere.
-        precision
-            ``"fp32"``; ``"int8"`` or ``"fp16"`` where the bundle has that variant; ``"bf16"`` on
-            OpenVINO; ``"auto"`` for what ``skyloom tune`` found to be the fastest here within
-            tolerance, fp32 where it was not run. That of the bundle object where nothing is given.
-            A variant that is asked for by its name has its own precision.
-        threads
-            Threads for one operator; that of the bundle object where nothing is given.
+            The name of the graph, or of one of its variants, which has a precision of its own.
+        execution
+            How to run it; that of the bundle where nothing is given.
 
         Raises
         ------
@@ -168,33 +158,24 @@ class Bundle:
         BackendError
             When the backend that was asked for is not the one in use.
         """
-        from skyloom.bundle.choice import choose
-        from skyloom.runtime.opening import open_shared
+        from skyloom.bundle.selection import select
 
-        asked: dict[str, Any] = {
-            "backend": backend,
-            "precision": self.precision if precision is None else precision,
-            "threads": self.threads if threads is None else threads,
-        }
-
-        def opened(choice: Choice) -> Session:
-            entry = self.manifest.graphs[choice.graph]
-            return open_shared(
-                self.manifest.files[entry.path].sha256,
-                lambda: self.read(entry.path),
-                backend=choice.backend,
-                precision=choice.precision,
-                threads=choice.threads,
-                declared=entry,
-            )
-
-        choice = choose(self, graph, **asked)
+        asked = self.execution if execution is None else execution
+        selected = select(self.manifest, self.digest, graph, asked)
         try:
-            return opened(choice)
+            return self._opened(selected)
         except (BackendError, MissingExtraError):
-            if not choice.tuned or backend != "auto":
+            if not selected.tuned or asked.backend != AUTO:
                 raise
-        return opened(choose(self, graph, **asked, tuned=False))  # what was fastest no longer runs
+        # What was fastest no longer runs.
+        return self._opened(select(self.manifest, self.digest, graph, asked, tuned=False))
+
+    def _opened(self, selected: Selection) -> Session:
+        from skyloom.runtime.session import open_shared
+
+        entry = self.manifest.graphs[selected.graph]
+        digest = self.manifest.files[entry.path].sha256
+        return open_shared(digest, lambda: self.read(entry.path), selected.execution, entry)
 
     def golden(self) -> dict[str, NDArray[np.generic]]:
         """Return the golden arrays: ``<graph>/inputs/<name>`` and ``<graph>/outputs/<name>``."""
@@ -231,7 +212,7 @@ class Bundle:
         folders = {str(parent) for inner in self.manifest.files for parent in PurePosixPath(inner).parents}
         for folder in sorted(folders | {"."}):
             for entry in (self.path / folder).glob("*"):
-                inner, found = entry.relative_to(self.path).as_posix(), what_is(entry)
+                inner, found = entry.relative_to(self.path).as_posix(), _kind_of(entry)
                 litter = found == "file" and entry.name in LITTER
                 if inner not in (folders if found == "folder" else known) and not litter:
                     raise BundleError(
@@ -247,7 +228,7 @@ class Bundle:
         steps = list(path.parents)[: len(Path(inner).parts) - 1]
         if any(step.is_symlink() for step in steps):
             raise BundleError(f"{self._called(inner)} is a symbolic link", AGAIN)
-        check_plain(path, self._called(inner))
+        _check_regular(path, self._called(inner))
         if not path.is_file():
             raise BundleError(f"'{inner}' is missing from the bundle '{self.path}'", AGAIN)
         size = path.stat().st_size
@@ -256,12 +237,51 @@ class Bundle:
         return path
 
 
+def _kind_of(path: Path) -> str:
+    """Say what lies at a path, without opening it: ``"file"``, ``"folder"``, or what is refused.
+
+    Returns
+    -------
+    str
+        Empty where nothing is there.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (OSError, ValueError):
+        return ""
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "symbolic link" if stat.S_ISLNK(mode) else "pipe, a socket or a device"
+
+
+def _check_regular(path: Path, what: str) -> None:
+    """Refuse what is there and is not a plain file, without opening it; `what` is what the user calls it."""
+    found = _kind_of(path)
+    if found not in {"", "file"}:
+        raise BundleError(f"{what} is a {found}", AGAIN)
+
+
+def _open_regular(path: Path, what: str) -> BinaryIO:
+    """Open a plain file for reading; `what` is what the user calls it."""
+    _check_regular(path, what)
+    try:
+        opened = os.fdopen(os.open(path, os.O_RDONLY | _SAFELY), "rb")
+    except OSError as error:
+        raise BundleError(f"{what} cannot be read: {error.strerror or error}", AGAIN) from error
+    if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        opened.close()
+        raise BundleError(f"{what} is no plain file", AGAIN)
+    return opened
+
+
 def read_manifest(folder: Path, path: str) -> tuple[Manifest, str]:
     """Return the manifest of the bundle in a folder, and its SHA-256; `path` is what the user calls it."""
     place = folder / MANIFEST
-    check_plain(place, f"'{MANIFEST}' in the bundle '{path}'")
+    _check_regular(place, f"'{MANIFEST}' in the bundle '{path}'")
     if not place.is_file():
         raise BundleError(f"'{path}' is not a bundle: it holds no {MANIFEST}", "Give the folder of a bundle")
-    with open_plain(place, f"'{MANIFEST}' in the bundle '{path}'") as file:
+    with _open_regular(place, f"'{MANIFEST}' in the bundle '{path}'") as file:
         text = file.read(MAX_MANIFEST_BYTES + 1)
-    return parse_manifest(text, path), hashlib.sha256(text).hexdigest()
+    return parse_manifest(text, path), sha256(text)

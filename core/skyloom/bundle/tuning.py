@@ -5,91 +5,25 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from skyloom.bundle.verify import Golden, Measured, check_tolerances, compare, golden_of
+from skyloom.bundle.golden import golden_of
+from skyloom.bundle.selection import Trial, Tuning, tuning_path
+from skyloom.bundle.tolerance import check_tolerances
+from skyloom.bundle.verify import compare_graph
 from skyloom.errors import SkyloomError
+from skyloom.execution import BACKENDS, CPU, OPENVINO
 from skyloom.files import complete, make_folder
-from skyloom.frozen import Frozen
-from skyloom.runtime.machine import cores, fingerprint
-from skyloom.runtime.names import AUTO, BACKENDS, CPU, OPENVINO
-from skyloom.store import tuning_folder
+from skyloom.machine import cores, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
+    from skyloom.bundle.golden import Golden
     from skyloom.bundle.reader import Bundle
-    from skyloom.bundle.verify import ToleranceOf
+    from skyloom.bundle.tolerance import ToleranceOf
     from skyloom.runtime.session import Session
 
 _LONG_ENOUGH = 0.5  # seconds of running after which the fastest run counts
 _MOST_RUNS = 50
-
-
-class Trial(Frozen):
-    """One way of running a graph.
-
-    Attributes
-    ----------
-    graph
-        The graph; for a variant, its base.
-    backend, precision, threads
-        The way.
-    seconds
-        The fastest run on the largest golden inputs.
-    excess
-        Largest difference from the golden outputs of any size, in units of the tolerance.
-    note
-        Why it did not run.
-    """
-
-    graph: str
-    backend: str
-    precision: str
-    threads: int | None = None
-    seconds: float | None = None
-    excess: Measured | None = None
-    note: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether it ran, and within the tolerance."""
-        return self.seconds is not None and self.excess is not None and self.excess <= 1
-
-
-class Tuning(Frozen):
-    """What was measured of a bundle on one machine.
-
-    Attributes
-    ----------
-    bundle, digest
-        The bundle, and the SHA-256 of its manifest.
-    machine
-        The fingerprint of the machine.
-    trials
-        Every way that was tried.
-    """
-
-    bundle: str
-    digest: str
-    machine: str
-    trials: tuple[Trial, ...] = ()
-
-    def best(
-        self, graph: str, *, backend: str = AUTO, precision: str = AUTO, threads: int | None = None
-    ) -> Trial | None:
-        """Return the fastest way within tolerance, among those that agree with what is asked for."""
-        fit = [
-            trial
-            for trial in self.trials
-            if trial.passed
-            and trial.graph == graph
-            and backend in {AUTO, trial.backend}
-            and precision in {AUTO, trial.precision}
-            and (threads is None or trial.threads in {None, threads})
-        ]
-        return min(fit, key=lambda trial: trial.seconds or 0.0, default=None)
 
 
 def tune(
@@ -120,33 +54,14 @@ def tune(
     trials: list[Trial] = []
     for done, way in enumerate(ways):
         report(done, len(ways))
-        trials.append(_try(bundle, way, golden_of(bundle, way.graph, arrays)))
+        trials.append(_try(bundle, way, golden_of(bundle.manifest, way.graph, arrays)))
     report(len(ways), len(ways))
     tuning = Tuning(bundle=bundle.name, digest=bundle.digest, machine=fingerprint(), trials=tuple(trials))
-    path = _path(bundle)
+    path = tuning_path(bundle.digest)
     make_folder(path.parent)
     with complete(path, overwrite=True) as part:
         part.write_text(tuning.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return tuning
-
-
-def tuned(bundle: Bundle) -> Tuning | None:
-    """Return what was measured of a bundle on this machine; nothing where it was not, or is unreadable."""
-    if not bundle.digest or not any(tuning_folder().glob(f"{bundle.digest[:32]}-*")):
-        return None  # without the cost of a fingerprint
-    try:
-        found = Tuning.model_validate_json(_path(bundle).read_bytes())
-    except (OSError, ValidationError):
-        return None
-    if (found.digest, found.machine) != (bundle.digest, fingerprint()):
-        return None
-    graphs = bundle.manifest.graphs  # an older version tried bf16 where its results were not measured
-    known = [
-        trial
-        for trial in found.trials
-        if trial.graph in graphs and trial.precision in bundle.manifest.precisions(trial.graph)
-    ]
-    return found.model_copy(update={"trials": tuple(known)})
 
 
 def powers_of_two(most: int) -> list[int]:
@@ -154,13 +69,9 @@ def powers_of_two(most: int) -> list[int]:
     return sorted({*(2**power for power in range(most.bit_length()) if 2**power <= most), most})
 
 
-def _path(bundle: Bundle) -> Path:
-    return tuning_folder() / f"{bundle.digest[:32]}-{fingerprint()[:32]}.json"
-
-
 def _ways(bundle: Bundle, threads: Sequence[int]) -> Iterator[Trial]:
     """List the ways to try: what runs here at all, in the precisions that the bundle has."""
-    from skyloom.runtime.probing import ability
+    from skyloom.runtime.backends import check_backend
 
     graphs = bundle.manifest.graphs
     for backend in BACKENDS:
@@ -173,7 +84,7 @@ def _ways(bundle: Bundle, threads: Sequence[int]) -> Iterator[Trial]:
                 for name, graph in graphs.items()
                 if graph.base is None and precision in bundle.manifest.precisions(name)
             ]
-            if owners and ability(backend, precision).works:
+            if owners and check_backend(backend, precision).works:
                 for name in owners:
                     for number in numbers:
                         yield Trial(graph=name, backend=backend, precision=precision, threads=number)
@@ -181,15 +92,13 @@ def _ways(bundle: Bundle, threads: Sequence[int]) -> Iterator[Trial]:
 
 def _try(bundle: Bundle, way: Trial, every: list[Golden]) -> Trial:
     try:
-        with bundle.session(
-            way.graph, backend=way.backend, precision=way.precision, threads=way.threads
-        ) as session:
+        with bundle.session(way.graph, way.execution) as session:
             tolerance_of = _tolerance_of(bundle, way)
             check_tolerances(way.graph, every, tolerance_of)
             excess = max(
                 verdict.excess
                 for golden in every
-                for verdict in compare(session, way.graph, golden, tolerance_of)
+                for verdict in compare_graph(session, way.graph, golden, tolerance_of)
             )
             seconds = _fastest(session, max(every, key=_numbers))
     except SkyloomError as error:

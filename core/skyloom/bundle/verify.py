@@ -1,35 +1,32 @@
-"""Repeating, anywhere and without PyTorch, the comparison of a bundle with its original network."""
+"""Checking a bundle, and comparing its graphs with the original network, without PyTorch."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from pydantic import PlainSerializer, computed_field
+from pydantic import computed_field
 
-from skyloom.bundle.judging import Deviation, check_tolerance, deviation
+from skyloom.bundle.golden import golden_of
+from skyloom.bundle.manifest import GOLDEN
 from skyloom.bundle.reader import Bundle
-from skyloom.errors import BundleError, NotFiniteError
+from skyloom.bundle.tolerance import Deviation, Measured, check_tolerances, deviation
+from skyloom.errors import BackendError, BundleError, InputError, NotFiniteError
+from skyloom.execution import DEFAULT, Execution
 from skyloom.frozen import Frozen
+from skyloom.runtime.safety import check_safe_once
+from skyloom.runtime.tensors import check_declared, check_inputs, check_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from os import PathLike
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from skyloom.bundle.manifest import Tolerance
+    from skyloom.bundle.golden import Golden
+    from skyloom.bundle.tolerance import ToleranceOf
     from skyloom.runtime.session import Session
-
-    ToleranceOf = Callable[[str], Tolerance]
-    """What may be off, by name of the output."""
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None  # JSON has no infinity
-
-
-Measured = Annotated[float, PlainSerializer(_finite, when_used="json")]
 
 
 class Verdict(Frozen):
@@ -64,7 +61,7 @@ class Verdict(Frozen):
         return self.excess <= 1
 
 
-def verify(path: str | PathLike[str], *, backend: str = "auto") -> list[Verdict]:
+def verify(path: str | PathLike[str], execution: Execution = DEFAULT) -> list[Verdict]:
     """Check a bundle, and compare every graph with its golden outputs.
 
     Raises
@@ -72,8 +69,12 @@ def verify(path: str | PathLike[str], *, backend: str = "auto") -> list[Verdict]
     BundleError
         When the bundle does not pass `check_bundle`, or an output misses its tolerance.
     """
-    bundle = Bundle.open(path)
-    verdicts = judge(bundle, backend=backend)
+    bundle = Bundle.open(path, execution)
+    return require_passed(bundle, compare_bundle(bundle))
+
+
+def require_passed(bundle: Bundle, verdicts: list[Verdict]) -> list[Verdict]:
+    """Refuse a bundle of which an output misses its tolerance; return the verdicts otherwise."""
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
         worst = max(failed, key=lambda verdict: verdict.excess)
@@ -86,7 +87,42 @@ def verify(path: str | PathLike[str], *, backend: str = "auto") -> list[Verdict]
     return verdicts
 
 
-def judge(bundle: Bundle, *, backend: str = "auto") -> list[Verdict]:
+def check_bundle(bundle: Bundle) -> Mapping[str, NDArray[np.generic]]:
+    """Check all of a bundle that can be checked without running it, and return its golden arrays.
+
+    Every file has its digest, there is no other, every graph may be trusted and has the tensors that
+    the manifest declares, and there are golden arrays that fit them, with tolerances that a wrong file
+    would miss.
+
+    Raises
+    ------
+    BundleError
+        When one of these does not hold.
+    """
+    manifest = bundle.manifest
+    if not manifest.graphs:
+        raise BundleError(f"the bundle '{bundle.name}' holds no graph", "Export it again")
+    graphs = {graph.path for graph in manifest.graphs.values()}
+    bundle.check_files(but={GOLDEN, *graphs})  # which are compared with their digests as they are read
+    arrays = bundle.golden()
+    for name, graph in manifest.graphs.items():
+        digest, data = manifest.files[graph.path].sha256, bundle.read(graph.path)
+        check_declared(name, check_safe_once(digest, data), graph)
+        every = golden_of(manifest, name, arrays)
+        for golden in every:
+            try:
+                lengths = check_inputs(graph.inputs, golden.inputs)
+                check_outputs(graph.outputs, golden.outputs, lengths, "the original network")
+            except (InputError, BackendError) as error:
+                raise BundleError(
+                    f"the golden arrays of the graph '{name}' do not fit it: {error.problem}",
+                    "Export the bundle again",
+                ) from None
+        check_tolerances(name, every, graph.tolerance_of)
+    return arrays
+
+
+def compare_bundle(bundle: Bundle) -> list[Verdict]:
     """Check a bundle, and return a verdict on every output of every graph.
 
     A variant in a lower precision is compared with the golden arrays of its base, within its own
@@ -97,94 +133,16 @@ def judge(bundle: Bundle, *, backend: str = "auto") -> list[Verdict]:
     BundleError
         When the bundle does not pass `check_bundle`, or a graph cannot be opened.
     """
-    from skyloom.bundle.checks import check_bundle
-
     arrays = check_bundle(bundle)
     verdicts: list[Verdict] = []
     for name, graph in bundle.manifest.graphs.items():
-        with bundle.session(name, backend=backend) as session:
-            for golden in golden_of(bundle, name, arrays):
-                verdicts += compare(session, name, golden, graph.tolerance_of)
+        with bundle.session(name) as session:
+            for golden in golden_of(bundle.manifest, name, arrays):
+                verdicts += compare_graph(session, name, golden, graph.tolerance_of)
     return verdicts
 
 
-def check_tolerances(name: str, every: list[Golden], tolerance_of: ToleranceOf) -> None:
-    """Refuse tolerances of a graph that could not tell a wrong file, by its golden arrays of every size."""
-    for output in every[0].outputs:
-        parts = [(golden.outputs[output], golden.counts.get(output)) for golden in every]
-        check_tolerance(name, output, tolerance_of(output), parts)
-
-
-def lengths(sizes: Mapping[str, int]) -> str:
-    """Write the lengths of axes as people read them."""
-    return ", ".join(f"{axis} {length}" for axis, length in sizes.items()) or "a fixed size"
-
-
-class Golden(NamedTuple):
-    """What the original network makes of what.
-
-    Attributes
-    ----------
-    inputs, outputs
-        The arrays by name.
-    sizes
-        The lengths of the named axes.
-    counts
-        How many steps of each sequence count, by name of the output that holds them.
-    """
-
-    inputs: dict[str, NDArray[Any]]
-    outputs: dict[str, NDArray[Any]]
-    sizes: dict[str, int]
-    counts: dict[str, NDArray[Any]]
-
-
-def golden_key(graph: str, number: int, kind: str, name: str) -> str:
-    """Return what an array is called: of one size after the other, of which the first needs no number."""
-    return "/".join([graph, *([] if number == 1 else [str(number)]), kind, name])
-
-
-def golden_of(bundle: Bundle, name: str, arrays: Mapping[str, NDArray[Any]]) -> list[Golden]:
-    """Return the golden arrays of a graph, size by size; for a variant, those of its base."""
-    found = [_golden(bundle, name, arrays, 1)]
-    owner = bundle.manifest.graphs[name].base or name
-    while any(key.startswith(f"{owner}/{len(found) + 1}/") for key in arrays):
-        found.append(_golden(bundle, name, arrays, len(found) + 1))
-    return found
-
-
-def _golden(bundle: Bundle, name: str, arrays: Mapping[str, NDArray[Any]], number: int) -> Golden:
-    """Return the golden arrays of one size."""
-    graph = bundle.manifest.graphs[name]
-
-    def kept(kind: str) -> dict[str, NDArray[Any]]:
-        prefix = golden_key(graph.base or name, number, kind, "")
-        return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-
-    inputs = kept("inputs")
-    sizes = {
-        axis: length
-        for tensor in graph.inputs
-        if tensor.name in inputs
-        for axis, length in zip(tensor.axes, inputs[tensor.name].shape, strict=False)
-        if isinstance(axis, str)
-    }
-    outputs = kept("outputs")
-    counts = {
-        tensor.name: outputs[tensor.counted_by] for tensor in graph.outputs if tensor.counted_by in outputs
-    }
-    golden = Golden(inputs, outputs, sizes, counts)
-    asked = ({tensor.name for tensor in graph.inputs}, {tensor.name for tensor in graph.outputs})
-    if asked != (set(golden.inputs), set(golden.outputs)) or not golden.outputs:
-        raise BundleError(
-            f"graph '{name}' of the bundle '{bundle.name}' has golden arrays for {sorted(golden.inputs)} "
-            f"and {sorted(golden.outputs)}, needed are {sorted(asked[0])} and {sorted(asked[1])}",
-            "Export the bundle again",
-        )
-    return golden
-
-
-def compare(session: Session, name: str, golden: Golden, tolerance_of: ToleranceOf) -> list[Verdict]:
+def compare_graph(session: Session, name: str, golden: Golden, tolerance_of: ToleranceOf) -> list[Verdict]:
     """Run a graph on its golden inputs and return a verdict on each output."""
     try:
         computed = session.run(golden.inputs)
@@ -201,10 +159,15 @@ def compare(session: Session, name: str, golden: Golden, tolerance_of: Tolerance
                 graph=name,
                 output=output,
                 sizes=golden.sizes,
-                precision=session.precision,
+                precision=session.execution.precision,
                 backend=session.backend,
                 error=found.error,
                 excess=found.excess,
             )
         )
     return verdicts
+
+
+def lengths(sizes: Mapping[str, int]) -> str:
+    """Write the lengths of axes as people read them."""
+    return ", ".join(f"{axis} {length}" for axis, length in sizes.items()) or "a fixed size"

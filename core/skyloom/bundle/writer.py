@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyloom.bundle.card import README, model_card
-from skyloom.bundle.manifest import GOLDEN, MANIFEST, FileRecord, Manifest
+from skyloom.bundle.manifest import GOLDEN, FileRecord, parse_manifest
+from skyloom.bundle.reader import Bundle
 from skyloom.bundle.triton import config_path, graph_path, triton_config
-from skyloom.bundle.verify import verify
+from skyloom.bundle.verify import check_bundle, compare_bundle, require_passed
+from skyloom.digest import sha256
 from skyloom.errors import BundleError
+from skyloom.execution import CPU, Execution
 from skyloom.files import complete
+from skyloom.names import MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from os import PathLike
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from skyloom.bundle.manifest import Manifest
+    from skyloom.bundle.verify import Verdict
 
 
 def write_bundle(
@@ -28,9 +34,10 @@ def write_bundle(
     *,
     contents: Mapping[str, bytes],
     golden: Mapping[str, NDArray[np.generic]],
+    verdicts: Iterable[Verdict] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a bundle beside its final place, verify it there, and rename it.
+    """Write a bundle beside its final place, check it there, and rename it.
 
     Parameters
     ----------
@@ -46,6 +53,9 @@ def write_bundle(
         What the original network makes of what: ``<graph>/inputs/<name>`` and
         ``<graph>/outputs/<name>``, for each graph in fp32; they serve for its variants, too. Those of
         further sizes are called ``<graph>/2/inputs/<name>``, and so on.
+    verdicts
+        How far each output of each graph is from the original network, where that was measured already;
+        otherwise the graphs are compared with the golden arrays.
     overwrite
         Replace the bundle that is there.
 
@@ -64,14 +74,18 @@ def write_bundle(
                 f"graph '{name}' would lie at '{graph.path}'", f"Put it at '{graph_path(name)}'"
             )
         files.setdefault(config_path(name), triton_config(name, graph).encode())
-    full = Manifest.model_validate({**manifest.model_dump(), "files": _records(files)})
+    full = manifest.model_copy(update={"files": _records(files)})
     with complete(path, overwrite=overwrite) as part:
         part.mkdir()
         for inner, data in files.items():
             _write(part / inner, data)
-        _write_manifest(part, full)
+        bundle = Bundle(part, full, execution=Execution(CPU))
+        if verdicts is None:
+            verdicts = require_passed(bundle, compare_bundle(bundle))
+        else:
+            check_bundle(bundle)
         graphs = dict(full.graphs)
-        for verdict in verify(part, backend="cpu"):
+        for verdict in verdicts:
             graph = graphs[verdict.graph]
             worst = max(verdict.error, graph.errors.get(verdict.output, 0.0))
             errors = graph.errors | {verdict.output: worst}
@@ -81,7 +95,9 @@ def write_bundle(
             card = model_card(full).encode()
             _write(part / README, card)
             full = full.model_copy(update={"files": full.files | _records({README: card})})
-        _write_manifest(part, full)
+        text = (full.model_dump_json(indent=2) + "\n").encode()
+        parse_manifest(text, str(path))  # one that cannot be read is not written
+        _write(part / MANIFEST, text)
     return Path(path)
 
 
@@ -94,16 +110,9 @@ def _packed(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
 
 
 def _records(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
-    return {
-        inner: FileRecord(size=len(data), sha256=hashlib.sha256(data).hexdigest())
-        for inner, data in sorted(files.items())
-    }
+    return {inner: FileRecord(size=len(data), sha256=sha256(data)) for inner, data in sorted(files.items())}
 
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-
-
-def _write_manifest(folder: Path, manifest: Manifest) -> None:
-    _write(folder / MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import lzma
 import stat
 import struct
@@ -11,16 +10,17 @@ import zlib
 from typing import TYPE_CHECKING
 
 from skyloom.bundle.manifest import (
-    MANIFEST,
     MAX_BUNDLE_BYTES,
     MAX_FILES,
     MAX_MANIFEST_BYTES,
     Manifest,
     parse_manifest,
 )
+from skyloom.digest import sha256_of_file
 from skyloom.errors import BundleError, OutputError, SkyloomError
 from skyloom.files import complete, make_folder
-from skyloom.store import unpacked_folder
+from skyloom.home import unpacked_folder
+from skyloom.names import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,9 +75,7 @@ def _place(archive: Path) -> Path:
     size = archive.stat().st_size
     if size > MAX_BUNDLE_BYTES:
         raise BundleError(f"'{archive}' has {size} bytes, allowed are {MAX_BUNDLE_BYTES}", _AGAIN)
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return unpacked_folder() / digest[:32]
+    return unpacked_folder() / sha256_of_file(archive)[:32]
 
 
 def _same_manifest(archive: Path, folder: Path) -> bool:

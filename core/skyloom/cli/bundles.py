@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, records, say, show_json, show_table
+from skyloom.cli.options import AsJson, Backend, Overwrite
+from skyloom.cli.output import records, say, show_json, show_table
 
 if TYPE_CHECKING:
     from skyloom.bundle import Bundle
+    from skyloom.execution import Execution
 
 
 def add(
     path: Annotated[Path, typer.Argument(help="The folder or .zip file of a bundle.")],
     name: Annotated[str | None, typer.Option(help="What to call it, instead of its own name.")] = None,
-    force: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle of that name.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Keep a bundle in your store."""
-    from skyloom.adding import add as add_bundle
+    from skyloom.store import add as add_bundle
 
-    added = add_bundle(path, name=name, overwrite=force)
+    added = add_bundle(path, name=name, overwrite=overwrite)
     say(f"Added '{added.name}' ({added.task}) as {added.path}")
     if added.problem:
         say(f"It cannot be used yet: {added.problem}")
@@ -31,16 +33,14 @@ def remove(
     name: Annotated[str, typer.Argument(help="A bundle in your store.")],
 ) -> None:
     """Remove a bundle from your store."""
-    from skyloom.adding import remove as remove_bundle
+    from skyloom.store import remove as remove_bundle
 
     say(f"Removed {remove_bundle(name)}")
 
 
 def verify(
     bundle: Annotated[str, typer.Argument(help="A bundle: its path, or its name.")],
-    backend: Annotated[
-        str, typer.Option(help="What runs the graphs: auto, cpu, cuda, tensorrt or openvino.")
-    ] = "auto",
+    backend: Backend = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Check the files and graphs of a bundle.
@@ -49,12 +49,13 @@ def verify(
     network it was made from, and every variant in a lower precision with the network of its base.
     Exits with 1 when one of them misses its tolerance.
     """
-    from skyloom.bundle.verify import judge, lengths
+    from skyloom.bundle.verify import compare_bundle, lengths
+    from skyloom.execution import Execution
     from skyloom.loading import model_of
 
-    opened = open_bundle(bundle)
-    model_of(opened, backend)  # what cannot be loaded is refused by the same error
-    verdicts = judge(opened, backend=backend)
+    opened = open_bundle(bundle, Execution(backend))
+    model_of(opened)  # what cannot be loaded is refused by the same error
+    verdicts = compare_bundle(opened)
     failed = sum(not verdict.passed for verdict in verdicts)
     if as_json:
         show_json(records(verdicts))
@@ -82,7 +83,7 @@ def verify(
     raise typer.Exit(min(failed, 1))
 
 
-def open_bundle(name: str) -> Bundle:
+def open_bundle(name: str, execution: Execution | None = None) -> Bundle:
     """Open a bundle by its path, or by the name under which it is known here."""
     from skyloom import registry
     from skyloom.bundle import Bundle
@@ -101,4 +102,4 @@ def open_bundle(name: str) -> Bundle:
         if not found.path or not found.ready:
             raise BundleError(f"'{name}' is no bundle on this machine", "Give the path of a bundle")
         path = Path(found.path)
-    return Bundle.open(path)
+    return Bundle.open(path) if execution is None else Bundle.open(path, execution)

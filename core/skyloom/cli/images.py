@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from skyloom.cli.output import AsJson, progress, say, show_fields, show_json
+from skyloom.cli.options import AsJson, Bands, ImagePaths, Pattern, parse_bands
+from skyloom.cli.output import progress, say, show_fields, show_json
 
 
 def images(
-    paths: Annotated[list[str], typer.Argument(help="Files, folders or glob patterns.")],
-    bands: Annotated[str | None, typer.Option(help="Bands to read: letters, or names with commas.")] = None,
-    pattern: Annotated[
-        str | None, typer.Option(help="Files of a folder to take; '*_{band}.fits' for one file a band.")
-    ] = None,
+    paths: ImagePaths,
+    bands: Bands = None,
+    pattern: Pattern = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what is in image files.
@@ -23,9 +20,8 @@ def images(
     """
     from skyloom.reading.inventory import take_inventory
 
-    names = None if bands is None else bands.split(",") if "," in bands else list(bands)
     with progress("reading") as update:
-        found = take_inventory(paths, names, pattern=pattern, progress=update)
+        found = take_inventory(paths, parse_bands(bands), pattern=pattern, progress=update)
     if as_json:
         show_json(found.model_dump(mode="json"))
     else:

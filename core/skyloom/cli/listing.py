@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, records, say, show_fields, show_json, show_table, size_text
+from skyloom.cli.options import AsJson
+from skyloom.cli.output import records, say, show_fields, show_json, show_table, size_text
 
 if TYPE_CHECKING:
     from skyloom.bundle import Bundle
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
 def tasks(as_json: AsJson = False) -> None:
     """List the tasks."""
-    from skyloom import registry
+    from skyloom import listing
 
-    found = registry.tasks()
+    found = listing.tasks()
     if as_json:
         show_json(records(found))
         return
@@ -36,16 +37,16 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """List models, weights and your bundles."""
-    from skyloom import registry
+    from skyloom import listing
 
-    _show_models(registry.models(task, plugin=plugin, ready=ready, band=band), as_json)
+    _show_models(listing.models(task, plugin=plugin, ready=ready, band=band), as_json)
 
 
 def metrics(as_json: AsJson = False) -> None:
     """List the metrics."""
-    from skyloom import registry
+    from skyloom import listing
 
-    _show_models(registry.metrics(), as_json)
+    _show_models(listing.metrics(), as_json)
 
 
 def info(

@@ -38,6 +38,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "new-plugin": scaffold.new_plugin,
 }
 GROUPS = {"plugins": plugins.app}
+OWN_VERBS = frozenset({*VERBS, *GROUPS})  # which plugins cannot bring; `plugins doctor` says so
 
 
 def build() -> typer.Typer:
@@ -55,7 +56,7 @@ def build() -> typer.Typer:
         app.command(name)(verb)
     for name, group in GROUPS.items():
         app.add_typer(group, name=name)
-    add_plugin_verbs(app, taken={*VERBS, *GROUPS})
+    add_plugin_verbs(app, taken=OWN_VERBS)
     return app
 
 
@@ -91,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        status = build()(args=arguments, prog_name="skyloom", standalone_mode=False)
+        status = build()(args=arguments, prog_name="skyloom", standalone_mode=False, obj=OWN_VERBS)
         sys.stdout.flush()
     except SkyloomError as error:
         return _fail(str(error))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, progress, records, say, show_fields, show_json, show_table
+from skyloom.cli.options import AsJson
+from skyloom.cli.output import progress, records, say, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
     from skyloom.plugins import PluginRecord
@@ -65,19 +66,18 @@ def check(
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
+def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     """Say what is wrong with plugins and names.
 
     The status is 1 when something is.
     """
     import os
 
-    from skyloom.cli.main import GROUPS, VERBS
     from skyloom.cli.verbs import verb_problems
-    from skyloom.entries import ALLOW_VARIABLE
+    from skyloom.entry_points import ALLOW_VARIABLE
+    from skyloom.home import HOME_VARIABLE, home
     from skyloom.plugins import STRICT_VARIABLE, TIMEOUT_VARIABLE, all_plugins
     from skyloom.registry import everything
-    from skyloom.store import HOME_VARIABLE, home
     from skyloom.version import version
 
     names = (HOME_VARIABLE, ALLOW_VARIABLE, STRICT_VARIABLE, TIMEOUT_VARIABLE)
@@ -90,7 +90,7 @@ def doctor(as_json: AsJson = False) -> None:
             for model in everything()
             if model.problem
         ),
-        *verb_problems({*VERBS, *GROUPS}),
+        *verb_problems(context.obj),
     ]
     if as_json:
         show_json(

@@ -7,14 +7,15 @@ from typing import Annotated
 import typer
 
 from skyloom.cli.bundles import open_bundle
-from skyloom.cli.output import AsJson, progress, records, say, show_json, show_table
+from skyloom.cli.options import AsJson
+from skyloom.cli.output import progress, records, say, show_json, show_table
 
 
 def backends(as_json: AsJson = False) -> None:
     """Show what this machine can run, by running it."""
-    from skyloom.runtime.probing import abilities
+    from skyloom.runtime.backends import check_backends
 
-    found = abilities()
+    found = check_backends()
     if as_json:
         show_json(records(found))
         return

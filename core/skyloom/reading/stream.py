@@ -213,7 +213,7 @@ class ImageStream(Generic[T]):
 
 
 def _some_readers() -> int:
-    from skyloom.runtime.machine import cores  # not needed to import this module
+    from skyloom.machine import cores  # not needed to import this module
 
     return min(4, max(2, cores()))
 

@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
+from skyloom.execution import BACKENDS, PRECISIONS, Execution
 from skyloom.runtime.batches import run_in_batches
-from skyloom.runtime.names import AUTO, BACKENDS, PRECISIONS, check_backend, check_precision
-from skyloom.runtime.opening import open_session
-from skyloom.runtime.session import Session
+from skyloom.runtime.session import Session, open_session
 
-__all__ = [
-    "AUTO",
-    "BACKENDS",
-    "PRECISIONS",
-    "Session",
-    "check_backend",
-    "check_precision",
-    "open_session",
-    "run_in_batches",
-]
+__all__ = ["BACKENDS", "PRECISIONS", "Execution", "Session", "open_session", "run_in_batches"]

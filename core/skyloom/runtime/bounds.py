@@ -12,8 +12,18 @@ from collections import ChainMap
 from typing import TYPE_CHECKING
 
 from skyloom.errors import BundleError
-from skyloom.runtime.constants import Values, attribute_values, sparse_length, tensor
-from skyloom.runtime.wire import BYTES, Span, decode, fields, parts, text
+from skyloom.runtime.protobuf import (
+    BYTES,
+    Span,
+    Values,
+    attribute_values,
+    decode,
+    fields,
+    parts,
+    sparse_length,
+    tensor,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +67,7 @@ class _Scope:
     same
         The name that a name stands for.
     nodes
-        What is to be judged.
+        What is to be checked.
     """
 
     def __init__(self, data: bytes, span: Span, outer: _Scope | None = None, *, nodes: int = 1) -> None:
@@ -69,7 +79,7 @@ class _Scope:
             for part in parts(data, span, 5):
                 self._note(*tensor(data, part))
             for part in parts(data, span, 15):
-                _judge("a sparse tensor", sparse_length(data, part))
+                _check_size("a sparse tensor", sparse_length(data, part))
         for part in parts(data, span, nodes):
             node = _Node(data, part)
             kind = node.kind
@@ -85,7 +95,7 @@ class _Scope:
         for node in self.nodes:
             kind = node.kind
             if kind in _SIZES:
-                _judge(f"'{kind}'", _SIZES[kind](self, node))
+                _check_size(f"'{kind}'", _SIZES[kind](self, node))
             for name, attribute in node.attributes():
                 for number in (6, 11):
                     for graph in parts(self.data, attribute, number):
@@ -114,7 +124,7 @@ class _Scope:
         for name, attribute in node.attributes():
             if name == "sparse_value":
                 for part in parts(self.data, attribute, 22):
-                    _judge("a sparse tensor", sparse_length(self.data, part))
+                    _check_size("a sparse tensor", sparse_length(self.data, part))
             elif node.outputs:
                 self._note(node.outputs[0], attribute_values(self.data, attribute))
 
@@ -178,7 +188,7 @@ class _Node:
         return found[-1] if found else None
 
 
-def _judge(what: str, length: float) -> None:
+def _check_size(what: str, length: float) -> None:
     if length > MAX_ELEMENTS:
         raise BundleError(
             f"a graph makes a tensor of {length:.3g} numbers with {what}, allowed are {MAX_ELEMENTS}", _AGAIN

@@ -14,22 +14,28 @@ import re
 import select
 import signal
 import socket
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from skyloom.errors import InputError, OutOfTimeError
-from skyloom.runtime.fence import Fence
-from skyloom.runtime.machine import memory
+from skyloom.machine import memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+if sys.platform == "linux":
+    import resource
+
+    _PAGE = resource.getpagesize()
+
 MEMORY_VARIABLE, TIME_VARIABLE = "SKYLOOM_MEMORY_LIMIT", "SKYLOOM_TIME_LIMIT"
 DEFAULT_SECONDS = 3600.0
 DEFAULT_SHARE = 0.9  # of the memory of the machine
 POLL = 0.05  # s
+_LEAST_ROOM = 2**24  # bytes, in which Python itself can still say what is wrong
 _LINGER = 2.0  # s that the thread waits for another run before it ends
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -51,12 +57,12 @@ class Limited:
     ----------
     stop
         What makes the library stop; called from another thread.
-    fenced
+    limit_memory
         Whether the memory of the process is limited, which is not for libraries that drive a device.
     """
 
-    def __init__(self, stop: Callable[[], None], *, fenced: bool) -> None:
-        self._stop, self._fenced, self._mine = stop, fenced, False
+    def __init__(self, stop: Callable[[], None], *, limit_memory: bool) -> None:
+        self._stop, self._limit_memory, self._mine = stop, limit_memory, False
         self._lock, self._over = threading.Lock(), False
         self._seconds = time_limit()
         self.deadline = time.monotonic() + self._seconds
@@ -85,8 +91,8 @@ class Limited:
             )
 
     def __enter__(self) -> Limited:
-        if self._fenced:
-            _fence.enter(memory_limit())
+        if self._limit_memory:
+            _process_memory.enter(memory_limit())
         self._mine = _watchdog.enter(self)
         return self
 
@@ -96,8 +102,8 @@ class Limited:
         _watchdog.leave(self)
         with self._lock:
             self._over = True
-        if self._fenced:
-            _fence.leave()
+        if self._limit_memory:
+            _process_memory.leave()
 
 
 class _Watchdog:
@@ -158,6 +164,57 @@ class _Watchdog:
                 block.stop(OutOfTimeError)
 
 
+class _MemoryLimit:
+    """Lets the system refuse this process memory beyond a limit, while at least one block is entered.
+
+    What the process reserved before and does not use, such as files mapped into memory, does not count.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before: tuple[int, int] | None = None
+        self._statm = -1
+
+    def enter(self, limit: float) -> None:
+        """Allow the process to grow to `limit` bytes; where it is inside already, the first limit stays."""
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1 and sys.platform == "linux" and limit < 2**62:
+                self._limit(int(limit))
+
+    def leave(self) -> None:
+        """Take the limit away with the last block."""
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._before is not None and sys.platform == "linux":
+                resource.setrlimit(resource.RLIMIT_DATA, self._before)
+                self._before = None
+
+    def abandon(self) -> None:
+        """Take the limit away in a forked process, where the blocks of other threads never end.
+
+        Without the lock, which one of those threads may have held.
+        """
+        if self._before is not None and sys.platform == "linux":
+            resource.setrlimit(resource.RLIMIT_DATA, self._before)
+        if self._statm >= 0:
+            os.close(self._statm)  # it tells of the process that was forked
+
+    def _limit(self, limit: int) -> None:
+        if sys.platform != "linux":
+            return
+        if self._statm < 0:
+            self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        pages = os.pread(self._statm, 200, 0).split()
+        resident, data = int(pages[1]) * _PAGE, int(pages[5]) * _PAGE
+        allowed = data + max(limit - resident, _LEAST_ROOM)
+        before = resource.getrlimit(resource.RLIMIT_DATA)
+        if all(value == resource.RLIM_INFINITY or allowed < value for value in before):
+            self._before = before  # first: a process may be forked in between
+            resource.setrlimit(resource.RLIMIT_DATA, (allowed, before[1]))
+
+
 def _raises(handler: object) -> bool:
     """Say whether a handler of signals raises: that of Python, or one that says so."""
     return handler is signal.default_int_handler or getattr(handler, "raises_interrupt", False) is True
@@ -188,14 +245,14 @@ def _bytes(text: str) -> float:
     return float(found[1]) * _UNITS[found[2].upper()]
 
 
-_watchdog, _fence = _Watchdog(), Fence()
+_watchdog, _process_memory = _Watchdog(), _MemoryLimit()
 
 
 def _forget() -> None:
     """Begin anew in a forked process, which has neither the thread nor sockets of its own."""
-    global _watchdog, _fence
-    _fence.abandon()
-    _watchdog, _fence = _Watchdog(), Fence()
+    global _watchdog, _process_memory
+    _process_memory.abandon()
+    _watchdog, _process_memory = _Watchdog(), _MemoryLimit()
 
 
 if hasattr(os, "register_at_fork"):

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyloom.errors import BackendError, BundleError
+from skyloom.execution import CPU, CUDA, TENSORRT
 from skyloom.runtime.engine import Engine, ShortageError, first_line, is_shortage
 from skyloom.runtime.limits import Limited
-from skyloom.runtime.names import CPU, CUDA, TENSORRT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from skyloom.execution import Execution
 
 PROVIDERS = {
     CPU: "CPUExecutionProvider",
@@ -35,17 +37,14 @@ class OnnxRuntimeEngine(Engine):
     ----------
     graph
         The serialised graph.
-    backend
-        ``"cpu"``, ``"cuda"`` or ``"tensorrt"``.
-    precision
-        What the graph computes in.
-    threads
-        Threads for one operator.
+    execution
+        How it runs: on ``"cpu"``, ``"cuda"`` or ``"tensorrt"``.
     """
 
-    def __init__(self, graph: bytes, *, backend: str, precision: str, threads: int | None) -> None:
+    def __init__(self, graph: bytes, execution: Execution) -> None:
         import onnxruntime
 
+        backend = execution.backend
         why = why_not(backend)
         if why:
             raise BackendError(f"the backend '{backend}' cannot be used: {why}", _remedy(backend))
@@ -54,16 +53,16 @@ class OnnxRuntimeEngine(Engine):
         options.log_severity_level = _SILENT
         # Threads that spin while they wait stall everybody else on a shared machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        if execution.threads is not None:
+            options.intra_op_num_threads = execution.threads
         # What is computed while a graph is opened can neither be interrupted nor split.
         options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", _FOLDED)
-        opening = Limited(lambda: options.set_load_cancellation_flag(True), fenced=backend == CPU)
+        opening = Limited(lambda: options.set_load_cancellation_flag(True), limit_memory=backend == CPU)
         with opening:
             try:
                 # Without enable_fallback=0, a provider that fails is replaced with a message on the output.
                 self._opened = onnxruntime.InferenceSession(
-                    graph, options, providers=_providers(backend, precision), enable_fallback=0
+                    graph, options, providers=_providers(execution), enable_fallback=0
                 )
             except Exception as error:
                 opening.check()  # Ctrl-C is delivered here: later it would break off leaving the block
@@ -91,7 +90,9 @@ class OnnxRuntimeEngine(Engine):
         import onnxruntime
 
         options = onnxruntime.RunOptions()
-        running = Limited(functools.partial(setattr, options, "terminate", True), fenced=self.backend == CPU)
+        running = Limited(
+            functools.partial(setattr, options, "terminate", True), limit_memory=self.backend == CPU
+        )
         with running:
             try:
                 arrays = self._run(dict(inputs), options)
@@ -146,16 +147,17 @@ def why_not(backend: str) -> str:
     return ""
 
 
-def _providers(backend: str, precision: str) -> list[tuple[str, dict[str, Any]]]:
+def _providers(execution: Execution) -> list[tuple[str, dict[str, Any]]]:
     """Return the provider that was asked for, and those which take the operators that it lacks."""
     cuda = (PROVIDERS[CUDA], {"use_tf32": 0})  # tf32 has 10 bits where fp32 has 23
-    tensorrt = {"trt_fp16_enable": precision == "fp16", "trt_int8_enable": precision == "int8"}
+    fp16, int8 = (execution.precision == low for low in ("fp16", "int8"))
+    tensorrt = {"trt_fp16_enable": fp16, "trt_int8_enable": int8}
     chain: dict[str, list[tuple[str, dict[str, Any]]]] = {
         CPU: [],
         CUDA: [cuda],
         TENSORRT: [(PROVIDERS[TENSORRT], tensorrt), cuda],
     }
-    return [*chain[backend], (PROVIDERS[CPU], {})]
+    return [*chain[execution.backend], (PROVIDERS[CPU], {})]
 
 
 def _remedy(backend: str) -> str:

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom.errors import BackendError, BundleError, MissingExtraError
+from skyloom.execution import OPENVINO
 from skyloom.runtime.engine import Engine, ShortageError, first_line, is_shortage
 from skyloom.runtime.limits import Limited
-from skyloom.runtime.names import OPENVINO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
     from numpy.typing import NDArray
+
+    from skyloom.execution import Execution
+    from skyloom.runtime.tensors import Interface
 
 _DEVICE = "CPU"
 _HINT = "INFERENCE_PRECISION_HINT"
@@ -32,31 +35,21 @@ class OpenVinoEngine(Engine):
     ----------
     graph
         The serialised graph.
-    precision
-        What it computes in. What is neither bf16 nor part of the graph is computed in fp32, which
-        OpenVINO has to be told: by itself it takes bf16 where the processor has it.
-    threads
-        Threads in all.
-    inputs, outputs
-        The names of its tensors in the order of the graph; OpenVINO may know them by others.
+    execution
+        How it runs; its threads are those in all. What is neither bf16 nor part of the graph is computed
+        in fp32, which OpenVINO has to be told: by itself it takes bf16 where the processor has it.
+    interface
+        Its tensors in the order of the graph; OpenVINO may know them by other names.
     """
 
-    def __init__(
-        self,
-        graph: bytes,
-        *,
-        precision: str,
-        threads: int | None,
-        inputs: tuple[str, ...],
-        outputs: tuple[str, ...],
-    ) -> None:
+    def __init__(self, graph: bytes, execution: Execution, interface: Interface) -> None:
         core = _core()
-        wanted = "bf16" if precision == "bf16" else "f32"
+        wanted = "bf16" if execution.precision == "bf16" else "f32"
         config: dict[str, Any] = {_HINT: wanted, "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
-        if threads is not None:
-            config["INFERENCE_NUM_THREADS"] = threads
+        if execution.threads is not None:
+            config["INFERENCE_NUM_THREADS"] = execution.threads
         try:
-            with Limited(lambda: None, fenced=True):  # nothing stops it, and memory can run out
+            with Limited(lambda: None, limit_memory=True):  # nothing stops it, and memory can run out
                 model = core.read_model(graph)
                 self._compiled = core.compile_model(model, _DEVICE, config)
         except RuntimeError as error:
@@ -66,6 +59,7 @@ class OpenVinoEngine(Engine):
         used = self._compiled.get_property(_HINT).get_type_name()
         if used != wanted:
             raise BackendError(f"OpenVINO computes in {used} where {wanted} was asked for", "Ask for fp32")
+        inputs, outputs = tuple(interface.inputs), tuple(interface.outputs)
         if (len(self._compiled.inputs), len(self._compiled.outputs)) != (len(inputs), len(outputs)):
             raise BundleError(
                 "OpenVINO finds other tensors in the graph than it has", "Ask for backend='cpu'"
@@ -83,7 +77,7 @@ class OpenVinoEngine(Engine):
             request = self._compiled.create_infer_request()
         feed = {index: np.asarray(inputs[name], order="C") for index, name in enumerate(self.inputs)}
         try:
-            with Limited(request.cancel, fenced=True) as running:
+            with Limited(request.cancel, limit_memory=True) as running:
                 # infer() returns what the run before has left when the memory runs out; wait() raises.
                 request.start_async(feed, share_inputs=True)
                 _wait(request, feed, running)

@@ -1,21 +1,25 @@
-"""The types and shapes of what goes into a graph and comes out, read without any library."""
+"""Inputs and outputs: those of a graph, read without any library, those a manifest declares, and arrays."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from skyloom.errors import BundleError, listed
-from skyloom.runtime.wire import BYTES, TYPES, VARINT, MalformedError, Span, fields, parts, text
+import numpy as np
+
+from skyloom.errors import BackendError, BundleError, InputError, NotFiniteError, listed
+from skyloom.runtime.protobuf import BYTES, TYPES, VARINT, MalformedError, Span, fields, parts, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from skyloom.bundle.manifest import Graph, Tensor
+    from numpy.typing import NDArray
+
+    from skyloom.runtime.graph import Graph, Tensor
 
 _AGAIN = "Get the bundle again from its author, or export it again"
 
 
-class Found(NamedTuple):
+class GraphTensor(NamedTuple):
     """A tensor as the graph has it.
 
     Attributes
@@ -33,8 +37,8 @@ class Found(NamedTuple):
 class Interface(NamedTuple):
     """What goes into a graph and comes out, by name and in its order."""
 
-    inputs: Mapping[str, Found]
-    outputs: Mapping[str, Found]
+    inputs: Mapping[str, GraphTensor]
+    outputs: Mapping[str, GraphTensor]
 
 
 def interface_of(data: bytes) -> Interface:
@@ -43,13 +47,13 @@ def interface_of(data: bytes) -> Interface:
     Raises
     ------
     MalformedError, UnicodeDecodeError
-        When it is malformed; never for what `check_graph` let pass.
+        When it is malformed; never for what `check_safe` let pass.
     """
     graphs = list(parts(data, Span(0, BYTES, 0, len(data), 0), 7))
     if len(graphs) != 1:
         raise MalformedError(f"it holds {len(graphs)} graphs")
     weights: set[str] = set()
-    found: dict[int, dict[str, Found]] = {11: {}, 12: {}}
+    found: dict[int, dict[str, GraphTensor]] = {11: {}, 12: {}}
     for field in fields(data, graphs[0].start, graphs[0].end):
         if field.number not in (5, 11, 12):
             continue
@@ -82,7 +86,7 @@ def check_declared(name: str, interface: Interface, declared: Graph) -> None:
     _compare(name, "output", interface.outputs, declared.outputs)
 
 
-def _compare(graph: str, kind: str, found: Mapping[str, Found], declared: tuple[Tensor, ...]) -> None:
+def _compare(graph: str, kind: str, found: Mapping[str, GraphTensor], declared: tuple[Tensor, ...]) -> None:
     names = [tensor.name for tensor in declared]
     if len(set(names)) < len(names) or found.keys() != set(names):
         raise BundleError(
@@ -105,7 +109,7 @@ def _compare(graph: str, kind: str, found: Mapping[str, Found], declared: tuple[
             raise BundleError(f"{where} has the axes ({axes}), its manifest declares ({wanted})", _AGAIN)
 
 
-def _tensor(data: bytes, value: Span) -> Found:
+def _tensor(data: bytes, value: Span) -> GraphTensor:
     """Read a ``ValueInfoProto``; the last of what occurs twice counts, as in all readers."""
     dtype, axes = "another type", None
     for kind in parts(data, value, 2):
@@ -115,7 +119,7 @@ def _tensor(data: bytes, value: Span) -> Found:
                     dtype = TYPES.get(field.value, ("another type", ""))[0]
             for shape in parts(data, tensor, 2):
                 axes = tuple(_length(data, axis) for axis in parts(data, shape, 1))
-    return Found(dtype, axes)
+    return GraphTensor(dtype, axes)
 
 
 def _length(data: bytes, axis: Span) -> int | None:
@@ -126,3 +130,106 @@ def _length(data: bytes, axis: Span) -> int | None:
         elif field.number == 2:
             length = None  # one of the two: a name takes the place of a number
     return length if length is None or length < 2**63 else None
+
+
+def check_inputs(
+    declared: Iterable[Tensor], arrays: Mapping[str, NDArray[Any]]
+) -> dict[str, tuple[int, str]]:
+    """Return the length of each named axis, and which tensor it was found in; refuse what does not fit."""
+    lengths: dict[str, tuple[int, str]] = {}
+    for tensor in declared:
+        array = arrays[tensor.name]
+        if array.dtype != tensor.dtype:
+            raise InputError(
+                f"the input '{tensor.name}' is of type {array.dtype}", f"Give it as {tensor.dtype}"
+            )
+        wrong = _misfit(tensor, array.shape, lengths)
+        if wrong:
+            raise InputError(
+                f"the input '{tensor.name}' has the shape {array.shape}, {wrong}",
+                f"Its axes are {_axes_text(tensor)}",
+            )
+    return lengths
+
+
+def check_outputs(
+    declared: Iterable[Tensor],
+    arrays: Mapping[str, NDArray[Any]],
+    lengths: dict[str, tuple[int, str]],
+    provider: str,
+) -> None:
+    """Refuse outputs that are not what the graph declares: a library may run a loop too few times."""
+    lengths = dict(lengths)
+    for tensor in declared:
+        array = arrays[tensor.name]
+        wrong = _misfit(tensor, array.shape, lengths)
+        if not wrong and array.dtype != tensor.dtype:
+            wrong = f"and its type is {array.dtype} where {tensor.dtype} is declared"
+        if wrong:
+            raise BackendError(
+                f"the output '{tensor.name}' has the shape {array.shape} on {provider}, {wrong}; "
+                f"its axes are {_axes_text(tensor)}",
+                "Use another backend, and report this",
+            )
+
+
+def _misfit(tensor: Tensor, shape: tuple[int, ...], lengths: dict[str, tuple[int, str]]) -> str:
+    """Say what is wrong with a shape, and note the lengths of named axes."""
+    if len(shape) != len(tensor.axes):
+        return f"with {len(shape)} axes where {len(tensor.axes)} are declared"
+    for axis, length in zip(tensor.axes, shape, strict=True):
+        if isinstance(axis, int):
+            if axis != length:
+                return f"with {length} where {axis} is declared"
+            continue
+        before, where = lengths.setdefault(axis, (length, tensor.name))
+        if before != length:
+            return f"with {length} along '{axis}' where '{where}' has {before}"
+    return ""
+
+
+def _axes_text(tensor: Tensor) -> str:
+    return f"({', '.join(str(axis) for axis in tensor.axes)})"
+
+
+def check_finite(outputs: Mapping[str, NDArray[Any]], declared: Iterable[Tensor], graph: str = "") -> None:
+    """Refuse outputs with NaN or infinity in what counts of them, naming the items of the batch.
+
+    Parameters
+    ----------
+    outputs
+        All outputs of a run, by name.
+    declared
+        The outputs as the bundle declares them, where it does.
+    graph
+        What to call the graph, where it has a name.
+    """
+    known = {tensor.name: tensor for tensor in declared}
+    for name, array in outputs.items():
+        if array.dtype.kind != "f":
+            continue
+        finite = np.isfinite(array)
+        if finite.all():
+            continue
+        bad = ~finite
+        tensor = known.get(name)
+        if tensor is not None and tensor.counted_by:
+            bad &= counting(array.shape, outputs[tensor.counted_by])
+        if bad.any():
+            batched = tensor is not None and tensor.batched
+            items = np.flatnonzero(bad.reshape(len(bad), -1).any(1)).tolist() if batched else ()
+            raise NotFiniteError(graph, name, tuple(items))
+
+
+def counting(shape: tuple[int, ...], counts: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which entries count of sequences (batch, step, ...), and are not padding behind their end.
+
+    Parameters
+    ----------
+    shape
+        That of the sequences.
+    counts : (batch,)
+        How many steps of each count.
+    """
+    mask = np.arange(shape[1]) < counts[:, None]
+    return np.broadcast_to(mask.reshape(*mask.shape, *(1,) * (len(shape) - 2)), shape)

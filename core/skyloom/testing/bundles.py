@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from skyloom.bundle.verify import verify
 from skyloom.errors import BundleError
-from skyloom.testing.check import CheckFailure, check, checks_in, expect
+from skyloom.execution import Execution
+from skyloom.testing.check import check, checks_in
+from skyloom.testing.failures import CheckFailure, expect
 from skyloom.testing.subject import has_bundle
 
 if TYPE_CHECKING:
@@ -51,12 +53,12 @@ def check_batch_axis_is_free(subject: Subject) -> None:
 @check(has_bundle)
 def check_backend_is_honoured(subject: Subject) -> None:
     """A model opened on the CPU runs there, and says so."""
-    model = subject.make(backend="cpu")
+    model = subject.make(Execution("cpu"))
     expect(
         model.backend == "cpu",
         "a model opened with backend='cpu' to report 'cpu'",
         f"'{model.backend}'",
-        "Open sessions with the backend given, and set self.backend to what the session reports",
+        "Open sessions with bundle.session(graph) alone, and set self.backend to what the session reports",
     )
 
 

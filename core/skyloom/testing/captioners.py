@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom.profile import Profile, profiles_to_table
-from skyloom.testing.check import CheckFailure, check, checks_in, expect
+from skyloom.testing.check import check, checks_in
 from skyloom.testing.compare import difference
-from skyloom.testing.subject import Call, TaskChecks
+from skyloom.testing.failures import CheckFailure, expect
+from skyloom.testing.inputs import Call
+from skyloom.testing.task_checks import TaskChecks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +31,7 @@ def _split(result: Any, images: Images) -> Sequence[object]:
 
 def checks() -> TaskChecks:
     """Return what the task ``sequence-captioner`` adds to the kit."""
-    return TaskChecks(calls=(Call(name="caption", run=_caption, per_image=_split),), checks=CHECKS)
+    return TaskChecks(calls=(Call(name="caption", run=_caption, per_item=_split),), checks=CHECKS)
 
 
 def _profiles(subject: Subject) -> tuple[Images, list[Profile]]:

@@ -8,15 +8,48 @@ from typing import TYPE_CHECKING
 from skyloom.errors import PluginError, SkyloomError, UnknownNameError, did_you_mean
 from skyloom.plugins import PluginRecord, plugins
 from skyloom.specs import ModelSpec, TaskSpec
-from skyloom.testing import bundles, determinism, hygiene, inputs, refusals
-from skyloom.testing.subject import Subject, TaskChecks
+from skyloom.testing import batches, bundles, determinism, images, imports, refusals, results, specification
+from skyloom.testing.check import check
+from skyloom.testing.failures import expect
+from skyloom.testing.subject import Subject
+from skyloom.testing.task_checks import TaskChecks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from skyloom.testing.check import Check
 
-COMMON = (*hygiene.CHECKS, *inputs.CHECKS, *determinism.CHECKS, *refusals.CHECKS, *bundles.CHECKS)
+
+@check()
+def check_expected_failures_exist(subject: Subject) -> None:
+    """Every expected failure names a check there is, and gives a reason."""
+    known = {one.name for one in checks_for(subject)}
+    for name, reason in subject.spec.expected_failures.items():
+        expect(
+            name in known,
+            "every expected failure to name a check of this model",
+            f"'{name}'",
+            "Correct the name in ModelSpec.expected_failures; docs/conformance.md lists all checks",
+        )
+        expect(
+            len(reason.split()) > 1,
+            f"a reason why the model fails {name}",
+            f"{reason!r}",
+            "Say why, in a sentence",
+        )
+
+
+COMMON = (
+    *specification.CHECKS,
+    check_expected_failures_exist,
+    *imports.CHECKS,
+    *results.CHECKS,
+    *batches.CHECKS,
+    *determinism.CHECKS,
+    *refusals.CHECKS,
+    *images.CHECKS,
+    *bundles.CHECKS,
+)
 
 
 @dataclass(frozen=True)
@@ -63,16 +96,17 @@ def cases(*targets: str | ModelSpec) -> Iterator[Case]:
         for owner, spec in found:
             try:
                 task = TaskChecks.of(spec.task)
-            except (SkyloomError, ImportError, AttributeError):
-                yield Case(hygiene.check_task_is_known, Subject(spec, owner, TaskChecks()))
+            except SkyloomError:
+                yield Case(specification.check_task_is_known, Subject(spec, owner))
                 continue
-            subject = Subject(spec, owner, task)
+            subject = Subject(spec, owner, task.inputs, task.calls)
             yield from (Case(check, subject) for check in checks_for(subject))
 
 
 def checks_for(subject: Subject) -> list[Check]:
     """Return the checks that apply to a model."""
-    return [check for check in (*COMMON, *subject.task.checks) if check.when(subject)]
+    own = TaskChecks.of(subject.spec.task).checks
+    return [check for check in (*COMMON, *own) if check.when(subject)]
 
 
 def all_checks() -> dict[str, tuple[Check, ...]]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.testing.check import check, checks_in, expect
-from skyloom.testing.compare import difference
+from skyloom.testing.check import check, checks_in
+from skyloom.testing.failures import expect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 _REMEDY = "Draw random numbers from skyloom.random.generator(seed, index), and keep no state between calls"
 
 
-def _expect_same(one: Mapping[str, object], other: Mapping[str, object], when: str, remedy: str) -> None:
+def _expect_same(
+    subject: Subject, one: Mapping[str, object], other: Mapping[str, object], when: str, remedy: str
+) -> None:
     for name, result in one.items():
-        wrong = difference(result, other[name])
+        wrong = subject.difference(name, result, other[name])
         expect(not wrong, f"{name} to return the same {when}", wrong, remedy)
 
 
 @check()
 def check_same_seed_same_result(subject: Subject) -> None:
     """The same call with the same seed returns the same, time after time."""
-    _expect_same(subject.results(), subject.results(), "for the same seed", _REMEDY)
+    _expect_same(subject, subject.results(), subject.results(), "for the same seed", _REMEDY)
 
 
 @check()
@@ -37,31 +39,33 @@ def check_seeds_leave_no_trace(subject: Subject) -> None:
     model = subject.make()
     before = subject.results(model=model)
     subject.results(model=model, seed=2)
-    _expect_same(before, subject.results(model=model), "after a call with another seed", _REMEDY)
+    _expect_same(subject, before, subject.results(model=model), "after a call with another seed", _REMEDY)
 
 
 @check()
 def check_fresh_instance_same_result(subject: Subject) -> None:
     """Two instances made with the same options return the same."""
-    _expect_same(subject.results(), subject.results(model=subject.make()), "from a fresh instance", _REMEDY)
+    _expect_same(
+        subject, subject.results(), subject.results(model=subject.make()), "from a fresh instance", _REMEDY
+    )
 
 
 @check()
 def check_other_process_same_result(subject: Subject) -> None:
     """Another process returns the same."""
     here = subject.results()
-    error = (subject.elsewhere.error.strip().splitlines() or [""])[-1]
+    error = (subject.other_process.error.strip().splitlines() or [""])[-1]
     expect(not error, "a model that works in another process", error, "Repair what the traceback shows")
-    there = {name: pickle.loads(data) for name, data in subject.elsewhere.results.items()}  # noqa: S301
+    there = {name: pickle.loads(data) for name, data in subject.other_process.results.items()}  # noqa: S301
     remedy = "Do not depend on hash(), id(), the order of a set, the time or the environment"
-    _expect_same(here, there, "in another process", remedy)
+    _expect_same(subject, here, there, "in another process", remedy)
 
 
 @check()
 def check_seed_matters_as_declared(subject: Subject) -> None:
     """Other seeds give other results if and only if the specification says ``stochastic``."""
     one, other = subject.results(seed=1), subject.results(seed=2)
-    changed = [name for name in one if difference(one[name], other[name])]
+    changed = [name for name in one if subject.difference(name, one[name], other[name])]
     if subject.spec.stochastic:
         expect(
             bool(changed) or not one,
@@ -98,7 +102,7 @@ def check_global_random_state(subject: Subject) -> None:
     finally:
         random.setstate(kept[0])
         np.random.set_state(kept[1])  # noqa: NPY002
-    _expect_same(found[0], found[1], "whatever the global random states", _REMEDY)
+    _expect_same(subject, found[0], found[1], "whatever the global random states", _REMEDY)
 
 
 def _global_state() -> tuple[Any, Any]:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom.field import Field, Tile
-from skyloom.testing.check import check, checks_in, expect
+from skyloom.testing.check import check, checks_in
 from skyloom.testing.compare import difference, not_finite
+from skyloom.testing.failures import expect
+from skyloom.testing.inputs import Call
 from skyloom.testing.refusals import expect_refusal
-from skyloom.testing.subject import Call, TaskChecks
+from skyloom.testing.task_checks import TaskChecks
 
 if TYPE_CHECKING:
     from skyloom.testing.subject import Subject
@@ -37,8 +39,8 @@ def _odd_shape(model: Any) -> tuple[int, int]:
 def checks() -> TaskChecks:
     """Return what the task ``field-generator`` adds to the kit."""
     calls = (
-        Call(name="tile", run=_tile, takes_images=False),
-        Call(name="generate", run=_generate, takes_images=False),
+        Call(name="tile", run=_tile, takes_inputs=False),
+        Call(name="generate", run=_generate, takes_inputs=False),
     )
     return TaskChecks(calls=calls, checks=CHECKS)
 

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom.images import Images
-from skyloom.testing.check import check, checks_in, expect
+from skyloom.testing.check import check, checks_in
 from skyloom.testing.compare import REBATCH, difference, not_finite
 from skyloom.testing.examples import holes, with_holes
+from skyloom.testing.failures import expect
+from skyloom.testing.inputs import Call
 from skyloom.testing.refusals import expect_refusal
-from skyloom.testing.subject import Call, TaskChecks, is_stochastic
+from skyloom.testing.subject import is_stochastic
+from skyloom.testing.task_checks import TaskChecks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,10 +56,10 @@ def _split(result: Any, images: Images) -> Sequence[object]:
 def checks() -> TaskChecks:
     """Return what the task ``image-prior`` adds to the kit."""
     calls = (
-        Call(name="sample", run=_sample, takes_images=False),
-        Call(name="inpaint", run=_inpaint, per_image=_split),
-        Call(name="translate", run=_translate, per_image=_split),
-        Call(name="interpolate", run=_interpolate, per_image=_split),
+        Call(name="sample", run=_sample, takes_inputs=False),
+        Call(name="inpaint", run=_inpaint, per_item=_split),
+        Call(name="translate", run=_translate, per_item=_split),
+        Call(name="interpolate", run=_interpolate, per_item=_split),
     )
     return TaskChecks(calls=calls, checks=CHECKS)
 
@@ -106,7 +109,7 @@ def check_meaning_is_kept(subject: Subject) -> None:
     """Images come back with their bands, scale, zero-point, unit, names and index."""
     images = subject.images(3, first=11)
     bands = subject.spec.bands or images.bands
-    for call in subject.image_calls:
+    for call in subject.input_calls:
         found: Any = call.run(subject.model, images, 1)
         for what in ("pixel_scale", "unit", "names", "index", "zero_point", "bands"):
             wanted = bands if what == "bands" else getattr(images.select(bands), what)

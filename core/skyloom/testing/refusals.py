@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from skyloom.errors import SkyloomError
-from skyloom.testing.check import CheckFailure, check, checks_in, expect
-from skyloom.testing.subject import is_stochastic, names_bands, takes_images
+from skyloom.testing.check import check, checks_in
+from skyloom.testing.failures import CheckFailure, expect
+from skyloom.testing.subject import is_stochastic, takes_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,49 +58,29 @@ def result_or_refusal(action: Callable[[], object], what: str) -> object | None:
 @check(is_stochastic)
 def check_bad_seed_refused(subject: Subject) -> None:
     """A seed that is negative or not an integer is refused."""
-    images = subject.images() if subject.image_calls else None
+    batch = subject.batch() if subject.input_calls else None
     bad: tuple[tuple[Any, type[Exception]], ...] = ((-1, ValueError), (1.5, TypeError))
     for call in subject.calls:
         for seed, kind in bad:
-            action = partial(call.run, subject.model, images, seed)
+            action = partial(call.run, subject.model, batch, seed)
             expect_refusal(action, kind, f"{call.name} with seed={seed}")
 
 
-@check(takes_images)
+@check(takes_inputs)
 def check_wrong_type_refused(subject: Subject) -> None:
-    """A bare array in place of images is refused."""
-    for call in subject.image_calls:
-        action = partial(call.run, subject.model, np.zeros(subject.images().shape, np.float32), 1)
-        expect_refusal(action, TypeError, f"{call.name} of a bare array")
+    """Something of another type in place of the inputs is refused, such as a bare array for images."""
+    wrong = subject.inputs.wrong_type(subject.batch())
+    for call in subject.input_calls:
+        action = partial(call.run, subject.model, wrong, 1)
+        expect_refusal(action, TypeError, f"{call.name} of a {type(wrong).__name__}")
 
 
-@check(takes_images)
+@check(takes_inputs)
 def check_empty_batch_refused(subject: Subject) -> None:
     """An empty batch is refused."""
-    empty = subject.images()[:0]
-    for call in subject.image_calls:
-        expect_refusal(partial(call.run, subject.model, empty, 1), ValueError, f"{call.name} of no image")
-
-
-@check(takes_images)
-def check_all_masked_refused(subject: Subject) -> None:
-    """An image without any valid pixel is refused, not answered with invented numbers."""
-    images = subject.images()
-    hidden = np.zeros(images.shape, bool)
-    hidden[1] = True
-    images = images.with_data(images.data, mask=hidden)
-    for call in subject.image_calls:
-        action = partial(call.run, subject.model, images, 1)
-        expect_refusal(action, ValueError, f"{call.name} of an image without a valid pixel")
-
-
-@check(names_bands)
-def check_missing_band_refused(subject: Subject) -> None:
-    """Images that lack a band the specification names are refused, whatever their number of bands."""
-    names = [f"not-{band}" for band in subject.spec.bands or ()]
-    for call in subject.image_calls:
-        action = partial(call.run, subject.model, subject.images(bands=names), 1)
-        expect_refusal(action, ValueError, f"{call.name} of images in other bands")
+    empty = subject.inputs.take(subject.batch(), [])
+    for call in subject.input_calls:
+        expect_refusal(partial(call.run, subject.model, empty, 1), ValueError, f"{call.name} of no item")
 
 
 CHECKS = checks_in(__name__)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from skyloom.frozen import Frozen
 from skyloom.testing.cases import Case, cases
-from skyloom.testing.check import CheckFailure, SkipCheck
+from skyloom.testing.failures import CheckFailure, SkipCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,90 +5,27 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyloom.errors import InputError
-from skyloom.loading import open_bundle, open_model
-from skyloom.names import resolve
+from skyloom.execution import DEFAULT, Execution
+from skyloom.factory import make_from_bundle, make_model
+from skyloom.names import import_target
 from skyloom.registry import task_spec
-from skyloom.testing.check import Check, SkipCheck, is_optional
-from skyloom.testing.elsewhere import Elsewhere, run_elsewhere
-from skyloom.testing.examples import galaxies
+from skyloom.testing.failures import SkipCheck, is_optional
+from skyloom.testing.inputs import IMAGES, ImageInputs
+from skyloom.testing.other_process import OtherProcess, run_in_other_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from skyloom.bundle import Bundle
     from skyloom.images import Images
     from skyloom.interfaces import Model
     from skyloom.plugins import PluginRecord
     from skyloom.specs import ModelSpec
-
-DEFAULT_BANDS = ("g", "r")
-
-
-def _always(subject: Subject) -> bool:
-    del subject
-    return True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One way of using the models of a task; the common checks try every one.
-
-    Attributes
-    ----------
-    name
-        Name of the method, for messages.
-    run
-        Called with a model, images and a seed; returns the result. It must call the method in the
-        same way each time. A call that takes no images ignores them.
-    takes_images
-        Whether the images reach the model.
-    per_image
-        Called with a result and its images; returns what each image got, in their order. None where
-        the result is of the batch as a whole.
-    when
-        Whether models such as this one can be used in this way.
-    """
-
-    name: str
-    run: Callable[[Any, Any, int], object]
-    takes_images: bool = True
-    per_image: Callable[[Any, Images], Sequence[object]] | None = None
-    when: Callable[[Subject], bool] = _always
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskChecks:
-    """What a task adds to the kit; the function that `TaskSpec.checks` names returns one.
-
-    Attributes
-    ----------
-    calls
-        The ways of using its models, for the common checks.
-    checks
-        The checks of this task alone.
-    """
-
-    calls: tuple[Call, ...] = ()
-    checks: tuple[Check, ...] = ()
-
-    @classmethod
-    def of(cls, task: str) -> TaskChecks:
-        """Return what a task adds to the kit."""
-        target = task_spec(task).checks
-        if target is None:
-            return cls()
-        made = resolve(target)()
-        if not isinstance(made, cls):
-            raise InputError(
-                f"'{target}' returned a {type(made).__name__}", "Return skyloom.testing.TaskChecks"
-            )
-        return made
+    from skyloom.testing.inputs import Call, Inputs
 
 
 class Subject:
@@ -100,23 +37,25 @@ class Subject:
         Its specification; it is made with its ``tiny`` options.
     owner
         The plugin that offers it.
-    task
-        What its task adds to the kit.
+    inputs, calls
+        Example inputs of its task, and the ways of using its models; see `TaskChecks`.
     """
 
-    def __init__(self, spec: ModelSpec, owner: PluginRecord, task: TaskChecks) -> None:
-        self.spec, self.owner, self.task = spec, owner, task
+    def __init__(
+        self, spec: ModelSpec, owner: PluginRecord, inputs: Inputs = IMAGES, calls: tuple[Call, ...] = ()
+    ) -> None:
+        self.spec, self.owner, self.inputs, self._calls = spec, owner, inputs, calls
 
     @property
     def interface(self) -> type[Any]:
         """The class that models of the task derive from."""
-        found: type[Any] = resolve(task_spec(self.spec.task).interface)
+        found: type[Any] = import_target(task_spec(self.spec.task).interface)
         return found
 
     @cached_property
     def factory(self) -> type[Any]:
         """The class of the model."""
-        found: type[Any] = resolve(self.spec.factory)
+        found: type[Any] = import_target(self.spec.factory)
         return found
 
     @cached_property
@@ -124,11 +63,11 @@ class Subject:
         """The model, made once."""
         return self.make()
 
-    def make(self, *, backend: str = "auto") -> Model:
+    def make(self, execution: Execution = DEFAULT) -> Model:
         """Make the model anew."""
         if self.spec.weights == "bundle":
-            return open_bundle(self.spec, self.owner, self.bundle, backend=backend)
-        return open_model(self.spec, self.owner, **self.spec.tiny)
+            return make_from_bundle(self.spec, self.owner, replace(self.bundle, execution=execution))
+        return make_model(self.spec, self.owner, **self.spec.tiny)
 
     @cached_property
     def bundle(self) -> Bundle:
@@ -143,7 +82,7 @@ class Subject:
         folder = Path(tempfile.mkdtemp(prefix="skyloom-check-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         try:
-            resolve(self.spec.tiny_bundle)(folder / "tiny", **self.spec.tiny)
+            import_target(self.spec.tiny_bundle)(folder / "tiny", **self.spec.tiny)
         except ImportError as error:
             if not is_optional(error, self.spec.tiny_bundle):
                 raise
@@ -153,59 +92,60 @@ class Subject:
     @property
     def calls(self) -> list[Call]:
         """The ways of using this model."""
-        return [call for call in self.task.calls if call.when(self)]
+        try:
+            model = self.factory
+        except Exception:  # noqa: BLE001 - a check says what is wrong with it
+            model = object
+        return [call for call in self._calls if call.when(model)]
 
     @property
-    def image_calls(self) -> list[Call]:
-        """The ways of using this model that take images."""
-        return [call for call in self.calls if call.takes_images]
+    def input_calls(self) -> list[Call]:
+        """The ways of using this model that take inputs."""
+        return [call for call in self.calls if call.takes_inputs]
 
-    def images(
-        self,
-        count: int = 3,
-        *,
-        size: tuple[int, int] | None = None,
-        bands: Sequence[str] | None = None,
-        first: int = 0,
-        **options: Any,
-    ) -> Images:
-        """Return example images this model should be able to work on; see `examples.galaxies`."""
+    def batch(self, count: int = 3, **options: Any) -> Any:
+        """Return example inputs that this model should be able to work on; see `TaskChecks.inputs`."""
         manifest = self.bundle.manifest if self.spec.weights == "bundle" else None
-        if bands is None:
-            bands = self.spec.bands or (manifest.bands if manifest else ()) or DEFAULT_BANDS
-        meaning: dict[str, Any] = {}
-        if manifest and manifest.pixel_scale:
-            meaning["pixel_scale"] = manifest.pixel_scale
-        if manifest and manifest.zero_point and len(manifest.zero_point) in {1, len(bands)}:
-            meaning["zero_point"] = manifest.zero_point
-        if manifest and manifest.unit:
-            meaning["unit"] = manifest.unit
-        return galaxies(count, bands, size or self.spec.example_size, first=first, **meaning | options)
+        return self.inputs.make(self.spec, count, manifest=manifest, **options)
+
+    def images(self, count: int = 3, **options: Any) -> Images:
+        """Return example images; `options` are those of `ImageInputs.make` and of `examples.galaxies`."""
+        images: Images = self.batch(count, **options)
+        return images
 
     def results(self, *, model: Model | None = None, seed: int = 1) -> dict[str, object]:
-        """Return what each call makes of the same example images."""
+        """Return what each call makes of the same example inputs."""
         model = self.model if model is None else model
-        images = self.images() if self.image_calls else None
-        return {call.name: call.run(model, images, seed) for call in self.calls}
+        batch = self.batch() if self.input_calls else None
+        return {call.name: call.run(model, batch, seed) for call in self.calls}
+
+    def difference(self, call: str, one: object, other: object) -> str:
+        """Say how two results of a call differ, or nothing where they are the same."""
+        return next(known for known in self.calls if known.name == call).difference(one, other)
 
     @cached_property
-    def elsewhere(self) -> Elsewhere:
+    def other_process(self) -> OtherProcess:
         """What importing and using the model does in another process."""
         try:
             bundle = self.bundle.path if self.spec.weights == "bundle" else None
         except SkipCheck:
             bundle = None
-        return run_elsewhere(self.spec, self.owner, bundle)
+        return run_in_other_process(self.spec, self.owner, bundle)
+
+
+def takes_inputs(subject: Subject) -> bool:
+    """Apply a check to models that are given inputs."""
+    return bool(subject.input_calls)
 
 
 def takes_images(subject: Subject) -> bool:
     """Apply a check to models that are given images."""
-    return bool(subject.image_calls)
+    return takes_inputs(subject) and isinstance(subject.inputs, ImageInputs)
 
 
-def treats_images_alone(subject: Subject) -> bool:
-    """Apply a check to models that make something of each image."""
-    return any(call.per_image for call in subject.image_calls)
+def treats_items_alone(subject: Subject) -> bool:
+    """Apply a check to models that make something of each item."""
+    return any(call.per_item for call in subject.input_calls)
 
 
 def names_bands(subject: Subject) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.testing.elsewhere import Elsewhere
+from skyloom.testing.other_process import OtherProcess
 
 if TYPE_CHECKING:
     from skyloom.plugins import PluginRecord
@@ -28,7 +28,7 @@ HEAVY_FOR_CLASS = ("torch", "onnx", "matplotlib", "jax", "tensorflow")
 def main() -> None:
     """Do what the file named first asks for, and write the answer to the file named second."""
     spec, owner, bundle = pickle.loads(Path(sys.argv[1]).read_bytes())  # noqa: S301 - the kit wrote it
-    seen = Elsewhere()
+    seen = OtherProcess()
     try:
         _import(spec, owner, seen)
         _use(spec, owner, bundle, seen)
@@ -37,7 +37,7 @@ def main() -> None:
     Path(sys.argv[2]).write_bytes(pickle.dumps(seen))
 
 
-def _import(spec: ModelSpec, owner: PluginRecord, seen: Elsewhere) -> None:
+def _import(spec: ModelSpec, owner: PluginRecord, seen: OtherProcess) -> None:
     before = _global_state()
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
@@ -51,11 +51,13 @@ def _import(spec: ModelSpec, owner: PluginRecord, seen: Elsewhere) -> None:
     seen.disturbed = tuple(what for what in before if before[what] != after[what])
 
 
-def _use(spec: ModelSpec, owner: PluginRecord, bundle: Path | None, seen: Elsewhere) -> None:
+def _use(spec: ModelSpec, owner: PluginRecord, bundle: Path | None, seen: OtherProcess) -> None:
     from skyloom.bundle import Bundle
-    from skyloom.testing.subject import Subject, TaskChecks
+    from skyloom.testing.subject import Subject
+    from skyloom.testing.task_checks import TaskChecks
 
-    subject = Subject(spec, owner, TaskChecks.of(spec.task))
+    task = TaskChecks.of(spec.task)
+    subject = Subject(spec, owner, task.inputs, task.calls)
     if bundle is not None:
         subject.bundle = Bundle.open(bundle)
     seen.results = {name: pickle.dumps(result) for name, result in subject.results().items()}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.testing import Call, Subject, TaskChecks, check, checks_in, expect
+from skyloom.testing import Call, ImageInputs, Subject, TaskChecks, check, checks_in, expect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,9 +14,19 @@ if TYPE_CHECKING:
     from skyloom import Images
 
 
+class BrightSkies(ImageInputs):
+    """Galaxies on a sky that is not dark, from whose level a model cannot hide."""
+
+    def draw(self, count: int, bands: Sequence[str], size: tuple[int, int], **meaning: Any) -> Images:
+        """Return `count` images whose sky rises from image to image."""
+        images = super().draw(count, bands, size, **meaning)
+        return images.with_data(images.data + 1 + images.index[:, None, None, None])
+
+
 def checks() -> TaskChecks:
-    """Return how estimators are called, for the checks of all models, and the checks of their own."""
-    return TaskChecks(calls=(Call(name="estimate", run=_estimate, per_image=_split),), checks=CHECKS)
+    """Return example inputs and how estimators are called, for the checks of all models, and their own."""
+    call = Call(name="estimate", run=_estimate, per_item=_split)
+    return TaskChecks(inputs=BrightSkies(), calls=(call,), checks=CHECKS)
 
 
 def _estimate(model: Any, images: Images, seed: int) -> object:

@@ -23,14 +23,12 @@ class RingMeans(SequenceCaptioner):
     ----------
     bundle
         Written by `skyloom_example.graphs.write_ring_bundle`.
-    backend
-        What runs the graph.
     """
 
-    def __init__(self, bundle: Bundle, *, backend: str = "auto") -> None:
+    def __init__(self, bundle: Bundle) -> None:
         self.size = int(bundle.manifest.settings["size"])
         self.radii = np.array(bundle.manifest.settings["radii"], dtype=float)
-        self.session = bundle.session("rings", backend=backend)
+        self.session = bundle.session("rings")
         self.backend = self.session.backend
 
     def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:

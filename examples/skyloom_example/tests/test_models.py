@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skyloom import Bundle, Images
+from skyloom import Bundle, Execution, Images
 from skyloom.bundle.verify import verify
 from skyloom.errors import InputError, InputTypeError, SkyloomError
 from skyloom_example.annuli import Annuli
@@ -28,8 +28,8 @@ def prior() -> Eigengalaxies:
 
 def test_bundle_verifies_and_its_rings_are_means(tmp_path: Path) -> None:
     path = write_ring_bundle(tmp_path / "rings", size=20, rings=5)
-    assert {verdict.output for verdict in verify(path, backend="cpu")} == {"mean", "error", "count"}
-    model = RingMeans(Bundle.open(path), backend="cpu")
+    assert {verdict.output for verdict in verify(path, Execution("cpu"))} == {"mean", "error", "count"}
+    model = RingMeans(Bundle.open(path, Execution("cpu")))
     (profile,) = model.caption(Images.from_array(np.full((20, 20), 3.0)))
     assert profile.values == pytest.approx(3)
     assert profile.uncertainty == pytest.approx(0, abs=1e-6)

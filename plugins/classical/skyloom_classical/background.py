@@ -1,4 +1,4 @@
-"""The level of the empty sky."""
+"""The level of the sky background."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from skyloom_classical.start import MAD_TO_SIGMA
+from skyloom_classical.moments import MAD_TO_SIGMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,7 @@ class Sky(NamedTuple):
     error: float
 
 
-def rough_level(pixels: NDArray[np.float64], valid: NDArray[np.bool_]) -> float:
+def border_level(pixels: NDArray[np.float64], valid: NDArray[np.bool_]) -> float:
     """Return the median of the border of an image (y, x), bright pixels clipped."""
     height, width = pixels.shape
     border = np.zeros(pixels.shape, bool)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.output import AsJson, progress, say, show_fields, show_json, show_table
-from skyloom.errors import InputError
+from skyloom.cli.options import (
+    AsJson,
+    Bands,
+    Overwrite,
+    Pattern,
+    PixelScale,
+    Seed,
+    Settings,
+    ZeroPoint,
+    given,
+    parse_assignments,
+    parse_bands,
+)
+from skyloom.cli.output import progress, say, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,22 +33,14 @@ def score(
     metric: Annotated[str, typer.Argument(help="Name of a metric; 'skyloom metrics' lists them.")],
     reference: Annotated[str, typer.Argument(help="What is true: a file, a folder or a glob pattern.")],
     candidate: Annotated[str, typer.Argument(help="What is judged, in the same form.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="An option of the metric, key=value; may be repeated.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
+    settings: Settings = None,
+    seed: Seed = 0,
     plot: Annotated[Path | None, typer.Option(help="Draw a figure: .pdf, .svg or .png.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the figure that is there.")] = False,
-    bands: Annotated[str | None, typer.Option(help="Bands to read: letters, or names with commas.")] = None,
-    pattern: Annotated[
-        str | None, typer.Option(help="Files of a folder to take; '*_{band}.fits' for one file a band.")
-    ] = None,
-    pixel_scale: Annotated[
-        float | None, typer.Option(help="Side of a pixel in arcsec, whatever the files say.")
-    ] = None,
-    zero_point: Annotated[
-        float | None, typer.Option(help="AB magnitude of one unit, whatever the files say.")
-    ] = None,
+    overwrite: Overwrite = False,
+    bands: Bands = None,
+    pattern: Pattern = None,
+    pixel_scale: PixelScale = None,
+    zero_point: ZeroPoint = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare a candidate with a reference, by any metric.
@@ -50,21 +53,17 @@ def score(
     from skyloom_metrics.inputs import Side
 
     if plot is not None:
-        _check_plot(plot, overwrite=overwrite)
+        from skyloom.figures.style import check_figure
+
+        check_figure(plot, overwrite=overwrite)
     name = metric if "/" in metric else f"metric/{metric}"
-    model = skyloom.load(name, Metric, **_options(settings or []))
-    stated = {
-        "bands": _bands(bands),
-        "pattern": pattern,
-        "pixel_scale": pixel_scale,
-        "zero_point": zero_point,
-    }
-    given = {key: value for key, value in stated.items() if value is not None}
+    model = skyloom.load(name, Metric, **parse_assignments(settings))
+    how = given(bands=parse_bands(bands), pattern=pattern, pixel_scale=pixel_scale, zero_point=zero_point)
     with progress("reading") as report:
-        sides = [Side(path=path, options=given, progress=report) for path in (reference, candidate)]
+        sides = [Side(path=path, options=how, progress=report) for path in (reference, candidate)]
         found, figure = _judge(model, sides, seed, draw=plot is not None)
     if figure is not None and plot is not None:
-        from skyloom_metrics.figures.style import save
+        from skyloom.figures.style import save
 
         save(figure, plot, overwrite=overwrite)
     failures = [failure for side in sides for failure in side.failures]
@@ -92,42 +91,6 @@ def _judge(model: Metric, sides: list[Side], seed: int, *, draw: bool) -> tuple[
 
     found = model.compare(one, other, seed=seed)
     return found, draw_score(found)
-
-
-def _check_plot(plot: Path, *, overwrite: bool) -> None:
-    """Refuse what could not be written after minutes of work."""
-    from skyloom.errors import OutputError
-    from skyloom_metrics.figures.style import check_name, need_matplotlib
-
-    need_matplotlib()
-    check_name(plot)
-    if plot.exists() and not overwrite:
-        raise OutputError(f"'{plot}' exists already", "Give another name, or --overwrite")
-    if not plot.parent.is_dir():
-        raise OutputError(f"there is no folder '{plot.parent}' to write into", "Make it first")
-
-
-def _options(settings: list[str]) -> dict[str, Any]:
-    """Return the options of a metric from ``key=value``; values are JSON, or else text."""
-    options: dict[str, Any] = {}
-    for setting in settings:
-        key, sign, text = setting.partition("=")
-        key = key.strip().replace("-", "_")
-        if not sign or not key.isidentifier():
-            raise InputError(f"the setting is '{setting}'", "Write --set key=value")
-        if key in options:
-            raise InputError(f"the setting '{key}' is given twice", "Give it once")
-        try:
-            options[key] = json.loads(text)
-        except json.JSONDecodeError:
-            options[key] = tuple(text.split(",")) if "," in text else text
-    return options
-
-
-def _bands(bands: str | None) -> list[str] | None:
-    if bands is None:
-        return None
-    return bands.split(",") if "," in bands else list(bands)
 
 
 def _show(found: Score) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from skyloom.checked import checked_path
+from skyloom.digest import sha256
 from skyloom.errors import InputError, InputTypeError, MissingFileError
+from skyloom.execution import Execution
 from skyloom.expect import expect_images
 from skyloom_metrics.sgd import SyntheticGalaxyDistance
 
@@ -111,22 +112,23 @@ class GraphFeatures:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        from skyloom.runtime.opening import open_session
-        from skyloom.runtime.trust import check_graph
+        from skyloom.runtime.safety import check_safe
+        from skyloom.runtime.session import open_session
 
         place = checked_path(path, what="the features")
         if not place.is_file():
             raise MissingFileError(place, "there is no such file", "Give the path of an .onnx file")
         graph = place.read_bytes()
-        tensors = check_graph(graph)
+        tensors = check_safe(graph)
         if len(tensors.inputs) != 1:
             raise InputError(
                 f"the graph '{place.name}' has {len(tensors.inputs)} inputs",
                 "Give one that takes images alone",
             )
-        self._name, self._input, self._output = place.name, tensors.inputs[0], tensors.outputs[0]
-        self._digest = sha256(graph).hexdigest()
-        self._session = open_session(graph, backend="cpu")
+        self._name = place.name
+        self._input, self._output = next(iter(tensors.inputs)), next(iter(tensors.outputs))
+        self._digest = sha256(graph)
+        self._session = open_session(graph, Execution("cpu"))
 
     def expect(self, images: object, what: str) -> Images:
         """Return the images; whatever the graph needs of them, it says itself."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from skyloom.digest import sha256_of_file
 from skyloom.errors import CheckpointError, listed
 from skyloom_export.pickles import read_pickled
 from skyloom_metrics.graphs import declare
@@ -44,8 +44,7 @@ def published(path: Path) -> Exportable:
                 _REMEDY,
             )
     network.load_state_dict(state, strict=False)  # but for counters of batches, which training alone needs
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of_file(path)
     return declare(
         network.eval(),
         summary="Inception-v3 with the weights of the Fréchet inception distance",

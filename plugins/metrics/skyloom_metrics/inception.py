@@ -36,8 +36,6 @@ class FrechetInception(Frechet):
         The pixel values that become 0 and 1; those of the bundle where nothing is given.
     resamples
         Number of resamplings behind the interval, and behind the floor where there are few images.
-    backend
-        What to run the network on.
     """
 
     def __init__(
@@ -46,12 +44,11 @@ class FrechetInception(Frechet):
         *,
         limits: tuple[float, float] | None = None,
         resamples: int = 10,
-        backend: str = "auto",
     ) -> None:
         settings = bundle.manifest.settings
         self.features, self.components = "inception", 1
         self.resamples = expect_count(resamples, what="resamples", least=2)
-        self.extractor = InceptionFeatures(bundle, _limits(limits or settings.get("limits")), backend)
+        self.extractor = InceptionFeatures(bundle, _limits(limits or settings.get("limits")))
         self.backend = self.extractor.backend
 
 
@@ -60,12 +57,12 @@ class InceptionFeatures:
 
     Parameters
     ----------
-    bundle, limits, backend
+    bundle, limits
         As for `FrechetInception`.
     """
 
-    def __init__(self, bundle: Bundle, limits: tuple[float, float], backend: str) -> None:
-        self._session = bundle.session(GRAPH, backend=backend)
+    def __init__(self, bundle: Bundle, limits: tuple[float, float]) -> None:
+        self._session = bundle.session(GRAPH)
         self._limits, self.backend = limits, self._session.backend
         self._bands = bundle.manifest.bands
         self._record = {

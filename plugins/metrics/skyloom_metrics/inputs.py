@@ -54,7 +54,7 @@ class Side:
             return found[0] if len(found) == 1 else found
         if metric.compares == "fields":
             return self.mosaics() if getattr(metric, "takes_mosaics", False) else list(self.fields())
-        if getattr(metric, "streams", False):
+        if metric.streams:
             return self.batches()
         batches = list(self.batches())
         if not batches:

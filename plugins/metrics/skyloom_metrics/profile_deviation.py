@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom import Metric, Profile, Score
+from skyloom import Profile, ProfileMetric, Score
 from skyloom.errors import InputError, InputTypeError
 from skyloom.expect import expect_count, expect_fraction, expect_number
+from skyloom.profile_deviations import ProfileDeviations, ProfilePair, Regression
 from skyloom.random import check_seed, generator
-from skyloom_metrics.deviations import Pair, ProfileDeviations, Regression
+from skyloom_metrics.profile_matching import expect_profiles, expect_same_units, match
 from skyloom_metrics.resampling import INTERVAL, interval_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-NOT_IN_CANDIDATE = "reference profiles without a counterpart"
-NOT_IN_REFERENCE = "candidate profiles without a counterpart"
 NO_OVERLAP = "profiles that share no radius with their counterpart"
 _EXACT = "The reference has no uncertainties: the floor is that of a candidate which repeats it exactly."
 
 
-class ProfileDeviation(Metric):
+class ProfileDeviation(ProfileMetric):
     """The absolute deviation |y - p| of profiles p from their references y.
 
     Profiles are matched by name and band, or by their order where these do not tell them apart. They
@@ -45,8 +44,6 @@ class ProfileDeviation(Metric):
         Number of resamplings behind the interval.
     """
 
-    compares = "profiles"
-
     def __init__(
         self, *, limit: float = 26.5, size_at: float = 23.5, coverage: float = 0.9, resamples: int = 200
     ) -> None:
@@ -54,11 +51,6 @@ class ProfileDeviation(Metric):
         self.size_at = expect_number(size_at, what="size_at")
         self.coverage = expect_fraction(coverage, what="the coverage")
         self.resamples = expect_count(resamples, what="resamples", least=2)
-
-    def compare(self, reference: object, candidate: object, *, seed: int = 0) -> Score:
-        """Compare two lists of `Profile`."""
-        seed = check_seed(seed)
-        return self.score(self.details(reference, candidate), seed=seed)
 
     def compare_and_draw(
         self, reference: object, candidate: object, *, seed: int = 0
@@ -89,10 +81,10 @@ class ProfileDeviation(Metric):
             By name of the galaxy. Where they are not given, the ellipticity is the last one in the
             column of that name, and the size is the radius where the reference reaches `size_at`.
         """
-        ones, others = _profiles(reference, "reference"), _profiles(candidate, "candidate")
-        _check_units(ones, others)
+        ones, others = expect_profiles(reference, "reference"), expect_profiles(candidate, "candidate")
+        expect_same_units(ones, others)
         magnitudes = ones[0].value_unit.startswith("mag")
-        matches, excluded, matched = _match(ones, others)
+        matches, excluded, matched = match(ones, others)
         pairs = []
         for one, other in matches:
             pair = self._pair(
@@ -170,7 +162,7 @@ class ProfileDeviation(Metric):
             "resamples": self.resamples,
         }
 
-    def _pair(self, one: Profile, other: Profile, **known: float) -> Pair | None:
+    def _pair(self, one: Profile, other: Profile, **known: float) -> ProfilePair | None:
         """Compare two profiles; None where they share no radius."""
         (axis, values, noise), (place, found, _) = _finite(one), _finite(other)
         if not len(axis) or not len(place):
@@ -178,7 +170,7 @@ class ProfileDeviation(Metric):
         common = (axis >= place[0]) & (axis <= place[-1])
         if not common.any():
             return None
-        return Pair(
+        return ProfilePair(
             name=one.name,
             band=one.band,
             radius=axis[common],
@@ -190,7 +182,7 @@ class ProfileDeviation(Metric):
             **known,
         )
 
-    def _brighter(self, pair: Pair) -> float:
+    def _brighter(self, pair: ProfilePair) -> float:
         bright = pair.reference < self.limit
         return float(np.median(pair.deviation[bright])) if bright.any() else np.nan
 
@@ -211,67 +203,6 @@ class ProfileDeviation(Metric):
             picks = generator(seed, INTERVAL, number).integers(len(each), size=len(each))
             drawn.append(np.median(np.concatenate([each[pick] for pick in picks])))
         return np.array(drawn)
-
-
-def _profiles(given: object, what: str) -> list[Profile]:
-    several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
-    profiles: list[Profile] = []
-    for profile in given if several else [given]:  # type: ignore[attr-defined]
-        if not isinstance(profile, Profile):
-            raise InputTypeError(
-                f"the {what} holds a {type(profile).__name__}",
-                "Give a list of Profile, e.g. with skyloom.profile.profiles_from_table",
-            )
-        profiles.append(profile)
-    if not profiles:
-        raise InputError(f"the {what} holds no profile", "Give at least one")
-    return profiles
-
-
-def _check_units(ones: list[Profile], others: list[Profile]) -> None:
-    first = ones[0]
-    for profile in (*ones, *others):
-        for what in ("axis_unit", "value_unit"):
-            here, there = getattr(profile, what), getattr(first, what)
-            if here != there:
-                raise InputError(
-                    f"profiles with the {what} '{there}' and '{here}' cannot be compared",
-                    "Convert them to the same units",
-                )
-
-
-def _match(
-    ones: list[Profile], others: list[Profile]
-) -> tuple[list[tuple[Profile, Profile]], dict[str, int], str]:
-    """Return the pairs, the number of profiles without counterpart, and what they were matched by."""
-    keys, others_keys = ([(profile.name, profile.band) for profile in side] for side in (ones, others))
-    if _tell_apart(keys) and _tell_apart(others_keys):
-        by_key = dict(zip(others_keys, others, strict=True))
-        matches = [(one, by_key[key]) for one, key in zip(ones, keys, strict=True) if key in by_key]
-        counts = {
-            NOT_IN_CANDIDATE: len(ones) - len(matches),
-            NOT_IN_REFERENCE: len(others) - len(matches),
-        }
-        return matches, {reason: count for reason, count in counts.items() if count}, "name and band"
-    if len(ones) != len(others):
-        raise InputError(
-            f"{len(ones)} reference and {len(others)} candidate profiles "
-            "cannot be told apart by name and band",
-            "Give profiles names, or as many of both in the same order",
-        )
-    matches = list(zip(ones, others, strict=True))
-    for one, other in matches:
-        if one.band and other.band and one.band != other.band:
-            raise InputError(
-                f"profiles in the bands '{one.band}' and '{other.band}' come at the same place",
-                "Give both in the same order, or names to match them by",
-            )
-    return matches, {}, "order"
-
-
-def _tell_apart(keys: list[tuple[str, str]]) -> bool:
-    """Whether names and bands tell profiles apart; bands alone do not name a galaxy."""
-    return len(set(keys)) == len(keys) and all(name for name, _ in keys)
 
 
 def _finite(
@@ -301,13 +232,13 @@ def _last_ellipticity(profile: Profile) -> float:
     return float(finite[-1]) if len(finite) else np.nan
 
 
-def _regressions(pairs: list[Pair], medians: NDArray[np.float64]) -> dict[str, Regression]:
+def _regressions(pairs: list[ProfilePair], medians: NDArray[np.float64]) -> dict[str, Regression]:
     """Return a regression of the medians against each property that at least three profiles have."""
     from scipy.stats import linregress
 
     found = {}
     for what in ("ellipticity", "size"):
-        values = np.array([getattr(pair, what) for pair in pairs])
+        values = np.array([pair.properties[what] for pair in pairs])
         known = np.isfinite(values)
         if known.sum() < 3 or np.ptp(values[known]) == 0:
             continue
@@ -327,7 +258,7 @@ def _spread(values: NDArray[np.float64]) -> float:
     return float(high - low)
 
 
-def _expected(pair: Pair) -> float:
+def _expected(pair: ProfilePair) -> float:
     """Return the median deviation of a candidate without error from this reference.
 
     It is where the mean of the half-normal distributions of the steps passes one half.

@@ -15,11 +15,11 @@ from skyloom.expect import expect_count, expect_images
 from skyloom.frozen import first_fault
 from skyloom.random import check_seed
 from skyloom_photometry import judge_gaps
-from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.framing import LEAST, frame, reach
-from skyloom_pix2prof.looking import Look, look_at_light, look_at_mask, look_at_scene
-from skyloom_pix2prof.preparing import clip_level, fill, prepare, resample
-from skyloom_pix2prof.telling import Told, open_teller
+from skyloom_pix2prof.config import SHAPE, Pix2ProfConfig
+from skyloom_pix2prof.decoding import Sequence, open_predictor
+from skyloom_pix2prof.image_checks import Verdict, check_light, check_mask, check_source
+from skyloom_pix2prof.padding import SMALLEST, ellipses_within, pad
+from skyloom_pix2prof.preprocessing import clip_level, fill, prepare, resample
 
 if TYPE_CHECKING:
     from skyloom import Bundle, Images
@@ -28,32 +28,30 @@ SAME_SCALE = 0.01
 COARSEST, FINEST = 3.0, 8.0
 """How much larger or smaller pixels may be than in training: summing small ones loses nothing."""
 SYMMETRIES = 8
-FRAMED = "framed"
+PADDED = "framed"
 
 type_f4 = NDArray[np.float32]
 
 
 class Pix2ProfCaptioner(SequenceCaptioner):
-    """Tells the surface-brightness profile of the galaxy in the centre of each image, band by band.
+    """Predicts the surface-brightness profile of the galaxy in the centre of each image, band by band.
 
     Pixel scale and zero-point of the images must be known: images of another scale than in training
-    are resampled (flag ``resampled``), fluxes converted. A network that looks along ellipses takes images
-    smaller than what it looks at (flag ``framed``), and tells the profile up to their edge.
+    are resampled (flag ``resampled``), fluxes converted. A network that fits ellipses takes images
+    smaller than its crop (flag ``framed``), and predicts the profile up to their edge.
 
     Parameters
     ----------
     bundle
         The trained network.
-    backend
-        What runs it.
     samples
         From 2 to 8, each image is also shown turned and mirrored, in as many of the 8 symmetries of the
-        square. Where the scatter of what the network says of them is larger than its usual error, it is
-        the uncertainty.
+        square. Where the scatter of the predictions is larger than the usual error, it is the
+        uncertainty.
 
     Notes
     -----
-    The uncertainty is what 68% of the deviations stayed below where the network told this surface
+    The uncertainty is what 68% of the deviations stayed below where the network predicted this surface
     brightness of galaxies that it was not trained on, but whose images were alike. A bundle that was not
     validated, such as an imported one, does not know it.
 
@@ -62,7 +60,7 @@ class Pix2ProfCaptioner(SequenceCaptioner):
     all ``"masked"``, ``"empty"`` or ``"off-scale"`` where the image is not one to caption.
     """
 
-    def __init__(self, bundle: Bundle, *, backend: str = "auto", samples: int = 1) -> None:
+    def __init__(self, bundle: Bundle, *, samples: int = 1) -> None:
         samples = expect_count(samples, what="samples")
         if samples > SYMMETRIES:
             raise InputError(f"samples is {samples}", f"Give a number from 1 to {SYMMETRIES}")
@@ -75,8 +73,8 @@ class Pix2ProfCaptioner(SequenceCaptioner):
             ) from None
         self.samples = samples
         self.field_of_view = self.config.crop * self.config.pixel_scale
-        self.tell = open_teller(bundle, self.config, backend=backend)
-        self.backend = self.tell.session.backend
+        self.predict = open_predictor(bundle, self.config)
+        self.backend = self.predict.session.backend
 
     def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:
         """Read one profile off each band of each image; nothing in it is random."""
@@ -85,20 +83,20 @@ class Pix2ProfCaptioner(SequenceCaptioner):
         ratio = self._ratio(images)
         keys = [(name, band) for name in images.names for band in images.bands]
         prepared: list[type_f4] = []
-        looks: list[Look] = []
+        verdicts: list[Verdict] = []
         for plane in range(len(keys)):
-            image, look = self._prepare(images, divmod(plane, len(images.bands)), ratio)
-            looks.append(look)
+            image, verdict = self._prepare(images, divmod(plane, len(images.bands)), ratio)
+            verdicts.append(verdict)
             if image is not None:
                 prepared += symmetries(image, self.samples)
-        names = [name for (name, _), look in zip(keys, looks, strict=True) if not look.refused]
-        told = iter(self._tell(np.stack(prepared)[:, None], names) if prepared else [])
+        names = [name for (name, _), verdict in zip(keys, verdicts, strict=True) if not verdict.refused]
+        sequences = iter(self._predict(np.stack(prepared)[:, None], names) if prepared else [])
         provenance = self.provenance()
         profiles = []
-        for plane, ((name, band), look) in enumerate(zip(keys, looks, strict=True)):
-            versions = [] if look.refused else [next(told) for _ in range(self.samples)]
-            profile = self._profile(versions, look, name=name, band=band, provenance=provenance)
-            if FRAMED in look.flags:
+        for plane, ((name, band), verdict) in enumerate(zip(keys, verdicts, strict=True)):
+            versions = [] if verdict.refused else [next(sequences) for _ in range(self.samples)]
+            profile = self._profile(versions, verdict, name=name, band=band, provenance=provenance)
+            if PADDED in verdict.flags:
                 profile = _cut(profile, images)
             mask = _mask(images, divmod(plane, len(images.bands)))
             if mask is not None:
@@ -107,10 +105,10 @@ class Pix2ProfCaptioner(SequenceCaptioner):
             profiles.append(profile)
         return profiles
 
-    def _tell(self, prepared: type_f4, names: list[str]) -> list[Told]:
+    def _predict(self, prepared: type_f4, names: list[str]) -> list[Sequence]:
         """Run the network on prepared images (n, 1, y, x), `samples` of each of these names."""
         try:
-            return self.tell(prepared)
+            return self.predict(prepared)
         except NotFiniteError as error:
             for number, name in enumerate(names):
                 own = prepared[number * self.samples : (number + 1) * self.samples]
@@ -122,7 +120,7 @@ class Pix2ProfCaptioner(SequenceCaptioner):
 
     def _is_finite(self, prepared: type_f4) -> bool:
         try:
-            self.tell(prepared)
+            self.predict(prepared)
         except NotFiniteError:
             return False
         return True
@@ -139,7 +137,7 @@ class Pix2ProfCaptioner(SequenceCaptioner):
                 f"the images have {images.pixel_scale:g} arcsec/px, the network learned at {wanted:g}",
                 f"Give images of {wanted / FINEST:.2g} to {wanted * COARSEST:.2g} arcsec/px",
             )
-        least = size if self.config.decoder != "ellipses" else int(np.ceil(LEAST * size))
+        least = int(np.ceil(SMALLEST * size)) if self.config.kind.fits_ellipses else size
         if int(min(images.shape[2:]) / ratio + 1e-6) < least:
             shape = f"{images.shape[2]}x{images.shape[3]} pixels of {images.pixel_scale:g} arcsec"
             raise InputError(
@@ -148,7 +146,9 @@ class Pix2ProfCaptioner(SequenceCaptioner):
             )
         return ratio
 
-    def _prepare(self, images: Images, place: tuple[int, int], ratio: float) -> tuple[type_f4 | None, Look]:
+    def _prepare(
+        self, images: Images, place: tuple[int, int], ratio: float
+    ) -> tuple[type_f4 | None, Verdict]:
         """Return what the network is to see of one band of one image (y, x), if anything."""
         assert images.zero_point is not None
         assert images.pixel_scale is not None
@@ -157,51 +157,51 @@ class Pix2ProfCaptioner(SequenceCaptioner):
         flags: list[str] = []
         mask = _mask(images, place)
         if mask is not None:
-            masked = look_at_mask(mask, int(np.ceil(self.config.crop * ratio)))
+            masked = check_mask(mask, int(np.ceil(self.config.crop * ratio)))
             if masked.refused:
                 return None, masked
             flags += masked.flags
-        light = look_at_light(
+        light = check_light(
             pixels, None if mask is None else ~mask, pixel_scale=images.pixel_scale, zero_point=zero_point
         )
         if light.refused:
-            return None, Look((*flags, *light.flags), light.refused)
+            return None, Verdict((*flags, *light.flags), light.refused)
         if mask is not None:
             pixels = fill(pixels, mask)
         if ratio != 1:
             pixels = resample(pixels, ratio)
             flags.append("resampled")
         pixels = pixels * np.float32(10 ** (0.4 * (self.config.zero_point - zero_point)))
-        scene = look_at_scene(pixels, self.config)
+        scene = check_source(pixels, self.config)
         if scene.refused:
-            return None, Look((*flags, *scene.flags), scene.refused)
+            return None, Verdict((*flags, *scene.flags), scene.refused)
         level = clip_level(pixels, self.config)
         if min(pixels.shape) < self.config.crop:
-            pixels = frame(pixels, self.config.crop)
-            flags.append(FRAMED)
-        return prepare(pixels, self.config, level=level), Look((*flags, *light.flags, *scene.flags))
+            pixels = pad(pixels, self.config.crop)
+            flags.append(PADDED)
+        return prepare(pixels, self.config, level=level), Verdict((*flags, *light.flags, *scene.flags))
 
     def _error(self, values: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return the usual error of what the network tells, if it was measured."""
+        """Return the usual error of what the network predicts, if it was measured."""
         if not self.config.errors:
             return None
         levels, errors = np.transpose(self.config.errors)
         usual: NDArray[np.float64] = np.interp(values, levels, errors)
         return usual
 
-    def _profile(self, versions: list[Told], look: Look, **labels: Any) -> Profile:
-        """Return what the network said of an image, first as it is and then turned, as a profile."""
+    def _profile(self, versions: list[Sequence], verdict: Verdict, **labels: Any) -> Profile:
+        """Return what the network predicted of an image, first as it is and then turned, as a profile."""
         config = self.config
-        told = versions[0] if versions else Told(np.empty((0, len(config.channels)), np.float32), False)
-        values, stopped = told.values.astype(float), look.refused
+        first = versions[0] if versions else Sequence(np.empty((0, len(config.channels)), np.float32), False)
+        values, stopped = first.values.astype(float), verdict.refused
         if not stopped:
-            stopped = "halted" if told.halted else "max-length"
-        if told.halted and config.recurrent:
+            stopped = "halted" if first.halted else "max-length"
+        if first.halted and config.kind.recurrent:
             values = values[: -(config.halting_window + 1)]
         uncertainty = self._error(values[:, 0])
-        spoken = [one.values[:, 0] for one in versions if len(one.values)]
-        if len(spoken) > 1:
-            scatter = np.std([_held(one, len(values)) for one in spoken], axis=0, ddof=1)
+        each = [one.values[:, 0] for one in versions if len(one.values)]
+        if len(each) > 1:
+            scatter = np.std([_held(one, len(values)) for one in each], axis=0, ddof=1)
             uncertainty = scatter if uncertainty is None else np.maximum(uncertainty, scatter)
         return Profile(
             axis=config.step * np.arange(len(values), dtype=float),
@@ -209,7 +209,7 @@ class Pix2ProfCaptioner(SequenceCaptioner):
             uncertainty=uncertainty,
             columns={name: values[:, number] for number, name in enumerate(config.channels) if number},
             stopped=stopped,
-            flags=look.flags,
+            flags=verdict.flags,
             **labels,
         )
 
@@ -223,8 +223,8 @@ def _cut(profile: Profile, images: Images) -> Profile:
     """Return a profile up to the edge of the image."""
     assert images.pixel_scale is not None
     height, width = (length * images.pixel_scale for length in images.shape[2:])
-    known = (profile.columns.get(name, np.zeros(len(profile))) for name in ("ellipticity", "position_angle"))
-    kept = reach(profile.axis, *known, height=height, width=width)
+    known = (profile.columns.get(name, np.zeros(len(profile))) for name in SHAPE)
+    kept = ellipses_within(profile.axis, *known, height=height, width=width)
     return profile if kept == len(profile) else replace(profile.first(kept), stopped="edge")
 
 

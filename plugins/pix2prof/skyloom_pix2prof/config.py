@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from skyloom.frozen import Frozen
 
@@ -15,6 +15,50 @@ Arcsec = Annotated[float, Field(gt=1e-6, le=1e6)]
 Magnitude = Annotated[float, Field(ge=-1000, le=1000)]
 Flux = Annotated[float, Field(ge=-1e15, le=1e15)]
 Factor = Annotated[float, Field(ge=-1e6, le=1e6)]
+
+
+class DecoderKind(NamedTuple):
+    """A kind of decoder, for what runs, trains or exports a network with it.
+
+    Attributes
+    ----------
+    network
+        ``"module:class"`` of a `skyloom_pix2prof.network.decoder.Decoder`.
+    recurrent
+        Whether it predicts one value after the other, and halts by its own values.
+    reinjects
+        Whether it is given the encoding with each value.
+    attends
+        Whether it has heads of attention.
+    fits_ellipses
+        Whether it predicts shapes as those of ellipses, which it learns from the shapes of isophotes, and
+        may be given images smaller than what it was trained on.
+    """
+
+    network: str
+    recurrent: bool = False
+    reinjects: bool = False
+    attends: bool = False
+    fits_ellipses: bool = False
+
+
+_NETWORKS = "skyloom_pix2prof.network"
+_RECURRENT = f"{_NETWORKS}.recurrent_decoder:RecurrentDecoder"
+DECODERS = {
+    "gru": DecoderKind(_RECURRENT, recurrent=True),
+    "reinject": DecoderKind(_RECURRENT, recurrent=True, reinjects=True),
+    "transformer": DecoderKind(f"{_NETWORKS}.transformer_decoder:TransformerDecoder", attends=True),
+    "ellipses": DecoderKind(f"{_NETWORKS}.ellipse_decoder:EllipseDecoder", fits_ellipses=True),
+}
+"""The decoders by name; another one is an entry here, and its class."""
+SHAPE = "ellipticity", "position_angle"
+"""Channels that say what an ellipse is like."""
+
+
+def _known(decoder: str) -> str:
+    if decoder not in DECODERS:
+        raise ValueError(f"known are {', '.join(DECODERS)}")
+    return decoder
 
 
 class Pix2ProfConfig(Frozen):
@@ -40,12 +84,12 @@ class Pix2ProfConfig(Frozen):
     decoder
         ``"gru"``: the encoding is the first hidden state, and every value is fed back. ``"reinject"``:
         the encoding is fed in with each value, too, so that it cannot be forgotten. ``"transformer"``:
-        all steps at once, one query each, which look at the feature map of the encoder.
-        ``"ellipses"``: all at once, too, read off ellipses that the network fits to the galaxy.
+        all steps at once, one query each, with attention to the feature map of the encoder.
+        ``"ellipses"``: all at once, too, sampled along ellipses that the network fits to the galaxy.
     knots, angles, passes
-        Ellipses, points on each, and how often they are looked at; for this decoder alone.
+        Ellipses, points on each, and passes over them; for this decoder alone.
     channels
-        What a sequence tells at each step; the surface brightness comes first.
+        What is predicted at each step; the surface brightness comes first.
     crop
         Rows and columns of the central part of the image that the network sees.
     pixel_scale
@@ -63,7 +107,7 @@ class Pix2ProfConfig(Frozen):
     step
         Arcsec between two values.
     max_steps
-        Values that a sequence has at most; one that is told all at once never leaves the image.
+        Values that a sequence has at most; one that is predicted all at once never leaves the image.
     halting_window, halting_tolerance
         A sequence ends when its last values (as many as the window, without the newest) have a
         standard deviation of the tolerance or less; in mag / arcsec2.
@@ -73,7 +117,7 @@ class Pix2ProfConfig(Frozen):
     rectified
         Whether the last layer ends in a ReLU, as the published one does.
     errors
-        Surface brightnesses in their order, and how far from the truth 68% of what is told there are at
+        Surface brightnesses in their order, and how far from the truth 68% of the predictions there are at
         most, of galaxies that were not trained on; measured whenever a training validates.
     """
 
@@ -83,7 +127,7 @@ class Pix2ProfConfig(Frozen):
     layers: int = Field(default=3, ge=1, le=32)
     heads: int = Field(default=8, ge=1, le=64)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    decoder: Literal["gru", "reinject", "transformer", "ellipses"] = "gru"
+    decoder: Annotated[str, AfterValidator(_known)] = "gru"
     knots: int = Field(default=56, ge=8, le=1024)
     angles: int = Field(default=48, ge=8, le=1024)
     passes: int = Field(default=3, ge=1, le=16)
@@ -111,9 +155,9 @@ class Pix2ProfConfig(Frozen):
         return min(self.max_steps, int(self.crop / 2 * self.pixel_scale / self.step) + 1)
 
     @property
-    def recurrent(self) -> bool:
-        """Whether the decoder tells one value after the other, and halts by its own values."""
-        return self.decoder in ("gru", "reinject")
+    def kind(self) -> DecoderKind:
+        """What its decoder is like."""
+        return DECODERS[self.decoder]
 
     @model_validator(mode="after")
     def _agree(self) -> Pix2ProfConfig:
@@ -132,9 +176,8 @@ class Pix2ProfConfig(Frozen):
             raise ValueError(f"the surface brightnesses of errors are {levels}, which do not increase")
         if 0.0 in self.scale:
             raise ValueError("a scale of 0 would make a channel constant")
-        shape = {"ellipticity", "position_angle"} & set(self.channels)
-        if self.decoder == "ellipses" and len(shape) == 1:
+        if self.kind.fits_ellipses and len({*SHAPE} & {*self.channels}) == 1:
             raise ValueError("ellipses tell their ellipticity and position_angle together, or neither")
-        if self.decoder == "transformer" and (self.hidden % self.heads or self.hidden % 4):
+        if self.kind.attends and (self.hidden % self.heads or self.hidden % 4):
             raise ValueError(f"hidden {self.hidden} must be divisible by 4 and by the {self.heads} heads")
         return self

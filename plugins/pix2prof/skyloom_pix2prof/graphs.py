@@ -2,53 +2,48 @@
 
 A recurrent network becomes two. ``encoder`` maps images to encodings; ``decoder`` unrolls encodings
 for a number of steps, or until each galaxy of the batch has halted, and can be called again with
-what it returned: whoever runs it can put new galaxies in the place of those that have halted. The
-transformer becomes one, ``captioner``.
+what it returned: whoever runs it can put new galaxies in the place of those that have halted. A network
+that predicts all steps at once becomes one, ``captioner``.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
-from torch import nn
 
 from skyloom.bundle import Tolerance
 from skyloom.errors import CheckpointError
 from skyloom.frozen import first_fault
 from skyloom_export import Exportable, GraphDeclaration, PrecisionVariant
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.ellipses import EllipseDecoder
-from skyloom_pix2prof.judging import (
+from skyloom_pix2prof.decoding import CAPTIONER, DECODER, ENCODER
+from skyloom_pix2prof.mock_images import mock_images
+from skyloom_pix2prof.network.pix2prof import Pix2Prof
+from skyloom_pix2prof.network.random_weights import random_network
+from skyloom_pix2prof.network.stopping import CaptionerGraph, DecoderGraph
+from skyloom_pix2prof.tolerances import (
     ALLOWED,
-    ALLOWED_AT_ONCE,
+    ALLOWED_PARALLEL,
     OFF_CODE,
-    damage,
-    misread,
-    tolerated,
-    typical_images,
+    captioner_error,
+    captioner_tolerances,
+    encoder_error,
 )
-from skyloom_pix2prof.network import Pix2Prof, RecurrentDecoder
-from skyloom_pix2prof.stopping import Answering, Unrolling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
     from os import PathLike
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from skyloom_export.declaration import Arrays
 
-ENCODER, DECODER, CAPTIONER = "encoder", "decoder", "captioner"
 PARITY = 1e-4
 """What a graph may be off, of the largest number in an encoding."""
-PACE = 0.4
-"""Scatter of the logarithm of the lengths of fading sequences."""
 
 
 def graphs(config: Mapping[str, Any], weights: str | PathLike[str]) -> Exportable:
@@ -90,10 +85,11 @@ def declare(network: Pix2Prof, *, variants: bool = True, **manifest: Any) -> Exp
         "unit": "nmgy" if config.zero_point == 22.5 else "",
         "settings": config.model_dump(mode="json"),
     }
-    if not config.recurrent:
-        made: tuple[GraphDeclaration, ...] = (_captioner(network, variants=variants),)
-    else:
+    made: tuple[GraphDeclaration, ...]
+    if config.kind.recurrent:
         made = (_encoder(network, variants=variants), _decoder(network))
+    else:
+        made = (_captioner(network, variants=variants),)
     return Exportable(graphs=made, manifest={**described, **manifest})
 
 
@@ -122,18 +118,14 @@ def _encoder(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
         noise = torch.randn(4, 1, near, near, generator=torch.Generator().manual_seed(0))
         largest = float(network.encode(noise).abs().max())
     off = {"code": Tolerance(atol=OFF_CODE * largest, rtol=0.0)}
-    cheaper = (
-        PrecisionVariant(precision="int8", allowed=ALLOWED, measure=damage(network), tolerances=off),
-        PrecisionVariant(precision="bf16", allowed=ALLOWED, measure=damage(network), tolerances=off),
-    )
+    bf16 = PrecisionVariant(precision="bf16", allowed=ALLOWED, measure=encoder_error(network), tolerances=off)
     return GraphDeclaration(
         name=ENCODER,
         module=network.encoder,
         outputs=("code",),
         **_images(network.config),
         tolerance=Tolerance(atol=PARITY * largest, rtol=PARITY),
-        variants=cheaper if variants else (),
-        calibration=_calibration(network.config),
+        variants=(bf16,) if variants else (),
         extra_passes=("winograd",),
     )
 
@@ -148,11 +140,11 @@ def _decoder(network: Pix2Prof) -> GraphDeclaration:
         "count": torch.zeros(2, dtype=torch.int64),
         "ticks": torch.zeros(5),
     }
-    if config.decoder == "reinject":
+    if config.kind.reinjects:
         inputs["code"] = torch.zeros(2, hidden)
     return GraphDeclaration(
         name=DECODER,
-        module=Unrolling(network),
+        module=DecoderGraph(network),
         inputs=inputs,
         outputs=("values", "next_token", "next_state", "next_recent", "next_count", "halted"),
         axes={name: ("batch", *tensor.shape[1:]) for name, tensor in inputs.items() if name != "ticks"}
@@ -164,25 +156,22 @@ def _decoder(network: Pix2Prof) -> GraphDeclaration:
 
 
 def _captioner(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
-    wrong, off = misread(network), tolerated(network.config)
-    # Light spans more than half precision holds, and places on the image need more digits than 8 bits or
-    # half precision have: what finds the ellipses and reads them stays as it is.
+    wrong, off = captioner_error(network), captioner_tolerances(network.config)
+    # Light spans more than half precision holds, and places on the image need more digits than it has: what
+    # finds the ellipses and reads them stays as it is.
     cheaper = (
         PrecisionVariant(
-            precision="int8", allowed=ALLOWED_AT_ONCE, measure=wrong, only=("Conv",), tolerances=off
-        ),
-        PrecisionVariant(
             precision="fp16",
-            allowed=ALLOWED_AT_ONCE,
+            allowed=ALLOWED_PARALLEL,
             measure=wrong,
             only=("Conv", "Relu", "MaxPool", "MatMul", "Gemm"),
             tolerances=off,
         ),
-        PrecisionVariant(precision="bf16", allowed=ALLOWED_AT_ONCE, measure=wrong, tolerances=off),
+        PrecisionVariant(precision="bf16", allowed=ALLOWED_PARALLEL, measure=wrong, tolerances=off),
     )
     return GraphDeclaration(
         name=CAPTIONER,
-        module=Answering(network),
+        module=CaptionerGraph(network),
         outputs=("values", "count", "halted"),
         counts={"values": "count"},
         **_images(network.config),
@@ -190,12 +179,7 @@ def _captioner(network: Pix2Prof, *, variants: bool) -> GraphDeclaration:
         tolerance=Tolerance(atol=1e-4, rtol=1e-4),
         sample=functools.partial(_galaxies, network.config),
         variants=cheaper if variants else (),
-        calibration=_calibration(network.config),
     )
-
-
-def _calibration(config: Pix2ProfConfig) -> Callable[[], Iterator[dict[str, NDArray[np.float32]]]]:
-    return lambda: ({"image": image[None]} for image in typical_images(config, 16))
 
 
 def _galaxies(
@@ -203,7 +187,7 @@ def _galaxies(
 ) -> Arrays:
     """Return mock galaxies, repeated side by side where they are smaller than what is asked for."""
     count, _, rows, columns = shapes["image"]
-    images = typical_images(config, count, seed=int(random.integers(2**31)))
+    images = mock_images(config, count, seed=int(random.integers(2**31)))
     more = max(rows - config.crop, 0), max(columns - config.crop, 0)
     wide = np.pad(images, [(0, 0), (0, 0), (0, more[0]), (0, more[1])], mode="wrap")
     top, left = (wide.shape[2] - rows) // 2, (wide.shape[3] - columns) // 2
@@ -231,7 +215,7 @@ def write_tiny_bundle(path: str | PathLike[str], **changes: Any) -> Path:
 
     config = Pix2ProfConfig.model_validate(changes)
     exportable = declare(
-        fading(config), variants=False, summary="Random weights, for tests", licence="BSD-3-Clause"
+        random_network(config), variants=False, summary="Random weights, for tests", licence="BSD-3-Clause"
     )
     return export_bundle(
         exportable,
@@ -241,57 +225,3 @@ def write_tiny_bundle(path: str | PathLike[str], **changes: Any) -> Path:
         task="sequence-captioner",
         plugin="skyloom",
     ).path
-
-
-def fading(config: Pix2ProfConfig, *, seed: int = 0, typical: int | None = None) -> Pix2Prof:
-    """Return a network with random weights that behaves like a trained one.
-
-    The encoder has seen mock galaxies, so that its norms are set and its encodings differ from galaxy
-    to galaxy. The last layer of the decoder leaks: its state falls from the encoding to nothing, each
-    unit at a pace of its own, and the values rise by some magnitudes to 26, where the stopping rule
-    finds them. The first unit keeps its state, and sets the pace of the others: sequences differ in
-    length by factors.
-
-    Parameters
-    ----------
-    config
-        What the network is made of.
-    seed
-        Of the weights.
-    typical
-        Values after which a sequence should halt, more or less; by default four halting windows.
-    """
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
-        network = Pix2Prof(config)
-        images = torch.from_numpy(typical_images(config, 16))
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = None  # the plain mean of what it sees
-        network.train().encode(images)
-        network.eval()
-        code, last = network.encode(images), network.encoder.fc1
-        last.bias.sub_(code.mean(0)).div_(code.std(0) + 1e-6).add_(0.5)
-        last.weight.div_(code.std(0)[:, None] + 1e-6)
-        decoder = network.decoder
-        if not isinstance(decoder, RecurrentDecoder):
-            teller = decoder.passes[-1] if isinstance(decoder, EllipseDecoder) else decoder
-            end = cast("nn.Linear", teller.end)
-            end.weight.zero_()
-            end.bias.fill_(-1.0)  # it never ends
-            return network
-        pace = (typical or 4 * config.halting_window) / 10.0
-        leak = torch.exp(-1 / (pace * torch.linspace(0.4, 1.6, config.hidden)))
-        *_, (w_x, w_h, b_x, b_h) = decoder.cells()
-        for weights in (w_x, w_h, b_x, b_h):
-            weights.mul_(1e-3)
-        update = slice(config.hidden, 2 * config.hidden)
-        b_x[update] = torch.logit(leak)
-        w_h[update, 0] = PACE
-        b_x[config.hidden] = 30.0  # sigmoid(30) is 1: the first unit never changes
-        decoder.fc.weight.copy_(-12.0 / config.hidden * torch.rand_like(decoder.fc.weight))
-        decoder.fc.weight[:, 0] = 0.0
-        decoder.fc.bias.fill_(26.0)
-        decoder.fc.weight.div_(network.scale[:, None])
-        decoder.fc.bias.sub_(network.offset).div_(network.scale)
-        return network

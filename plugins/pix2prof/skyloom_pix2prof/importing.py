@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from skyloom.digest import sha256_of_file
 from skyloom.errors import CheckpointError, listed
 from skyloom_export.pickles import read_pickled
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.graphs import declare
-from skyloom_pix2prof.network import Pix2Prof
+from skyloom_pix2prof.network.pix2prof import Pix2Prof
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def published(path: Path) -> Exportable:
         training={
             "source": SOURCE,
             "file": path.name,
-            "sha256": _digest(path),
+            "sha256": sha256_of_file(path),
             **({"epoch": epoch} if isinstance(epoch, int) else {}),
         },
         licence=f"as its authors state at {SOURCE}",
@@ -71,7 +71,7 @@ def infer(state: State, path: Path) -> Pix2ProfConfig:
     channels, hidden = state["decoder.fc.weight"].shape
     if kernel not in {3, 7} or channels != 1:
         raise CheckpointError(
-            f"'{path}' begins with {kernel}x{kernel} pixels and tells {channels} values a step",
+            f"'{path}' begins with {kernel}x{kernel} pixels and predicts {channels} values a step",
             "Only networks with 3x3 or 7x7 and one value a step are known",
         )
     return Pix2ProfConfig(
@@ -110,8 +110,3 @@ def _check(network: Pix2Prof, state: State, path: Path) -> None:
             )
         if not bool(torch.isfinite(value.double()).all()):
             raise CheckpointError(f"'{name}' in '{path}' holds numbers that are not finite", _REMEDY)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

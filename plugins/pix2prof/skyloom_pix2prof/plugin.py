@@ -16,7 +16,7 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
     yield skyloom.ModelSpec(
         name="pix2prof",
         task="sequence-captioner",
-        summary="Surface-brightness profiles told by a network as captions of galaxy images",
+        summary="Surface-brightness profiles predicted by a network as captions of galaxy images",
         factory="skyloom_pix2prof.captioner:Pix2ProfCaptioner",
         weights="bundle",
         tiny={
@@ -43,7 +43,7 @@ def skyloom_models() -> Iterable[skyloom.ModelSpec]:
 
 @skyloom.hookimpl
 def skyloom_weights() -> Iterable[skyloom.WeightsSpec]:
-    """Offer the bundle that comes with this plugin, and tell of the weights of the paper."""
+    """Offer the bundle that comes with this plugin, and name the weights of the paper."""
     citation = "Smith et al. 2021, MNRAS 503, 96, doi:10.1093/mnras/stab424"
     yield skyloom.WeightsSpec(
         name="pix2prof-sim-sdss",

@@ -23,6 +23,7 @@ import skyloom
 from skyloom.bundle import Bundle
 from skyloom.cli import main
 from skyloom.errors import SkyloomError
+from skyloom.execution import Execution
 from tests.conftest import GRAPH_PATH, Installer, affine_golden, double_plus_one
 
 MODEL = """
@@ -30,11 +31,11 @@ MODEL = """
     import skyloom
 
     class Affine(skyloom.Metric):
-        def __init__(self, bundle, *, backend="auto"):
+        def __init__(self, bundle):
             settings = bundle.manifest.settings
             self.size = int(10.0 ** settings.get("digits", 1))
             self.name = settings.get("label", "").lower()
-            self.session = bundle.session("affine", backend=backend)
+            self.session = bundle.session("affine")
             self.backend = self.session.backend
 
         def compare(self, reference, candidate, *, seed=0):
@@ -390,7 +391,7 @@ def test_a_graph_that_is_not_used_is_refused_when_it_is_asked_for(affine_bundle:
     another_graph("other", bad.SerializeToString())(affine_bundle)
     bundle = Bundle.open(affine_bundle)
     with pytest.raises(SkyloomError, match="cannot open the graph") as caught:
-        bundle.session("other", backend="cpu")
+        bundle.session("other", Execution("cpu"))
     assert main(["verify", str(affine_bundle), "--backend", "cpu"]) == 2
     assert "cannot open the graph" in str(caught.value)
 

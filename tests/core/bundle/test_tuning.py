@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from skyloom.bundle import Bundle, Tolerance
-from skyloom.bundle.choice import choose
-from skyloom.bundle.tuning import Trial, Tuning, powers_of_two, tune, tuned
-from skyloom.bundle.verify import Golden, Verdict, compare
+from skyloom.bundle.golden import Golden
+from skyloom.bundle.selection import Selection, Trial, Tuning, read_tuning, select
+from skyloom.bundle.tuning import powers_of_two, tune
+from skyloom.bundle.verify import Verdict, compare_graph
 from skyloom.cli import main
 from skyloom.errors import BackendError, BundleError, InputError
-from skyloom.runtime.machine import fingerprint
+from skyloom.execution import Execution
+from skyloom.machine import fingerprint
 from skyloom.runtime.session import Session
 from tests.core.test_variants import with_sizes, with_variant
 
 if TYPE_CHECKING:
-    from skyloom.bundle.verify import ToleranceOf
+    from skyloom.bundle.tolerance import ToleranceOf
 
 
 @pytest.fixture
@@ -36,6 +38,16 @@ def record(bundle: Bundle, home: Path, *trials: Trial, machine: str = "") -> Pat
     tuning = Tuning(bundle=bundle.name, digest=bundle.digest, machine=machine, trials=trials)
     path.write_text(tuning.model_dump_json())
     return path
+
+
+def tuned(bundle: Bundle) -> Tuning | None:
+    return read_tuning(bundle.manifest, bundle.digest)
+
+
+def choose(
+    bundle: Bundle, *, backend: str = "auto", precision: str = "auto", threads: int | None = None
+) -> Selection:
+    return select(bundle.manifest, bundle.digest, "affine", Execution(backend, precision, threads))
 
 
 def trial(
@@ -89,18 +101,18 @@ def test_auto_is_the_fastest_within_tolerance(bundle: Bundle, home: Path) -> Non
         best,
         trial("openvino", "bf16", 0.001, excess=1.5),
     )
-    found = choose(bundle, "affine", backend="auto", precision="auto", threads=None)
-    assert found == ("affine-int8", "cpu", "int8", 2, True)
-    assert choose(bundle, "affine", backend="auto", precision="fp32", threads=None).threads == 2
-    assert choose(bundle, "affine", backend="auto", precision="auto", threads=1).precision == "fp32"
-    assert choose(bundle, "affine", backend="cpu", precision="fp32", threads=None).threads is None
-    session = bundle.session("affine", precision="auto")
-    assert (session.backend, session.precision, session.threads) == ("cpu", "int8", 2)
+    found = choose(bundle)
+    assert found == ("affine-int8", Execution("cpu", "int8", 2), True)
+    assert choose(bundle, precision="fp32").execution.threads == 2
+    assert choose(bundle, threads=1).execution.precision == "fp32"
+    assert choose(bundle, backend="cpu", precision="fp32").execution.threads is None
+    session = bundle.session("affine", Execution(precision="auto"))
+    assert session.execution == Execution("cpu", "int8", 2)
 
 
 def test_without_tuning_auto_is_fp32(bundle: Bundle) -> None:
-    found = choose(bundle, "affine", backend="auto", precision="auto", threads=None)
-    assert found == ("affine", "auto", "fp32", None, False)
+    found = choose(bundle)
+    assert found == ("affine", Execution("auto", "fp32", None), False)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "rubbish"])
@@ -131,7 +143,7 @@ def test_the_fastest_that_no_longer_runs_gives_way(
     monkeypatch.setattr(why, lambda backend: "" if backend == "cpu" else "unplugged")
     assert bundle.session("affine").backend == "cpu"
     with pytest.raises(BackendError, match="unplugged"):
-        bundle.session("affine", backend="tensorrt", precision="auto")
+        bundle.session("affine", Execution("tensorrt", "auto"))
 
 
 def test_bf16_may_be_as_far_off_as_was_declared_for_it(bundle: Bundle) -> None:
@@ -180,7 +192,7 @@ def test_bf16_that_was_not_measured_or_not_good_enough_is_refused(
     with pytest.raises(
         InputError, match=rf"has no 'affine' in bf16: {reason}\. Ask for 'fp32' or 'int8', or export"
     ):
-        bundle.session("affine", backend="openvino", precision="bf16")
+        bundle.session("affine", Execution("openvino", "bf16"))
     assert bundle.manifest.precisions("affine") == ("fp32", "int8")
 
 
@@ -188,8 +200,8 @@ def test_bf16_that_was_measured_runs(bundle: Bundle) -> None:
     pytest.importorskip("openvino")
     bundle = in_bf16(bundle, measured_bf16=0.01, allowed_bf16=0.02)
     assert bundle.manifest.precisions("affine") == ("fp32", "int8", "bf16")
-    session = bundle.session("affine", precision="bf16")
-    assert (session.backend, session.precision) == ("openvino", "bf16")
+    session = bundle.session("affine", Execution(precision="bf16"))
+    assert (session.backend, session.execution.precision) == ("openvino", "bf16")
 
 
 def test_tuning_tries_bf16_only_where_it_was_measured(bundle: Bundle, home: Path) -> None:
@@ -201,11 +213,11 @@ def test_tuning_tries_bf16_only_where_it_was_measured(bundle: Bundle, home: Path
 
 def test_an_older_record_cannot_bring_in_what_was_not_measured(bundle: Bundle, home: Path) -> None:
     record(bundle, home, trial("openvino", "bf16", 0.001), trial("cpu", "fp32", 0.05, threads=2))
-    found = choose(bundle, "affine", backend="auto", precision="auto", threads=None)
-    assert found == ("affine", "cpu", "fp32", 2, True)
+    found = choose(bundle)
+    assert found == ("affine", Execution("cpu", "fp32", 2), True)
     measured = in_bf16(bundle, measured_bf16=0.01, allowed_bf16=0.02)
-    found = choose(measured, "affine", backend="auto", precision="auto", threads=None)
-    assert found == ("affine", "openvino", "bf16", 1, True)
+    found = choose(measured)
+    assert found == ("affine", Execution("openvino", "bf16", 1), True)
 
 
 def test_the_largest_golden_size_is_timed_and_every_size_compared(
@@ -221,10 +233,10 @@ def test_the_largest_golden_size_is_timed_and_every_size_compared(
 
     def note(session: Session, name: str, golden: Golden, tolerance_of: ToleranceOf) -> list[Verdict]:
         compared.append(golden.sizes["batch"])
-        return compare(session, name, golden, tolerance_of)
+        return compare_graph(session, name, golden, tolerance_of)
 
     monkeypatch.setattr("skyloom.bundle.tuning._fastest", fastest)
-    monkeypatch.setattr("skyloom.bundle.tuning.compare", note)
+    monkeypatch.setattr("skyloom.bundle.tuning.compare_graph", note)
     (one, *_) = tune(bundle, threads=[1]).trials
     assert one.passed
     assert set(timed) == {9}
@@ -235,7 +247,7 @@ def test_a_way_that_fails_is_noted(bundle: Bundle, monkeypatch: pytest.MonkeyPat
     def fail(*_: object) -> None:
         raise BackendError("it broke")
 
-    monkeypatch.setattr("skyloom.bundle.tuning.compare", fail)
+    monkeypatch.setattr("skyloom.bundle.tuning.compare_graph", fail)
     tuning = tune(bundle, threads=[1])
     assert tuning.best("affine") is None
     assert {one.note for one in tuning.trials} == {"it broke."}
@@ -252,11 +264,11 @@ def test_a_precision_that_the_bundle_lacks_lists_those_it_has(bundle: Bundle) ->
     with pytest.raises(
         InputError, match=r"has no 'affine' in fp16\. Ask for 'fp32' or 'int8', or export it with a variant"
     ):
-        bundle.session("affine", precision="fp16")
-    assert bundle.session("affine", precision="int8").precision == "int8"
-    assert bundle.session("affine-int8").precision == "int8"
+        bundle.session("affine", Execution(precision="fp16"))
+    assert bundle.session("affine", Execution(precision="int8")).execution.precision == "int8"
+    assert bundle.session("affine-int8").execution.precision == "int8"
     with pytest.raises(InputError, match=r"graph 'affine-int8' is int8, not fp16\. Ask for 'affine'"):
-        bundle.session("affine-int8", precision="fp16")
+        bundle.session("affine-int8", Execution(precision="fp16"))
 
 
 def test_the_command_tunes(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,7 +72,7 @@ class Doubler(Engine):
     """Computes ``y = 2 x`` and runs out of memory above a number of items."""
 
     def __init__(self, most: int = 10**9, pause: float = 0.0) -> None:
-        self.backend, self.provider, self.inputs, self.outputs = "fake", "Fake", ("x",), ("y",)
+        self.backend, self.provider, self.inputs, self.outputs = "cpu", "Fake", ("x",), ("y",)
         self.most, self.pause = most, pause
         self.lengths: list[int] = []
 

@@ -13,9 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from skyloom.errors import BundleError
+from skyloom.execution import Execution
 from skyloom.runtime import open_session
 from skyloom.runtime.bounds import MAX_ELEMENTS, MAX_STEPS
-from skyloom.runtime.trust import check_graph
+from skyloom.runtime.safety import check_safe
 from tests.core.runtime.graphs import model
 
 HUGE = 3 * 2**30
@@ -124,12 +125,12 @@ ENORMOUS: dict[str, Callable[[int], bytes]] = {
 @pytest.mark.parametrize("build", ENORMOUS.values(), ids=ENORMOUS)
 def test_a_tensor_of_an_absurd_size_is_refused(build: Callable[[int], bytes]) -> None:
     with pytest.raises(BundleError, match=r"makes a tensor of 3.22e\+09 numbers with .*, allowed are"):
-        open_session(build(HUGE), backend="cpu")
+        open_session(build(HUGE), Execution("cpu"))
 
 
 @pytest.mark.parametrize("build", ENORMOUS.values(), ids=ENORMOUS)
 def test_a_tensor_of_a_large_size_is_not(build: Callable[[int], bytes]) -> None:
-    check_graph(build(MAX_ELEMENTS // 2))
+    check_safe(build(MAX_ELEMENTS // 2))
 
 
 def loop(
@@ -173,7 +174,7 @@ ENDLESS = list(itertools.product(["", "huge"], ["", "true"], [HANDED_ON, ALWAYS,
 def test_an_endless_loop_is_refused(count: str, start: str, body: Nodes) -> None:
     steps: onnx.TensorProto | str = scalar("huge", 2**62) if count else ""
     with pytest.raises(BundleError, match=r"an endless loop: it has (no number of|\d+) steps"):
-        check_graph(loop(steps, start, body, [TRUE]))
+        check_safe(loop(steps, start, body, [TRUE]))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_an_endless_loop_is_refused(count: str, start: str, body: Nodes) -> None
     ],
 )
 def test_a_loop_that_ends_is_not(count: onnx.TensorProto | str, start: str, body: Nodes) -> None:
-    check_graph(loop(count, start, body, [TRUE, FALSE]))
+    check_safe(loop(count, start, body, [TRUE, FALSE]))
 
 
 def test_an_endless_loop_inside_a_branch_is_refused() -> None:
@@ -195,7 +196,7 @@ def test_an_endless_loop_inside_a_branch_is_refused() -> None:
     del inner.input[:]
     built = plain([helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner)])
     with pytest.raises(BundleError, match="an endless loop"):
-        check_graph(built)
+        check_safe(built)
 
 
 def test_a_circle_of_names_is_looked_at_in_little_time() -> None:
@@ -203,5 +204,5 @@ def test_a_circle_of_names_is_looked_at_in_little_time() -> None:
     hands += [helper.make_node("Identity", ["n0"], ["n2000"])]
     asks = [helper.make_node("Tile", ["x", f"n{i}"], [f"y{i}"]) for i in range(2000)]
     start = time.perf_counter()
-    check_graph(plain([*hands, *asks]))
+    check_safe(plain([*hands, *asks]))
     assert time.perf_counter() - start < 20

@@ -9,6 +9,7 @@ import pytest
 from onnx import helper
 
 from skyloom.errors import BackendError, BundleError
+from skyloom.execution import Execution
 from skyloom.runtime import onnxruntime_engine, open_session
 from skyloom.runtime.engine import first_line, is_shortage
 from skyloom.runtime.onnxruntime_engine import OnnxRuntimeEngine, why_not
@@ -31,12 +32,12 @@ def _fresh(request: pytest.FixtureRequest) -> Any:
 def test_an_unknown_operator_is_an_error_of_the_bundle(backend: str) -> None:
     graph = model([helper.make_node("Foo", ["x"], ["y"])], {"x": ["n"]}, {"y": ["n"]}).SerializeToString()
     with pytest.raises(BundleError, match="cannot open the graph"):
-        open_session(graph, backend=backend)
+        open_session(graph, Execution(backend))
 
 
 @pytest.mark.parametrize("backend", HERE)
 def test_a_run_that_fails_is_an_error_of_the_backend(backend: str) -> None:
-    session = open_session(double_plus_one(), backend=backend)
+    session = open_session(double_plus_one(), Execution(backend))
     with pytest.raises(BackendError, match=r"failed.*Check the"):
         session.run({"x": np.zeros((2, 5), np.float32)})
     x = np.ones((2, 3), np.float32)
@@ -44,7 +45,7 @@ def test_a_run_that_fails_is_an_error_of_the_backend(backend: str) -> None:
 
 
 def test_bound_memory_gives_the_same_as_a_plain_run() -> None:
-    engine = OnnxRuntimeEngine(double_plus_one(), backend="cpu", precision="fp32", threads=1)
+    engine = OnnxRuntimeEngine(double_plus_one(), Execution("cpu", threads=1))
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     (bound,) = engine._run_bound({"x": x}, "cpu")
     np.testing.assert_array_equal(bound, engine.run({"x": x})["y"])
@@ -77,23 +78,24 @@ def test_a_provider_that_is_not_in_use_is_an_error(
     monkeypatch.setattr(onnxruntime_engine, "why_not", lambda _: "")
     monkeypatch.setattr("onnxruntime.InferenceSession", open_it)
     with pytest.raises(BackendError, match=message):
-        OnnxRuntimeEngine(double_plus_one(), backend="cuda", precision="fp32", threads=None)
+        OnnxRuntimeEngine(double_plus_one(), Execution("cuda"))
 
 
 def test_a_provider_that_is_not_built_in_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(BackendError, match=r"the installed onnxruntime [\d.]+ is built without it\. Install"):
-        open_session(double_plus_one(), backend="tensorrt")
-    assert open_session(double_plus_one(), backend="auto").backend == "cpu"
+        open_session(double_plus_one(), Execution("tensorrt"))
+    assert open_session(double_plus_one(), Execution("auto")).backend == "cpu"
 
 
 @pytest.mark.parametrize(
     ("precision", "fp16", "int8"), [("fp32", False, False), ("fp16", True, False), ("int8", False, True)]
 )
 def test_devices_compute_in_what_was_asked_for(precision: str, fp16: bool, int8: bool) -> None:
-    names = [name for name, _ in onnxruntime_engine._providers("tensorrt", precision)]
+    chain = onnxruntime_engine._providers(Execution("tensorrt", precision))
+    names = [name for name, _ in chain]
     assert names == ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
-    tensorrt, cuda, _ = (options for _, options in onnxruntime_engine._providers("tensorrt", precision))
+    tensorrt, cuda, _ = (options for _, options in chain)
     assert tensorrt == {"trt_fp16_enable": fp16, "trt_int8_enable": int8}
     assert cuda == {"use_tf32": 0}
 

@@ -15,9 +15,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from skyloom.errors import InputError, OutOfMemoryError, OutOfTimeError
+from skyloom.execution import Execution
+from skyloom.machine import memory
 from skyloom.runtime import Session, limits, open_session, openvino_engine
 from skyloom.runtime.limits import Limited, memory_limit, time_limit
-from skyloom.runtime.machine import memory
 from tests.conftest import double_plus_one
 from tests.core.runtime.graphs import model
 
@@ -60,7 +61,7 @@ def enormous(elements: int) -> bytes:
 def opened(graph: bytes, backend: str) -> Session:
     if backend == "openvino":
         pytest.importorskip("openvino")
-    return open_session(graph, backend=backend, threads=1)
+    return open_session(graph, Execution(backend, threads=1))
 
 
 ONES = {"x": np.ones(1, np.float32)}
@@ -162,7 +163,7 @@ def forever() -> None:
 
 VERBS["forever"] = forever
 status = main(["forever"])
-print(signal.set_wakeup_fd(-1), limits._fence._inside, len(limits._watchdog._running))
+print(signal.set_wakeup_fd(-1), limits._process_memory._inside, len(limits._watchdog._running))
 sys.exit(status)
 """
 
@@ -205,7 +206,7 @@ def test_an_event_loop_keeps_its_signals() -> None:
     os.set_blocking(ears[1], False)
     before = signal.set_wakeup_fd(ears[1])
     try:
-        with Limited(lambda: None, fenced=False) as block:
+        with Limited(lambda: None, limit_memory=False) as block:
             assert not block.interruptible
         assert signal.set_wakeup_fd(-1) == ears[1]
     finally:
@@ -242,9 +243,9 @@ def test_the_limit_of_the_system_stays_when_it_is_lower() -> None:
     lower = 2**40
     resource.setrlimit(resource.RLIMIT_DATA, (lower, before[1]))
     try:
-        limits._fence.enter(2.0**50)
+        limits._process_memory.enter(2.0**50)
         assert resource.getrlimit(resource.RLIMIT_DATA)[0] == lower
-        limits._fence.leave()
+        limits._process_memory.leave()
         assert resource.getrlimit(resource.RLIMIT_DATA)[0] == lower
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
@@ -316,7 +317,7 @@ def test_no_limit_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_thread_ends_when_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "_LINGER", 0.1)
     for _ in range(2):  # and begins again
-        with Limited(lambda: None, fenced=False):
+        with Limited(lambda: None, limit_memory=False):
             assert "skyloom-limits" in {thread.name for thread in threading.enumerate()}
         for _ in range(200):
             if "skyloom-limits" not in {thread.name for thread in threading.enumerate()}:
@@ -331,7 +332,7 @@ def test_a_watched_block_costs_microseconds() -> None:
 
     def once() -> float:
         start = time.perf_counter()
-        with Limited(lambda: None, fenced=True):
+        with Limited(lambda: None, limit_memory=True):
             pass
         return time.perf_counter() - start
 
@@ -345,13 +346,13 @@ import os, sys
 from skyloom.errors import OutOfTimeError
 from skyloom.runtime.limits import Limited
 import threading
-with Limited(lambda: None, fenced=True):
+with Limited(lambda: None, limit_memory=True):
     pass
 done = threading.Event()
 child = os.fork()
 if not child:
     os.environ["SKYLOOM_TIME_LIMIT"] = "0.1"
-    with Limited(done.set, fenced=True):
+    with Limited(done.set, limit_memory=True):
         os._exit(0 if done.wait(30) else 1)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
@@ -369,7 +370,7 @@ before = resource.getrlimit(resource.RLIMIT_DATA)
 inside, done = threading.Event(), threading.Event()
 
 def work():
-    with Limited(lambda: None, fenced=True):
+    with Limited(lambda: None, limit_memory=True):
         inside.set()
         done.wait(30)
 
@@ -402,11 +403,11 @@ def test_a_library_that_takes_its_time_to_stop_keeps_no_other_run_waiting(
         go_on.wait(60)
 
     def other() -> None:
-        with Limited(lambda: None, fenced=True):
+        with Limited(lambda: None, limit_memory=True):
             pass
 
     monkeypatch.setenv(limits.TIME_VARIABLE, "0.01")
-    with Limited(stop, fenced=False):
+    with Limited(stop, limit_memory=False):
         assert stopping.wait(30)
         thread = threading.Thread(target=other)
         thread.start()
@@ -420,7 +421,7 @@ def test_a_library_that_takes_its_time_to_stop_keeps_no_other_run_waiting(
 def test_nothing_is_stopped_that_has_ended() -> None:
     """A request of OpenVINO may be at work for another thread by then."""
     stopped: list[bool] = []
-    with Limited(lambda: stopped.append(True), fenced=False) as block:
+    with Limited(lambda: stopped.append(True), limit_memory=False) as block:
         pass
     block.stop(OutOfTimeError)
     block.check()
@@ -444,9 +445,9 @@ def test_only_a_request_that_may_go_on_is_kept() -> None:
         def wait(self) -> None:
             raise RuntimeError("cancelled")
 
-    with Limited(lambda: None, fenced=False) as block, pytest.raises(OutOfTimeError):
+    with Limited(lambda: None, limit_memory=False) as block, pytest.raises(OutOfTimeError):
         openvino_engine._wait(Stopped(), {}, block)
-    with Limited(lambda: None, fenced=False) as block:
+    with Limited(lambda: None, limit_memory=False) as block:
         with pytest.raises(RuntimeError, match="no"):
             openvino_engine._wait(Failing(), {}, block)
         assert not openvino_engine._at_work

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ from skyloom.errors import (
     NotFiniteError,
     OutOfMemoryError,
 )
-from skyloom.runtime import Session, check_precision, open_session, opening, openvino_engine
+from skyloom.execution import Execution
+from skyloom.runtime import Session, open_session, openvino_engine
+from skyloom.runtime import session as sessions
 from skyloom.runtime.onnxruntime_engine import why_not
 from tests.conftest import affine_manifest, double_plus_one
 from tests.core.runtime.graphs import Doubler, declared, forgetful_loop, model
@@ -46,8 +49,8 @@ def batch(length: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("backend", HERE)
 def test_each_backend_computes_the_graph_and_reports_itself(backend: str) -> None:
-    session = open_session(double_plus_one(), backend=backend, threads=1, declared=AFFINE)
-    assert (session.backend, session.precision, session.threads) == (backend, "fp32", 1)
+    session = open_session(double_plus_one(), Execution(backend, threads=1), declared=AFFINE)
+    assert (session.backend, session.execution) == (backend, Execution(backend, threads=1))
     assert session.provider == {"cpu": "CPUExecutionProvider", "openvino": "OpenVINO CPU, f32"}[backend]
     for length in (1, 7):
         x = batch(length)
@@ -56,7 +59,7 @@ def test_each_backend_computes_the_graph_and_reports_itself(backend: str) -> Non
 
 @pytest.mark.parametrize("backend", HERE)
 def test_inputs_may_be_read_only_or_strided_and_outputs_belong_to_the_caller(backend: str) -> None:
-    session = open_session(double_plus_one(), backend=backend)
+    session = open_session(double_plus_one(), Execution(backend))
     x = batch(8)
     x.flags.writeable = False
     first = session.run({"x": x[::2, ::-1]})["y"]
@@ -67,7 +70,7 @@ def test_inputs_may_be_read_only_or_strided_and_outputs_belong_to_the_caller(bac
 
 @pytest.mark.parametrize("backend", HERE)
 def test_one_session_serves_many_threads(backend: str) -> None:
-    session = open_session(double_plus_one(), backend=backend, threads=1)
+    session = open_session(double_plus_one(), Execution(backend, threads=1))
     inputs = [batch(1 + seed % 5, seed) for seed in range(200)]
     with ThreadPoolExecutor(8) as pool:
         outputs = list(pool.map(lambda x: session.run({"x": x})["y"], inputs))
@@ -77,8 +80,8 @@ def test_one_session_serves_many_threads(backend: str) -> None:
 
 def test_sessions_that_agree_share_what_they_opened() -> None:
     graph = double_plus_one()
-    one, two = (open_session(graph, backend="cpu", threads=1) for _ in range(2))
-    other = open_session(graph, backend="cpu", threads=2)
+    one, two = (open_session(graph, Execution("cpu", threads=1)) for _ in range(2))
+    other = open_session(graph, Execution("cpu", threads=2))
     assert one._engine is two._engine
     assert one._engine is not other._engine
 
@@ -86,12 +89,12 @@ def test_sessions_that_agree_share_what_they_opened() -> None:
 def test_threads_that_open_at_once_open_only_one() -> None:
     graph = double_plus_one()
     with ThreadPoolExecutor(8) as pool:
-        opened = list(pool.map(lambda _: open_session(graph, backend="cpu", threads=1), range(16)))
+        opened = list(pool.map(lambda _: open_session(graph, Execution("cpu", threads=1)), range(16)))
     assert len({id(session._engine) for session in opened}) == 1
 
 
 def test_what_is_shared_is_freed_with_the_last_session() -> None:
-    one, two = (open_session(double_plus_one(), backend="cpu", threads=1) for _ in range(2))
+    one, two = (open_session(double_plus_one(), Execution("cpu", threads=1)) for _ in range(2))
     engine = weakref.ref(one._engine)
     one.close()
     gc.collect()
@@ -103,11 +106,11 @@ def test_what_is_shared_is_freed_with_the_last_session() -> None:
     del two
     gc.collect()
     assert engine() is None
-    assert not list(opening._engines)
+    assert not list(sessions._engines)
 
 
 def test_a_session_closes_with_its_block() -> None:
-    with open_session(double_plus_one(), backend="cpu") as session:
+    with open_session(double_plus_one(), Execution("cpu")) as session:
         session.run({"x": batch(1)})
     with pytest.raises(BackendError, match="closed"):
         session.run({"x": batch(1)})
@@ -115,16 +118,16 @@ def test_a_session_closes_with_its_block() -> None:
 
 def test_an_open_graph_is_not_read_again(affine_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = Bundle.open(affine_bundle)
-    first = bundle.session("affine", backend="cpu")
+    first = bundle.session("affine", Execution("cpu"))
     monkeypatch.setattr(Bundle, "read", lambda *_: pytest.fail("read again"))
-    assert bundle.session("affine", backend="cpu")._engine is first._engine
+    assert bundle.session("affine", Execution("cpu"))._engine is first._engine
 
 
 @pytest.mark.parametrize("backend", ["cuda", "tensorrt"])
 def test_a_device_that_was_asked_for_is_used_or_named_as_missing(backend: str) -> None:
     refused: BackendError | None = None
     try:
-        session = open_session(double_plus_one(), backend=backend)
+        session = open_session(double_plus_one(), Execution(backend))
     except BackendError as error:
         refused = error
     if refused is None:
@@ -138,7 +141,7 @@ def test_a_device_that_was_asked_for_is_used_or_named_as_missing(backend: str) -
 
 @pytest.mark.skipif(bool(why_not("cuda")), reason=f"CUDA cannot be used: {why_not('cuda')}")
 def test_cuda_computes_what_the_cpu_computes() -> None:
-    session = open_session(double_plus_one(), backend="cuda", declared=AFFINE)
+    session = open_session(double_plus_one(), Execution("cuda"), declared=AFFINE)
     x = batch(64)
     np.testing.assert_allclose(session.run({"x": x})["y"], 2 * x + 1, rtol=1e-6)
 
@@ -147,11 +150,11 @@ def test_nothing_is_written_where_cuda_is_missing() -> None:
     code = """
 from tests.conftest import double_plus_one
 from skyloom.errors import BackendError
-from skyloom.runtime import open_session
+from skyloom.runtime import Execution, open_session
 open_session(double_plus_one())
 for backend in ("cuda", "tensorrt"):
     try:
-        open_session(double_plus_one(), backend=backend)
+        open_session(double_plus_one(), Execution(backend))
     except BackendError:
         pass
 """
@@ -165,19 +168,19 @@ for backend in ("cuda", "tensorrt"):
 def test_auto_falls_back_where_the_device_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the libraries of CUDA be there and no device, as in a container without access to it."""
     monkeypatch.setattr("skyloom.runtime.onnxruntime_engine.why_not", lambda _: "")
-    session = open_session(double_plus_one(), backend="auto")
+    session = open_session(double_plus_one(), Execution("auto"))
     assert session.backend in {"cpu", "cuda"}
     if session.backend == "cpu":
         with pytest.raises(BackendError, match=r"fell back to CPUExecutionProvider|cannot open the graph"):
-            open_session(double_plus_one(), backend="cuda")
+            open_session(double_plus_one(), Execution("cuda"))
 
 
 def test_bf16_is_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"'cpu' does not run in bf16\. Ask for backend='openvino'"):
-        open_session(double_plus_one(), backend="cpu", precision="bf16")
+        open_session(double_plus_one(), Execution("cpu", "bf16"))
     pytest.importorskip("openvino")
-    session = open_session(double_plus_one(), precision="bf16")
-    assert (session.backend, session.precision) == ("openvino", "bf16")
+    session = open_session(double_plus_one(), Execution(precision="bf16"))
+    assert (session.backend, session.execution.precision) == ("openvino", "bf16")
     assert session.provider == "OpenVINO CPU, bf16"
 
 
@@ -185,7 +188,7 @@ def test_a_missing_openvino_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "openvino", None)
     openvino_engine._core.cache_clear()
     with pytest.raises(MissingExtraError, match=r'pip install "skyloom\[openvino\]"'):
-        open_session(double_plus_one(), backend="openvino")
+        open_session(double_plus_one(), Execution("openvino"))
 
 
 def test_a_precision_that_openvino_does_not_honour_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,14 +206,23 @@ def test_a_precision_that_openvino_does_not_honour_is_an_error(monkeypatch: pyte
 
     monkeypatch.setattr(openvino_engine, "_core", Core)
     with pytest.raises(BackendError, match="computes in f32 where bf16 was asked for"):
-        open_session(double_plus_one(), backend="openvino", precision="bf16")
+        open_session(double_plus_one(), Execution("openvino", "bf16"))
+
+
+def test_an_execution_is_one_value_that_cannot_change() -> None:
+    execution = Execution("cpu", threads=2)
+    assert {execution: 1}[Execution("cpu", "fp32", 2)] == 1
+    with pytest.raises(FrozenInstanceError):
+        execution.backend = "cuda"  # type: ignore[misc]
+    with pytest.raises(InputError, match="'cpu' does not run in bf16"):
+        replace(execution, precision="bf16")
 
 
 def test_names_and_numbers_are_checked() -> None:
     with pytest.raises(InputError, match=r"the precision is 'fp8'\. Give 'auto', 'fp32'"):
-        check_precision("fp8")
+        Execution(precision="fp8")
     with pytest.raises(InputError, match="the number of threads is 0"):
-        open_session(double_plus_one(), threads=0)
+        open_session(double_plus_one(), Execution(threads=0))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +238,7 @@ def test_names_and_numbers_are_checked() -> None:
 )
 def test_inputs_that_do_not_fit_are_named(inputs: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        open_session(double_plus_one(), backend="cpu", declared=AFFINE).run(inputs)
+        open_session(double_plus_one(), Execution("cpu"), declared=AFFINE).run(inputs)
 
 
 def test_inputs_must_agree_in_the_length_of_an_axis() -> None:
@@ -234,7 +246,7 @@ def test_inputs_must_agree_in_the_length_of_an_axis() -> None:
     engine.inputs = ("x", "z")
     graph = declared({"x": ("batch", 3), "z": ("batch",)}, {"y": ("batch", 3)})
     with pytest.raises(InputError, match=r"the input 'z'.* with 4 along 'batch' where 'x' has 2"):
-        Session(engine, precision="fp32", declared=graph).run({"x": batch(2), "z": np.zeros(4, np.float32)})
+        Session(engine, declared=graph).run({"x": batch(2), "z": np.zeros(4, np.float32)})
 
 
 def test_a_graph_with_other_tensors_than_declared_is_refused() -> None:
@@ -254,7 +266,7 @@ def test_a_graph_with_other_tensors_than_declared_is_refused() -> None:
 def test_outputs_of_another_shape_than_declared_are_an_error(
     axes: tuple[str | int, ...], message: str
 ) -> None:
-    session = Session(Doubler(), precision="fp32", declared=declared({"x": ("batch", 3)}, {"y": axes}))
+    session = Session(Doubler(), declared=declared({"x": ("batch", 3)}, {"y": axes}))
     with pytest.raises(BackendError, match=f"the output 'y'.* on Fake, {message}"):
         session.run({"x": batch(2)})
 
@@ -263,14 +275,14 @@ def test_outputs_of_another_type_than_declared_are_an_error() -> None:
     graph = declared({"x": ("batch", 3)}, {"y": ("batch", 3)})
     other = graph.model_copy(update={"outputs": (graph.outputs[0].model_copy(update={"dtype": "int64"}),)})
     with pytest.raises(BackendError, match="its type is float32 where int64 is declared"):
-        Session(Doubler(), precision="fp32", declared=other).run({"x": batch(2)})
+        Session(Doubler(), declared=other).run({"x": batch(2)})
 
 
 @pytest.mark.parametrize("backend", HERE)
 def test_a_loop_runs_every_step_or_is_refused(backend: str) -> None:
     """OpenVINO is known to run a loop once whose body does not look at the input that it scans."""
     graph = declared({"start": (1,), "ticks": ("steps", 1)}, {"end": (1,), "counts": ("steps", 1)})
-    session = open_session(forgetful_loop(), backend=backend, declared=graph)
+    session = open_session(forgetful_loop(), Execution(backend), declared=graph)
     inputs = {"start": np.zeros(1, np.float32), "ticks": np.zeros((5, 1), np.float32)}
     refused, counts = "", np.arange(0)
     try:
@@ -290,7 +302,7 @@ BATCHED = declared({"x": ("batch", 3)}, {"y": ("batch", 3)})
 @pytest.mark.parametrize("most", [1, 2, 3, 5, 16, 17, 40])
 def test_a_batch_that_is_too_large_is_run_in_parts(most: int) -> None:
     engine = Doubler(most)
-    session = Session(engine, precision="fp32", declared=BATCHED)
+    session = Session(engine, declared=BATCHED)
     x = batch(17)
     np.testing.assert_array_equal(session.run({"x": x})["y"], 2 * x)
     assert sum(length for length in engine.lengths if length <= most) == 17
@@ -300,12 +312,12 @@ def test_a_batch_that_is_too_large_is_run_in_parts(most: int) -> None:
 
 
 def test_an_empty_batch_is_run() -> None:
-    assert Session(Doubler(), precision="fp32", declared=BATCHED).run({"x": batch(0)})["y"].shape == (0, 3)
+    assert Session(Doubler(), declared=BATCHED).run({"x": batch(0)})["y"].shape == (0, 3)
 
 
 def test_an_item_that_is_too_large_is_an_error() -> None:
     with pytest.raises(OutOfMemoryError, match="not even one item of the batch fits into the memory"):
-        Session(Doubler(0), precision="fp32", declared=BATCHED).run({"x": batch(4)})
+        Session(Doubler(0), declared=BATCHED).run({"x": batch(4)})
 
 
 @pytest.mark.parametrize(
@@ -319,7 +331,7 @@ def test_an_item_that_is_too_large_is_an_error() -> None:
 def test_only_a_batch_is_split(graph: None) -> None:
     engine = Doubler(2)
     with pytest.raises(OutOfMemoryError, match="the inputs do not fit") as caught:
-        Session(engine, precision="fp32", declared=graph).run({"x": batch(4)})
+        Session(engine, declared=graph).run({"x": batch(4)})
     assert isinstance(caught.value, MemoryError)
     assert engine.lengths == [4]
 
@@ -333,7 +345,7 @@ def logarithm() -> bytes:
 @pytest.mark.parametrize("backend", HERE)
 @pytest.mark.parametrize("value", [0.0, -1.0])  # minus infinity, and NaN
 def test_outputs_that_are_not_finite_are_an_error_that_names_the_items(backend: str, value: float) -> None:
-    session = open_session(logarithm(), backend=backend, declared=BATCHED)
+    session = open_session(logarithm(), Execution(backend), declared=BATCHED)
     x = np.ones((6, 3), np.float32)
     assert not session.run({"x": x})["y"].any()
     x[[1, 4], 2] = value
@@ -343,11 +355,11 @@ def test_outputs_that_are_not_finite_are_an_error_that_names_the_items(backend: 
     assert isinstance(caught.value, InputError)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     with pytest.raises(NotFiniteError, match=r"the output 'y' is not finite\."):
-        open_session(logarithm(), backend=backend).run({"x": x})
+        open_session(logarithm(), Execution(backend)).run({"x": x})
 
 
 def test_large_numbers_whose_sum_overflows_are_finite() -> None:
-    session = Session(Doubler(), precision="fp32", declared=BATCHED)
+    session = Session(Doubler(), declared=BATCHED)
     x = np.full((4, 3), 1e38, np.float32)
     np.testing.assert_array_equal(session.run({"x": x})["y"], 2 * x)
 
@@ -370,7 +382,7 @@ def test_what_lies_behind_the_end_of_a_sequence_may_be_anything() -> None:
         ),
         outputs=(sequences, Tensor(name="count", dtype="int64", axes=("batch",))),
     )
-    session = open_session(built.SerializeToString(), backend="cpu", declared=graph)
+    session = open_session(built.SerializeToString(), Execution("cpu"), declared=graph)
     x = np.array([[1, 1, -1], [1, -1, -1]], np.float32)
     assert np.isnan(session.run({"x": x, "n": np.array([2, 1])})["y"][:, 2]).all()
     with pytest.raises(NotFiniteError, match="for the item 1 of the batch"):
@@ -400,14 +412,16 @@ def test_tensors_that_the_graph_has_otherwise_are_the_fault_of_the_bundle(
         rf"the {field[:-1]} '{name}' of the graph 'graphs/affine/1/model\.onnx' .*{written}.*bundle again"
     )
     with pytest.raises(BundleError, match=message):
-        open_session(double_plus_one(), backend=backend, declared=AFFINE.model_copy(update={field: (wrong,)}))
+        open_session(
+            double_plus_one(), Execution(backend), declared=AFFINE.model_copy(update={field: (wrong,)})
+        )
 
 
 def test_a_tensor_whose_type_the_graph_does_not_tell_is_none_that_is_declared() -> None:
     built = onnx.load_from_string(double_plus_one())
     built.graph.output[0].ClearField("type")
     with pytest.raises(BundleError, match=r"the output 'y' .* is of another type, .* declares float32"):
-        open_session(built.SerializeToString(), backend="cpu", declared=AFFINE)
+        open_session(built.SerializeToString(), Execution("cpu"), declared=AFFINE)
 
 
 @pytest.mark.parametrize("backend", HERE)
@@ -416,5 +430,5 @@ def test_a_bundle_may_fix_a_length_that_is_open_in_the_graph(backend: str) -> No
         "inputs": (Tensor(name="x", dtype="float32", axes=(2, 3)),),
         "outputs": (Tensor(name="y", dtype="float32", axes=(2, 3)),),
     }
-    session = open_session(double_plus_one(), backend=backend, declared=AFFINE.model_copy(update=fixed))
+    session = open_session(double_plus_one(), Execution(backend), declared=AFFINE.model_copy(update=fixed))
     np.testing.assert_array_equal(session.run({"x": batch(2)})["y"], 2 * batch(2) + 1)

@@ -12,7 +12,7 @@ CODE = """
 import resource, sys
 import numpy as np
 from onnx import helper, numpy_helper
-from skyloom.runtime import open_session
+from skyloom.runtime import Execution, open_session
 from tests.core.runtime.graphs import declared, model
 
 wide = model(
@@ -29,7 +29,7 @@ wide = model(
     ],
 )
 tensors = declared({"x": ("batch", 3)}, {"y": ("batch",)})
-session = open_session(wide.SerializeToString(), backend=sys.argv[1], threads=1, declared=tensors)
+session = open_session(wide.SerializeToString(), Execution(sys.argv[1], threads=1), declared=tensors)
 x = np.random.default_rng(0).normal(size=(256, 3)).astype(np.float32)
 session.run({"x": x[:1]})
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -37,7 +37,7 @@ resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000,) * 2)
 for _ in range(2):
     y = session.run({"x": x})["y"]
     np.testing.assert_allclose(y, np.sin(x).max(axis=1), atol=1e-5)
-assert 1 <= session._splitter._most < 256
+assert 1 <= session._most < 256
 """
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from skyloom.runtime.probing import TINY
+from skyloom.runtime.backends import TINY
 from tests.core.runtime.graphs import model
 
 ROW, COLUMN = np.indices((4, 4))

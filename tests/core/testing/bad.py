@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from skyloom.bundle.manifest import MANIFEST, Manifest
+from skyloom.bundle.manifest import Manifest
 from skyloom.field import Field
+from skyloom.names import MANIFEST
 from skyloom.profile import Profile
 from skyloom.random import generator
 from skyloom.specs import ModelSpec
@@ -250,7 +251,7 @@ enter("check_batch_axis_is_free", MIDDLE, tiny_bundle=f"{HERE}:fixed_batch")
 
 @bad("check_backend_is_honoured", MIDDLE)
 class Pretender(Middle):
-    def __init__(self, bundle: Any, *, backend: str = "auto") -> None:
+    def __init__(self, bundle: Any) -> None:
         super().__init__(bundle)
         self.backend = "cuda"
 

@@ -9,19 +9,19 @@ import pytest
 
 from skyloom.plugins import PluginRecord
 from skyloom.specs import ModelSpec
-from skyloom.testing import elsewhere, subject
+from skyloom.testing import other_process, subject
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_process_a_model() -> Iterator[None]:
-    seen: dict[tuple[str, str, bool], elsewhere.Elsewhere] = {}
+    seen: dict[tuple[str, str, bool], other_process.OtherProcess] = {}
 
-    def run(spec: ModelSpec, owner: PluginRecord, bundle: Path | None) -> elsewhere.Elsewhere:
+    def run(spec: ModelSpec, owner: PluginRecord, bundle: Path | None) -> other_process.OtherProcess:
         key = (spec.factory, owner.target, bundle is None)
         if key not in seen:
-            seen[key] = elsewhere.run_elsewhere(spec, owner, bundle)
+            seen[key] = other_process.run_in_other_process(spec, owner, bundle)
         return seen[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subject, "run_elsewhere", run)
+        patch.setattr(subject, "run_in_other_process", run)
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +157,8 @@ class FieldSpread(Spread):
 class Middle(SequenceCaptioner):
     """The middle of an image, times a weight, through a graph."""
 
-    def __init__(self, bundle: Bundle, *, backend: str = "auto") -> None:
-        self.session = bundle.session("scale", backend=backend, threads=1)
+    def __init__(self, bundle: Bundle) -> None:
+        self.session = bundle.session("scale", replace(bundle.execution, threads=1))
         self.backend = self.session.backend
 
     def caption(self, images: Images, *, seed: int = 0) -> list[Profile]:

@@ -11,9 +11,10 @@ import pytest
 
 from skyloom import Images, Profile, Score
 from skyloom.errors import MissingExtraError, OutputError
+from skyloom.figures import style
 from skyloom.testing.examples import galaxies, with_noise
 from skyloom_metrics.catalogue_metrics import Wasserstein
-from skyloom_metrics.figures import style
+from skyloom_metrics.figures import panels
 from skyloom_metrics.figures.distributions import draw_distributions
 from skyloom_metrics.figures.neighbours import draw_neighbours
 from skyloom_metrics.figures.score import draw_score
@@ -53,9 +54,9 @@ def test_source_counts_draw_what_they_found(tmp_path: Path) -> None:
 def test_histograms_hold_every_item_once() -> None:
     random = np.random.default_rng(0)
     one, other = random.normal(size=500), random.normal(size=300)
-    figure, axes = style.panels(1, 1)
-    style.histogram(axes[0, 0], one, other)
-    edges = style.bins(one, other)
+    figure, axes = panels.panels(1, 1)
+    panels.histogram(axes[0, 0], one, other)
+    edges = panels.bins(one, other)
     inside = [((side >= edges[0]) & (side <= edges[-1])).mean() for side in (one, other)]
     _, *lines = counts_of(axes[0, 0])
     for heights, share in zip(lines, inside, strict=True):
@@ -66,10 +67,10 @@ def test_histograms_hold_every_item_once() -> None:
 
 @pytest.mark.parametrize("sample", [np.empty(0), np.zeros(5), np.array([3.0])])
 def test_any_sample_has_bins(sample: np.ndarray[Any, np.dtype[np.float64]]) -> None:
-    edges = style.bins(sample, sample)
+    edges = panels.bins(sample, sample)
     assert (np.diff(edges) > 0).all()
-    _, axes = style.panels(1, 1)
-    style.histogram(axes[0, 0], sample, np.empty(0))
+    _, axes = panels.panels(1, 1)
+    panels.histogram(axes[0, 0], sample, np.empty(0))
 
 
 def test_inpainting_draws_its_shares() -> None:
@@ -197,8 +198,7 @@ def test_a_figure_is_written_completely_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(style, "find_spec", lambda name: None if name == "matplotlib" else True)
-    assert importlib.util.find_spec("matplotlib")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else True)
     with pytest.raises(MissingExtraError, match=r"skyloom\[plot\]"):
         draw_score(Score(metric="m", value=1.0, n_reference=9, n_candidate=9))
 

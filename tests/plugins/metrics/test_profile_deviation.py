@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -11,12 +12,9 @@ from scipy import stats
 import skyloom
 from skyloom import Profile
 from skyloom.errors import InputError, InputTypeError
-from skyloom_metrics.profile_deviation import (
-    NO_OVERLAP,
-    NOT_IN_CANDIDATE,
-    NOT_IN_REFERENCE,
-    ProfileDeviation,
-)
+from skyloom.testing import difference
+from skyloom_metrics.profile_deviation import NO_OVERLAP, ProfileDeviation
+from skyloom_metrics.profile_matching import NOT_IN_CANDIDATE, NOT_IN_REFERENCE
 
 
 def line(
@@ -228,6 +226,20 @@ def test_bad_input_is_refused() -> None:
 
 @pytest.mark.usefixtures("registry")
 def test_the_registry_gives_the_details() -> None:
-    metric = skyloom.load("profile-deviation")
-    assert isinstance(metric, ProfileDeviation)
+    metric = skyloom.load("profile-deviation", skyloom.ProfileMetric)
     assert metric.details([line()], [line()]).medians == pytest.approx([0])
+
+
+def test_details_cannot_be_changed_and_pickle() -> None:
+    found = ProfileDeviation().details(
+        [line(name, columns={"ellipticity": np.full(21, k / 9)}) for k, name in enumerate("abc")],
+        [line(name, offset=k / 10) for k, name in enumerate("abcd")],
+    )
+    again = pickle.loads(pickle.dumps(found))
+    assert difference(found, again, tolerance=0) == ""
+    assert again.excluded == {NOT_IN_REFERENCE: 1}
+    for details in (found, again):
+        arrays = (details.medians, details.pairs[0].radius, details.regressions["ellipticity"].x)
+        assert not any(array.flags.writeable for array in (*arrays, details.line().median))
+        with pytest.raises(TypeError):
+            details.excluded["other"] = 3  # type: ignore[index]

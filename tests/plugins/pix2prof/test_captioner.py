@@ -16,20 +16,21 @@ import pytest
 from skyloom import Images, Profile
 from skyloom.bundle import Bundle
 from skyloom.errors import BundleError, InputError, NotFiniteError
+from skyloom.execution import Execution
 from skyloom.testing.examples import galaxies
-from skyloom_pix2prof import telling
+from skyloom_pix2prof import decoding
 from skyloom_pix2prof.captioner import Pix2ProfCaptioner, symmetries
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.looking import Look
-from skyloom_pix2prof.preparing import prepare
-from skyloom_pix2prof.telling import AtOnce, StepByStep
+from skyloom_pix2prof.decoding import ParallelPredictor, RecurrentPredictor
+from skyloom_pix2prof.image_checks import Verdict
+from skyloom_pix2prof.preprocessing import prepare
 from skyloom_runs.profiling import caption
 
 from . import tiny
 
 
 def captioner(**options: Any) -> Pix2ProfCaptioner:
-    return Pix2ProfCaptioner(tiny.bundle(), backend="cpu", **options)
+    return Pix2ProfCaptioner(replace(tiny.bundle(), execution=Execution("cpu")), **options)
 
 
 def disc(count: int = 3, size: int = 40, **options: Any) -> Images:
@@ -62,8 +63,8 @@ def test_sequences_take_turns_without_a_trace(
 ) -> None:
     """However few places there are, and however often the graph is called, nothing else comes out."""
     expected = captioner().caption(disc(7))
-    monkeypatch.setattr(telling, "SLOTS", slots)
-    monkeypatch.setattr(telling, "STRIDE", stride)
+    monkeypatch.setattr(decoding, "SLOTS", slots)
+    monkeypatch.setattr(decoding, "STRIDE", stride)
     for one, other in zip(captioner().caption(disc(7)), expected, strict=True):
         np.testing.assert_allclose(one.values, other.values, atol=1e-5)
 
@@ -89,13 +90,13 @@ class Saying:
 
 
 def test_who_has_halted_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "SLOTS", 2)
-    monkeypatch.setattr(telling, "STRIDE", 10)
+    monkeypatch.setattr(decoding, "SLOTS", 2)
+    monkeypatch.setattr(decoding, "STRIDE", 10)
     sequences = [[float(n)] * length for n, length in enumerate((40, 5, 25, 10, 1))]
     session: Any = Saying(sequences, 40)
     config = Pix2ProfConfig(max_steps=40)
     codes = np.repeat(np.arange(5, dtype=np.float32)[:, None], 512, axis=1)
-    told = StepByStep(session, session, config).unroll(codes)
+    told = RecurrentPredictor(session, session, config).unroll(codes)
     assert [one.values[:, 0].tolist() for one in told] == sequences
     assert [one.halted for one in told] == [False, True, True, True, True]  # the first ran to the limit
     assert session.sizes == [2, 2, 2, 2, 2, 1] or sum(session.sizes) == 10
@@ -103,16 +104,16 @@ def test_who_has_halted_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_graphs_are_always_called_with_as_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the number of images: what a row holds may depend on the number of rows."""
-    monkeypatch.setattr(telling, "SLOTS", 4)
+    monkeypatch.setattr(decoding, "SLOTS", 4)
     sequences = [[float(n)] * length for n, length in enumerate((40, 5, 25, 10, 1))]
     for count in range(1, 6):
         decoder: Any = Saying(sequences, 40)
         encoder: Any = Encoding()
         images = np.arange(count, dtype=np.float32)[:, None, None, None] * np.ones((1, 1, 8, 8), np.float32)
-        found = StepByStep(encoder, decoder, Pix2ProfConfig(max_steps=41, hidden=8))(images)
+        found = RecurrentPredictor(encoder, decoder, Pix2ProfConfig(max_steps=41, hidden=8))(images)
         assert [one.values[:, 0].tolist() for one in found] == sequences[:count]
         assert set(decoder.sizes) == {4}
-        assert encoder.sizes == [telling.BATCH]
+        assert encoder.sizes == [decoding.BATCH]
 
 
 class Encoding:
@@ -127,8 +128,8 @@ class Encoding:
 
 
 def test_what_never_halts_keeps_all_its_values() -> None:
-    told = telling.Told(np.arange(17, dtype=np.float32)[:, None], halted=False)
-    profile = captioner()._profile([told], Look())
+    told = decoding.Sequence(np.arange(17, dtype=np.float32)[:, None], halted=False)
+    profile = captioner()._profile([told], Verdict())
     assert (len(profile), profile.stopped) == (17, "max-length")
 
 
@@ -136,9 +137,9 @@ def test_other_channels_become_columns() -> None:
     two = captioner()
     two.config = two.config.model_copy(update={"channels": ("surface_brightness", "ellipticity")})
     values = np.stack([np.linspace(20, 26, 30), np.linspace(0, 0.5, 30)], 1).astype(np.float32)
-    profile = two._profile([telling.Told(values, True)], Look())
+    profile = two._profile([decoding.Sequence(values, True)], Verdict())
     np.testing.assert_allclose(profile.columns["ellipticity"], values[:19, 1])
-    empty = two._profile([], Look(refused="masked"))
+    empty = two._profile([], Verdict(refused="masked"))
     assert (len(empty), list(empty.columns)) == (0, ["ellipticity"])
 
 
@@ -318,45 +319,45 @@ def test_a_precision_of_the_encoder_alone_leaves_the_decoder_in_fp32(wanted: str
     asked: list[tuple[str, Any]] = []
 
     class Recording:
-        precision = wanted
+        execution = Execution(precision=wanted, threads=3)
         manifest = tiny.bundle().manifest
 
-        def session(self, graph: str, **how: Any) -> str:
-            asked.append((graph, how.get("precision")))
+        def session(self, graph: str, execution: Execution | None = None) -> str:
+            asked.append((graph, execution))
             return graph
 
     bundle: Any = Recording()
-    telling.open_teller(bundle, tiny.CONFIG, backend="cpu")
-    assert asked == [("encoder", None), ("decoder", "fp32")]
+    decoding.open_predictor(bundle, tiny.CONFIG)
+    assert asked == [("encoder", None), ("decoder", Execution(threads=3))]
 
 
 def test_an_encoder_that_was_not_measured_in_bf16_is_not_run_in_it() -> None:
     with pytest.raises(InputError, match="no 'encoder' in bf16: what that does to its results was not"):
-        Pix2ProfCaptioner(replace(tiny.bundle(), precision="bf16"), backend="openvino")
+        Pix2ProfCaptioner(replace(tiny.bundle(), execution=Execution("openvino", "bf16")))
 
 
 def test_a_transformer_tells_all_at_once() -> None:
-    class Answering:
+    class CaptionerGraph:
         def run(self, inputs: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
             count = np.arange(1, len(inputs["image"]) + 1)
             values = np.broadcast_to(np.arange(20.0, 30.0)[:, None], (len(count), 10, 1))
             return {"values": values, "count": count, "halted": count < 10}
 
-    session: Any = Answering()
-    told = AtOnce(session, Pix2ProfConfig())(np.zeros((11, 1, 8, 8), np.float32))
+    session: Any = CaptionerGraph()
+    told = ParallelPredictor(session, Pix2ProfConfig())(np.zeros((11, 1, 8, 8), np.float32))
     assert [len(one.values) for one in told] == [*range(1, 9), 1, 2, 3]
     assert all(one.halted for one in told)
 
 
 def test_a_bundle_of_a_transformer_is_opened_as_one() -> None:
     class Recording:
-        def session(self, graph: str, **how: Any) -> str:
+        def session(self, graph: str) -> str:
             return graph
 
     bundle: Any = Recording()
     config = Pix2ProfConfig(decoder="transformer")
-    found = telling.open_teller(bundle, config, backend="cpu")
-    assert found == AtOnce("captioner", config)  # type: ignore[arg-type]
+    found = decoding.open_predictor(bundle, config)
+    assert found == ParallelPredictor("captioner", config)  # type: ignore[arg-type]
 
 
 def without_numbers(path: Path, graph: str) -> Bundle:
@@ -373,12 +374,12 @@ def without_numbers(path: Path, graph: str) -> Bundle:
     (path / inner).write_bytes(data)
     manifest["files"][inner] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     (path / "manifest.json").write_text(json.dumps(manifest))
-    return Bundle.open(path)
+    return Bundle.open(path, Execution("cpu"))
 
 
 @pytest.mark.parametrize("graph", ["encoder", "decoder"])
 def test_of_weights_that_are_no_numbers_every_image_is_refused(tmp_path: Path, graph: str) -> None:
-    model = Pix2ProfCaptioner(without_numbers(tmp_path / "nan", graph), backend="cpu")
+    model = Pix2ProfCaptioner(without_numbers(tmp_path / "nan", graph))
     images = disc(11)
     with pytest.raises(InputError, match=f"no finite numbers of '{images.names[0]}'.*the bundle again"):
         model.caption(images)
@@ -391,7 +392,7 @@ def test_of_weights_that_are_no_numbers_every_image_is_refused(tmp_path: Path, g
 def test_an_image_of_which_nothing_finite_is_made_is_named_and_spoils_no_other(samples: int) -> None:
     model = captioner(samples=samples)
     images = disc(10)
-    tell, expected = model.tell, model.caption(images)
+    tell, expected = model.predict, model.caption(images)
     bad = symmetries(prepare(images.data[:, 0], tiny.CONFIG)[7], samples)[-1]
 
     class Choking:
@@ -406,7 +407,7 @@ def test_an_image_of_which_nothing_finite_is_made_is_named_and_spoils_no_other(s
             return tell(prepared)
 
     choking: Any = Choking()
-    model.tell = choking
+    model.predict = choking
     with pytest.raises(InputError, match=f"no finite numbers of '{images.names[7]}'"):
         model.caption(images)
     profiles, refused = caption(model, images)

@@ -15,8 +15,9 @@ from torch import Tensor
 from skyloom.errors import CheckpointError
 from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.importing import published
-from skyloom_pix2prof.network import Encoder, Pix2Prof
-from skyloom_pix2prof.stopping import Unrolling
+from skyloom_pix2prof.network.encoder import Encoder
+from skyloom_pix2prof.network.pix2prof import Pix2Prof
+from skyloom_pix2prof.network.stopping import DecoderGraph
 
 
 def parts(**changes: Any) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def test_the_published_layout(tmp_path: Path, stem: str, layers: int, zipped: bo
     found = published(path)
     encoder, decoder = (graph.module for graph in found.graphs)
     assert isinstance(encoder, Encoder)
-    assert isinstance(decoder, Unrolling)
+    assert isinstance(decoder, DecoderGraph)
     assert not encoder.training
     for part, module in (("encoder", encoder), ("decoder", decoder.decoder)):
         state: dict[str, Tensor] = module.state_dict()
@@ -137,7 +138,7 @@ def broken(what: str) -> Any:
         ("nothing known", "lacks the weights 'encoder.conv1.weight', .* it has 'encoder.stem.weight'"),
         ("lacks one", "lacks weights 'encoder.layer3.0.shortcut.0.weight'"),
         ("has one more", "unknown weights 'decoder.extra.bias'"),
-        ("two values a step", "tells 2 values a step"),
+        ("two values a step", "predicts 2 values a step"),
         ("another shape", r"'encoder.layer1.0.conv1.weight' .* \(4, 4, 5, 5\), expected is \(4, 4, 3, 3\)"),
         ("not finite", "'encoder.fc1.bias' .* not finite"),
     ],

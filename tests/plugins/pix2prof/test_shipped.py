@@ -13,6 +13,7 @@ import skyloom
 from skyloom import Images, Metric, Profile, SequenceCaptioner, registry
 from skyloom.bundle import Bundle
 from skyloom.bundle.verify import verify
+from skyloom.execution import Execution
 from skyloom_pix2prof.training import Pix2ProfSettings
 from skyloom_sky.mock import MockSky
 
@@ -27,7 +28,7 @@ def bundle(installed: None) -> Bundle:
 
 def test_it_is_whole_and_small(bundle: Bundle) -> None:
     bundle.check_files()
-    verify(bundle.path, backend="cpu")
+    verify(bundle.path, Execution("cpu"))
     assert sum(record.size for record in bundle.manifest.files.values()) < 7e6
     assert set(bundle.manifest.graphs) == {"captioner"}  # lower precisions gain nothing on processors
 

@@ -13,22 +13,19 @@ from torch.nn import functional as F
 from skyloom import Profile
 from skyloom.errors import InputError
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.network import AttendingDecoder, Pix2Prof, RecurrentDecoder
-from skyloom_pix2prof.recipes import PRESETS, LearningSettings
-from skyloom_pix2prof.sources import source
-from skyloom_pix2prof.training import (
+from skyloom_pix2prof.hyperparameters import PRESETS, LearningSettings
+from skyloom_pix2prof.network.decoder import first_true
+from skyloom_pix2prof.network.pix2prof import Pix2Prof
+from skyloom_pix2prof.network.recurrent_decoder import (
     FLAT_EXTRA,
-    Pix2ProfSettings,
-    ProfileTask,
-    first_true,
-    own_tokens,
-    tell,
-    trainable,
-    typical_errors,
+    RecurrentDecoder,
     with_plateau,
 )
+from skyloom_pix2prof.network.transformer_decoder import TransformerDecoder
+from skyloom_pix2prof.sources import source
+from skyloom_pix2prof.training import Pix2ProfSettings, ProfileTask, trainable, typical_errors
 from skyloom_train import train
-from skyloom_train.choosing import choose
+from skyloom_train.overrides import choose
 from skyloom_train.records import read_table
 
 TINY = {
@@ -94,9 +91,11 @@ def test_teacher_forcing_gives_the_true_values_before_each_step() -> None:
     given = batch()
     found = task.loss("network", given, 0.5)["loss"]
     values, weights = with_plateau(given["values"], given["lengths"], task.config, 0.5)
-    previous = torch.cat([torch.zeros(3, 1, 1), values[:, :-1]], 1)
     task.network.train()
-    told = task.network(given["images"], previous)
+    decoder = task.network.decoder
+    assert isinstance(decoder, RecurrentDecoder)
+    before = torch.cat([torch.zeros(3, 1, 1), (values[:, :-1] - 23) / 2], 1)
+    told = decoder.values(decoder(task.network.encode(given["images"]), before))
     expected = (((told - values) / 2) ** 2 * weights[..., None]).sum() / weights.sum()
     assert torch.isclose(found, expected, rtol=1e-5)
 
@@ -107,12 +106,13 @@ def test_without_a_teacher_it_is_given_its_own_values() -> None:
     given = batch()
     found = task.loss("network", given, 0.0)["loss"]
     values, weights = with_plateau(given["values"], given["lengths"], task.config, 0.1)
-    free = task.network.unroll(given["images"], values.shape[1])
-    expected = ((free - values).abs() / 2 * weights[..., None]).sum() / weights.sum()
-    assert torch.isclose(found, expected, rtol=1e-4)
     decoder = task.network.decoder
     assert isinstance(decoder, RecurrentDecoder)
-    tokens = own_tokens(decoder, task.network.encode(given["images"]), 5)
+    code = task.network.encode(given["images"])
+    free = decoder.values(decoder.unroll(code, values.shape[1]))
+    expected = ((free - values).abs() / 2 * weights[..., None]).sum() / weights.sum()
+    assert torch.isclose(found, expected, rtol=1e-4)
+    tokens = decoder.own_tokens(code, 5)
     assert torch.allclose(tokens[:, 1:] * 2 + 23, free[:, :4], atol=1e-5)
     assert not tokens.requires_grad
     assert (tokens[:, 0] == 0).all()
@@ -146,7 +146,7 @@ def test_the_transformer_learns_values_and_ends(loss: str) -> None:
     given = batch()
     task.network.eval()
     found = task.loss("network", given, 0.0)
-    told, stops = task.network.attend(given["images"], 12)
+    told, stops = task.network.decoder(task.network.encoder.encode(given["images"]), torch.arange(12.0))
     inside = torch.arange(12) < given["lengths"][:, None]
     difference = ((told[..., 0] - given["values"][..., 0]) / 2)[inside]
     each = {
@@ -212,21 +212,21 @@ def test_a_recurrent_sequence_ends_where_its_plateau_begins() -> None:
     network = Pix2Prof(config).eval()
     for weight in network.decoder.parameters():
         torch.nn.init.zeros_(weight)
-    values, lengths = tell(network, torch.zeros(2, 1, 32, 32), 15)
+    values, lengths = network(torch.zeros(2, 1, 32, 32), 15)
     assert values.shape == (2, 15, 1)
     assert (values == 23).all()
     assert lengths.tolist() == [0, 0]
     restless = Pix2Prof(config.model_copy(update={"halting_tolerance": 0.0})).eval()
-    assert tell(restless, torch.randn(2, 1, 32, 32), 15)[1].tolist() == [15, 15]
+    assert restless(torch.randn(2, 1, 32, 32), 15)[1].tolist() == [15, 15]
 
 
 def test_the_transformer_ends_at_its_first_positive_logit() -> None:
     network = Pix2Prof(Pix2ProfConfig.model_validate(TINY | {"decoder": "transformer"})).eval()
-    assert isinstance(network.decoder, AttendingDecoder)
+    assert isinstance(network.decoder, TransformerDecoder)
     torch.nn.init.zeros_(network.decoder.end.weight)
     for bias, length in ((1.0, 0), (-1.0, 9)):
         torch.nn.init.constant_(network.decoder.end.bias, bias)
-        assert tell(network, torch.zeros(2, 1, 32, 32), 9)[1].tolist() == [length, length]
+        assert network(torch.zeros(2, 1, 32, 32), 9)[1].tolist() == [length, length]
 
 
 @pytest.mark.usefixtures("installed")
@@ -303,7 +303,7 @@ def test_a_training_learns_and_its_bundle_tells_profiles(tmp_path: Path) -> None
 def test_the_default_preset_learns_shapes_from_a_folder(installed: None, tmp_path: Path) -> None:
     """The ellipses that are learned from the tables of simulated galaxies are those of the simulation."""
     from skyloom_sky.mock import CONFIGS, MockSky
-    from skyloom_sky.storing import write_galaxies
+    from skyloom_sky.writing import write_galaxies
 
     sky = MockSky(CONFIGS["sdss"].model_copy(update={"size": 52}), seed=3)
     folder = write_galaxies(sky, tmp_path / "pairs", count=12)

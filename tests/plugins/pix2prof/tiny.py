@@ -13,8 +13,9 @@ from torch import nn
 from skyloom.bundle import Bundle
 from skyloom.testing.cases import cases
 from skyloom_pix2prof.config import Pix2ProfConfig
-from skyloom_pix2prof.graphs import fading
-from skyloom_pix2prof.network import Pix2Prof, RecurrentDecoder
+from skyloom_pix2prof.network.pix2prof import Pix2Prof
+from skyloom_pix2prof.network.random_weights import random_network
+from skyloom_pix2prof.network.recurrent_decoder import RecurrentDecoder
 
 CASES = tuple(cases("pix2prof"))
 SPEC = CASES[0].subject.spec
@@ -34,7 +35,7 @@ def folder() -> Path:
 @cache
 def network() -> Pix2Prof:
     """Return the network that was exported."""
-    return fading(CONFIG)
+    return random_network(CONFIG)
 
 
 def published(net: Pix2Prof, image: np.ndarray[Any, Any]) -> list[float]:

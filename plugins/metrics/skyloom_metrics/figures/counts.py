@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom_metrics.figures.style import histogram, panels, remark, styled
+from skyloom.figures.style import style
+from skyloom_metrics.figures.panels import histogram, panels, remark
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from skyloom_metrics.source_counts import CountsDetails
+    from skyloom_metrics.source_population import CountsDetails
 
 
-@styled
+@style()
 def draw_counts(details: CountsDetails) -> Figure:
     """Draw the magnitudes in each band, in numbers on the sky, then colours and size, as shares."""
     one, other = details.reference, details.candidate

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom_metrics.figures.style import CANDIDATE, histogram, panels, remark, styled
+from skyloom.figures.style import CANDIDATE, style
+from skyloom_metrics.figures.panels import histogram, panels, remark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 MOST = 23  # panels that can still be told apart
 
 
-@styled
+@style()
 def draw_distributions(
     score: Score,
     columns: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],

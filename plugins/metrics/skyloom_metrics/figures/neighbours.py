@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom_metrics.figures.style import GREY, panels, styled
+from skyloom.figures.style import GREY, style
+from skyloom_metrics.figures.panels import panels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _SOFT = 0.06
 
 
-@styled
+@style()
 def draw_neighbours(
     candidates: Images, neighbours: Sequence[Images], distances: NDArray[np.float64]
 ) -> Figure:

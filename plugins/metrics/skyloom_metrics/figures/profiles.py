@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom_metrics.figures.style import CANDIDATE, GREY, REFERENCE, colour_of, panels, remark, styled
+from skyloom.figures.bands import band_colours
+from skyloom.figures.style import CANDIDATE, GREY, REFERENCE, style
+from skyloom_metrics.figures.panels import panels, remark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from skyloom_metrics.deviations import ProfileDeviations, RadialLine
+    from skyloom.profile_deviations import ProfileDeviations, RadialLine
 
 _UNITS = {"mag / arcsec2": "mag arcsec$^{-2}$"}
 
 
-@styled
+@style()
 def draw_profiles(found: ProfileDeviations) -> Figure:
     """Draw the deviations of profiles: distribution, against radius, ellipticity and size."""
     figure, axes = panels(2, 3, panel=(2.6, 2.45))
@@ -34,7 +36,7 @@ def draw_profiles(found: ProfileDeviations) -> Figure:
     _line(place, found.line(), REFERENCE, f"{len(found.medians)} profiles")
     place.set_title("all bands" if len(bands) > 1 else "all profiles")
     per_band = axes[0, 2]
-    colours = colour_of(bands)
+    colours = band_colours(bands)
     for band in bands:
         _line(per_band, found.line(band), colours[band], band)
     per_band.set_title("per band")
@@ -100,7 +102,7 @@ def _line(axes: Axes, line: RadialLine, colour: str, label: str) -> None:
 
 def _scatter(axes: Axes, found: ProfileDeviations, name: str, colours: dict[str, str]) -> None:
     """Draw the median deviations against a property of the galaxies, with the regression."""
-    values = np.array([getattr(pair, name) for pair in found.pairs])
+    values = np.array([pair.properties[name] for pair in found.pairs])
     for band in found.bands:
         shown = np.array([pair.band == band for pair in found.pairs]) & np.isfinite(values)
         style: dict[str, Any] = {"color": colours.get(band, REFERENCE), "alpha": 0.6, "linewidths": 0}

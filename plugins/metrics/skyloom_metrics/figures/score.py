@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skyloom_metrics.figures.style import CANDIDATE, GREY, REFERENCE, panels, styled
+from skyloom.figures.style import CANDIDATE, GREY, REFERENCE, style
+from skyloom_metrics.figures.panels import panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _MOST_PARTS = 40
 
 
-@styled
+@style()
 def draw_score(score: Score) -> Figure:
     """Draw the value with its interval beside the floor, and the parts below one another."""
     parts = dict(list(score.parts.items())[:_MOST_PARTS])

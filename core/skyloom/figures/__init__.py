@@ -1,0 +1,1 @@
+"""What all figures share: one style, and a colour for each model and each band."""

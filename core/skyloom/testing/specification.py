@@ -1,0 +1,90 @@
+"""Checks that the specification of a model is right, and that the model can be made from it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from skyloom.interfaces import Model
+from skyloom.names import import_target
+from skyloom.registry import task_spec
+from skyloom.testing.check import check, checks_in
+from skyloom.testing.failures import CheckFailure, expect, is_optional
+from skyloom.testing.task_checks import TaskChecks
+
+if TYPE_CHECKING:
+    from skyloom.testing.subject import Subject
+
+
+@check()
+def check_task_is_known(subject: Subject) -> None:
+    """The task of the model is one that an installed plugin offers, and its checks can be imported."""
+    task_spec(subject.spec.task)
+    TaskChecks.of(subject.spec.task)
+
+
+@check()
+def check_licence_is_stated(subject: Subject) -> None:
+    """The specification states the terms under which the model may be used."""
+    expect(
+        bool(subject.spec.licence.strip()),
+        "a licence in the specification",
+        "none",
+        'State one in ModelSpec(licence=...), e.g. "BSD-3-Clause"',
+    )
+
+
+@check()
+def check_targets_resolve(subject: Subject) -> None:
+    """Everything the specification points at can be imported."""
+    for target in (subject.spec.factory, subject.spec.tiny_bundle):
+        if target is None:
+            continue
+        try:
+            import_target(target)
+        except (Exception, SystemExit) as error:
+            bundle = target == subject.spec.tiny_bundle
+            if bundle and isinstance(error, ImportError) and is_optional(error, target):
+                continue  # it may need PyTorch
+            raise CheckFailure(
+                f"'{target}' to be importable",
+                f"{type(error).__name__}: {error}",
+                "Correct the specification, or the module it names",
+            ) from error
+
+
+@check()
+def check_derives_from_interface(subject: Subject) -> None:
+    """The class of the model derives from the interface of its task."""
+    factory, interface = subject.factory, subject.interface
+    good = isinstance(factory, type) and issubclass(factory, interface) and issubclass(factory, Model)
+    expect(
+        good,
+        f"a class derived from {interface.__module__}.{interface.__name__}",
+        f"{factory!r}",
+        "Derive the class from it",
+    )
+
+
+@check()
+def check_options_are_keywords(subject: Subject) -> None:
+    """The options of the model are named keywords, so that a misspelt one is refused."""
+    parameters = list(inspect.signature(subject.factory).parameters.values())
+    if subject.spec.weights == "bundle":
+        parameters = parameters[1:]  # the bundle
+    for parameter in parameters:
+        expect(
+            parameter.kind is parameter.KEYWORD_ONLY,
+            "options that are keyword-only",
+            f"the parameter '{parameter}'",
+            "Put a * before the options in __init__, and leave *args and **kwargs away",
+        )
+
+
+@check()
+def check_tiny_can_be_made(subject: Subject) -> None:
+    """The model can be made with the options in ``tiny``."""
+    subject.make()
+
+
+CHECKS = checks_in(__name__)

@@ -1,0 +1,1 @@
+"""Pages on captioners: how far their profiles are from the truth, and from each other."""

@@ -1,1 +1,0 @@
-"""The verb ``skyloom demo``: a small survey, profiled and compared with the truth."""
