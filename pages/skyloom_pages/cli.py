@@ -82,14 +82,13 @@ def compare(
     from skyloom_pages.profiles import comparison
 
     _check_page(output, overwrite=overwrite)
-    names = options.parse_bands(bands)
     items = expand_source(images, pattern=pattern)
     readable = [item for item in items if item.failure is None]
     unreadable = [item.failure for item in items if item.failure is not None]
     if not readable:
         raise unreadable[0]
     stated = options.given(pixel_scale=pixel_scale, zero_point=zero_point)
-    stream = Images.stream(sources_of(readable), names, batch_size=1, **stated)
+    stream = Images.stream(sources_of(readable), options.parse_bands(bands), batch_size=1, **stated)
     with complete(output, overwrite=overwrite) as part:
         with progress("reading profiles") as update:
             compared = comparison.compare(

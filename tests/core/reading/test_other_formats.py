@@ -61,7 +61,7 @@ def test_truncated_npy(tmp_path: Path, cut: Any) -> None:
     "header",
     [
         r"{'descr': '\d', 'fortran_order': False, 'shape': (2, 2), }",
-        "{'descr': '<f4', 'fortran_order': 0or False, 'shape': (2, 2), }",
+        "{'descr': '<f4', 'fortran_order': 1or False, 'shape': (2, 2), }",
         "{'descr': '|a4', 'fortran_order': False, 'shape': (2, 2), }",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 2L), }",
     ],
