@@ -35,8 +35,9 @@ from skyloom_pix2prof.network.pix2prof import Pix2Prof
 from skyloom_pix2prof.network.random_weights import random_network
 from skyloom_pix2prof.network.recurrent_decoder import RecurrentDecoder
 from skyloom_pix2prof.preprocessing import prepare
-from skyloom_runs.profiling import profile_job
+from skyloom_runs.profiling import ProfileJob
 from skyloom_runs.run import run
+from skyloom_runs.table_result import TableResult
 from skyloom_sky.mock import CONFIGS, MockSky
 
 Stem = Literal["3x3", "standard"]
@@ -200,7 +201,8 @@ def files_to_table(quick: bool) -> Row:
         table = Path(folder, "profiles.ecsv")
 
         def ours() -> None:
-            run(profile_job(items, "standard", told, table, batch_size=batch), table, overwrite=True)
+            job = ProfileJob.of("standard", told, TableResult(table), items=items, batch_size=batch)
+            run(job, table, overwrite=True)
 
         prepared = np.stack([prepare(pixels, told.config) for pixels in images.data[:, 0]])[:, None]
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic
 
 from skyloom_runs.failures import ENDED, RefusedError
 from skyloom_runs.job import Begun, Ended, Event, Failed, Job, M, Outcome, Produced, Worker
@@ -14,10 +13,10 @@ from skyloom_runs.plan import Plan
 from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from skyloom_runs.pipeline import ClosableQueue
     from skyloom_runs.plan import Shard
-
-Make = Callable[[range], Outcome]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +29,8 @@ class CountJob(Job[M]):
         """The number of items."""
 
     @abstractmethod
-    def maker(self, model: M) -> Make:
-        """Return what makes items, given their numbers."""
+    def make(self, model: M, numbers: range) -> Outcome:
+        """Make the items of some numbers."""
 
     def plan(self) -> Plan:
         """Return everything that the result will depend on."""
@@ -43,28 +42,28 @@ class CountJob(Job[M]):
             shard_size=self.shard_size,
         )
 
-    def open(self, *, threads: int | None = None) -> CountWorker:
+    def open(self, *, threads: int | None = None) -> CountWorker[M]:
         """Load the model, to run on so many threads where the recipe says nothing else."""
-        return CountWorker(self, self.maker(self.load(threads=threads)))
+        return CountWorker(self, self.load(threads=threads))
 
     def refusal(self, numbers: range, reason: str, remedy: str) -> RefusedError:
         """Return why the first of some items was not made."""
         return RefusedError("", self.name_of(numbers[0]), reason, remedy)
 
 
-class CountWorker(Worker):
+class CountWorker(Worker, Generic[M]):
     """Makes items, batch by batch.
 
     Parameters
     ----------
     job
         What is done.
-    make
+    model
         The model.
     """
 
-    def __init__(self, job: CountJob[Any], make: Make) -> None:
-        self._job, self._make = job, make
+    def __init__(self, job: CountJob[M], model: M) -> None:
+        self._job, self._model = job, model
 
     def events(self, shards: ClosableQueue[Shard]) -> Iterator[Event]:
         """Work through shards."""
@@ -82,7 +81,7 @@ class CountWorker(Worker):
                 continue
             if shard.alone:
                 yield Begun(shard, start)
-            outcome = self._make(numbers)
+            outcome = self._job.make(self._model, numbers)
             for product, counts in outcome.products:
                 yield Produced(shard, product, counts)
             if outcome.refused:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,18 +12,14 @@ from skyloom.expect import expect_shape
 from skyloom.random import check_seed
 from skyloom_runs.count_job import CountJob
 from skyloom_runs.failures import attempt
-from skyloom_runs.field_result import FieldResult, tile_name
+from skyloom_runs.field_result import tile_name
 from skyloom_runs.job import Outcome
-from skyloom_runs.recipe import Recipe
 from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pydantic import JsonValue
 
     from skyloom import Tile
-    from skyloom_runs.count_job import Make
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +69,6 @@ class FieldJob(CountJob[FieldGenerator]):
             "tiles of": list(self.tile_shape),
         }
 
-    def maker(self, model: FieldGenerator) -> Make:
-        """Return what makes tiles."""
-        return partial(self._made, model)
-
     def name_of(self, number: int) -> str:
         """Return what a tile is called."""
         return tile_name(*self._place(number))
@@ -85,9 +76,10 @@ class FieldJob(CountJob[FieldGenerator]):
     def _place(self, number: int) -> tuple[int, int]:
         return divmod(number, self.tiles[1])
 
-    def _made(self, generator: FieldGenerator, numbers: range) -> Outcome:
+    def make(self, model: FieldGenerator, numbers: range) -> Outcome:
+        """Make tiles."""
         found, refused = attempt(
-            lambda some: [self._tile(generator, number) for number in some],
+            lambda some: [self._tile(model, number) for number in some],
             numbers,
             refusal=self.refusal,
             fault=self._fault,
@@ -106,32 +98,3 @@ class FieldJob(CountJob[FieldGenerator]):
             if not np.isfinite(tile.data).all():
                 return "the model gave pixels that are not finite"
         return ""
-
-
-def field_job(
-    name: str, generator: FieldGenerator, output: Path, shape: tuple[int, int], **options: Any
-) -> FieldJob:
-    """Return the job of making a field with a generator that is loaded already.
-
-    Parameters
-    ----------
-    name
-        What the generator was loaded by.
-    generator
-        The generator.
-    output
-        The FITS file.
-    shape
-        Rows and columns.
-    **options
-        As for `FieldJob`.
-    """
-    return FieldJob(
-        recipe=Recipe.of_loaded(name, generator),
-        made_by=generator.provenance(),
-        result=FieldResult(output, shape),
-        model=generator,
-        shape=expect_shape(shape),
-        tile_shape=generator.tile_shape,
-        **options,
-    )

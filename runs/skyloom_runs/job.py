@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from skyloom.expect import expect_count
 from skyloom.interfaces import Model
+from skyloom_runs.recipe import Recipe
 from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Self
 
     from pydantic import JsonValue
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from skyloom_runs.failures import Fault, RefusedError
     from skyloom_runs.pipeline import ClosableQueue
     from skyloom_runs.plan import Plan, Shard
-    from skyloom_runs.recipe import Recipe
     from skyloom_runs.results import Result
 
 
@@ -119,6 +120,13 @@ class Job(ABC, Generic[M]):
     shard_size: int
     model: M | None = field(default=None, compare=False)
     interface: ClassVar[Callable[..., Any]]
+
+    @classmethod
+    def of(cls, name: str, model: M, result: Result, **options: Any) -> Self:
+        """Return the job of a model that is loaded already, by the name that it was loaded by."""
+        made_by = model.provenance()
+        recipe = Recipe(name=name, digest=made_by.digest)
+        return cls(recipe=recipe, made_by=made_by, result=result, model=model, **options)
 
     def __post_init__(self) -> None:
         expect_count(self.batch_size, what="the batch size")

@@ -17,24 +17,19 @@ from skyloom_runs.failures import RefusedError, attempt
 from skyloom_runs.image_job import ImageJob
 from skyloom_runs.job import Outcome
 from skyloom_runs.names import escaped
-from skyloom_runs.recipe import Recipe
 from skyloom_runs.results import Counts
-from skyloom_runs.table_result import NAME, PATH, TableResult
+from skyloom_runs.table_result import NAME, PATH
 from skyloom_runs.tables import Column, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from pydantic import JsonValue
 
     from skyloom import Images, Profile
-    from skyloom.reading.sources import Item
     from skyloom_runs.image_job import Process
     from skyloom_runs.tables import Block
-
-REMEDY = "Write images with and without calibration to one table each"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,38 +48,6 @@ class ProfileJob(ImageJob[SequenceCaptioner]):
         given = ", ".join(f"{what} {value}" for what, value in self.options.items())
         meta = {"given": given} if given else {}
         return lambda images: profiled(captioner, images, meta)
-
-
-def profile_job(
-    items: Sequence[Item],
-    name: str,
-    captioner: SequenceCaptioner,
-    output: Path,
-    **options: Any,
-) -> ProfileJob:
-    """Return the job of reading profiles with a captioner that is loaded already.
-
-    Parameters
-    ----------
-    items
-        The files.
-    name
-        What the captioner was loaded by.
-    captioner
-        The captioner.
-    output
-        The table.
-    **options
-        As for `ProfileJob`.
-    """
-    return ProfileJob(
-        items=items,
-        recipe=Recipe.of_loaded(name, captioner),
-        made_by=captioner.provenance(),
-        result=TableResult(output, remedy=REMEDY),
-        model=captioner,
-        **options,
-    )
 
 
 def profiled(captioner: SequenceCaptioner, images: Images, meta: Mapping[str, str]) -> Outcome:

@@ -64,11 +64,6 @@ class Recipe(Frozen):
             model = recipe.load(interface)
         return recipe, model
 
-    @classmethod
-    def of_loaded(cls, name: str, model: Model) -> Recipe:
-        """Return the recipe of a model that was loaded by a name, with nothing else asked for."""
-        return cls(name=name, digest=_digest_of(model))
-
     def load(self, interface: Callable[..., _M], *, threads: int | None = None) -> _M:
         """Load the model.
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,18 +12,13 @@ from skyloom.expect import expect_count
 from skyloom.random import check_seed
 from skyloom_runs.count_job import CountJob
 from skyloom_runs.failures import attempt
-from skyloom_runs.image_set_result import ImageSetResult
 from skyloom_runs.job import Outcome
-from skyloom_runs.recipe import Recipe
 from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pydantic import JsonValue
 
     from skyloom import Images
-    from skyloom_runs.count_job import Make
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,48 +63,20 @@ class SampleJob(CountJob[ImagePrior]):
         """Say what is done."""
         return {"verb": "sample", "seed": self.seed, "steps": self.steps, "first": self.first}
 
-    def maker(self, model: ImagePrior) -> Make:
-        """Return what draws images."""
-        return partial(self._drawn, model)
-
     def name_of(self, number: int) -> str:
         """Return the number of a sample, with zeros in front, so that names are in the order of numbers."""
         return str(self.first + number).zfill(len(str(self.first + self.count - 1)))
 
-    def _drawn(self, prior: ImagePrior, numbers: range) -> Outcome:
+    def make(self, model: ImagePrior, numbers: range) -> Outcome:
+        """Draw images."""
+
         def draw(some: range) -> tuple[range, Images]:
-            drawn = prior.sample(len(some), seed=self.seed, steps=self.steps, first=self.first + some[0])
+            drawn = model.sample(len(some), seed=self.seed, steps=self.steps, first=self.first + some[0])
             return some, drawn
 
         found, refused = attempt(draw, numbers, refusal=self.refusal, fault=_fault)
         named = [replace(images, names=tuple(map(self.name_of, some))) for some, images in found]
         return Outcome([(images, Counts(results=len(images))) for images in named], refused)
-
-
-def sample_job(name: str, prior: ImagePrior, output: Path, count: int, **options: Any) -> SampleJob:
-    """Return the job of drawing images from a prior that is loaded already.
-
-    Parameters
-    ----------
-    name
-        What the prior was loaded by.
-    prior
-        The prior.
-    output
-        The folder, or Zarr array.
-    count
-        How many images.
-    **options
-        As for `SampleJob`.
-    """
-    return SampleJob(
-        recipe=Recipe.of_loaded(name, prior),
-        made_by=prior.provenance(),
-        result=ImageSetResult(output),
-        model=prior,
-        count=count,
-        **options,
-    )
 
 
 def _fault(drawn: tuple[range, Images]) -> str:

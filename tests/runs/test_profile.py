@@ -39,7 +39,7 @@ from skyloom_runs import plotting
 from skyloom_runs.image_job import ImageJob
 from skyloom_runs.names import unescaped
 from skyloom_runs.pipeline import read_ahead
-from skyloom_runs.profiling import profile_job
+from skyloom_runs.profiling import ProfileJob
 from skyloom_runs.run import run
 from skyloom_runs.table_result import TableResult
 from skyloom_runs.tables import format_of
@@ -503,7 +503,8 @@ def test_one_file_of_many_images_and_one_file_a_band(folder: Path, tmp_path: Pat
         images[0].select((band,)).to_fits(apart / f"m_{band}_001.fits")
     items = expand_source([str(apart)], pattern="m_{band}_*.fits")
     counts = run(
-        profile_job(items, "brightest", Brightest(), tmp_path / "apart.ecsv"), tmp_path / "apart.ecsv"
+        ProfileJob.of("brightest", Brightest(), TableResult(tmp_path / "apart.ecsv"), items=items),
+        tmp_path / "apart.ecsv",
     ).counts
     assert (counts.inputs, counts.results) == (1, 2)
 

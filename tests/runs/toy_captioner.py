@@ -15,9 +15,10 @@ from skyloom import Images, Profile, SequenceCaptioner
 from skyloom.errors import BackendError, InputError
 from skyloom.provenance import Provenance
 from skyloom.reading import expand_source
-from skyloom_runs.profiling import ProfileJob, profile_job
+from skyloom_runs.profiling import ProfileJob
 from skyloom_runs.results import Summary
 from skyloom_runs.run import run
+from skyloom_runs.table_result import TableResult
 
 FILES = 11
 RUN_OPTIONS = {"strict", "restart", "overwrite", "takeover", "progress", "engine"}
@@ -105,7 +106,8 @@ def job(
 ) -> ProfileJob:
     items = expand_source([str(source) for source in sources])
     options = {"batch_size": 3, "shard_size": 3, **changes}
-    return profile_job(items, options.pop("name", "brightest"), captioner or Brightest(), output, **options)
+    name = options.pop("name", "brightest")
+    return ProfileJob.of(name, captioner or Brightest(), TableResult(output), items=items, **options)
 
 
 def profile_files(

@@ -14,14 +14,15 @@ from skyloom import Images, Tile
 from skyloom.errors import BackendError, InputError
 from skyloom.provenance import Provenance
 from skyloom.reading import expand_source
-from skyloom_runs.field_job import FieldJob, field_job
+from skyloom_runs.field_job import FieldJob
+from skyloom_runs.field_result import FieldResult
 from skyloom_runs.image_job import ImageJob, Process
 from skyloom_runs.image_set_result import ImageSetResult
 from skyloom_runs.job import Outcome
 from skyloom_runs.recipe import Recipe
 from skyloom_runs.results import Counts, Summary
 from skyloom_runs.run import run
-from skyloom_runs.sample_job import SampleJob, sample_job
+from skyloom_runs.sample_job import SampleJob
 from tests.core.testing.toys import Static, White
 
 RUN_OPTIONS = {"strict", "restart", "overwrite", "progress", "engine"}
@@ -136,14 +137,16 @@ class InpaintJob(ImageJob[Any]):
 def sample(output: Path, count: int, prior: Patches | None = None, /, **changes: Any) -> Summary:
     asked = {name: changes.pop(name) for name in list(changes) if name in RUN_OPTIONS}
     options = {"seed": 5, "batch_size": 3, "shard_size": 4, **changes}
-    plain = sample_job("patches", prior or Patches(), output, count, **options)
+    plain = SampleJob.of("patches", prior or Patches(), ImageSetResult(output), count=count, **options)
     return run(CarriedSamples(**plain.__dict__), output, **asked)
 
 
 def weave(output: Path, shape: tuple[int, int], generator: Woven | None = None, /, **changes: Any) -> Summary:
     asked = {name: changes.pop(name) for name in list(changes) if name in RUN_OPTIONS}
     options = {"seed": 5, "shard_size": 5, **changes}
-    plain = field_job("woven", generator or Woven(), output, shape, **options)
+    model = generator or Woven()
+    options |= {"shape": shape, "tile_shape": model.tile_shape}
+    plain = FieldJob.of("woven", model, FieldResult(output, shape), **options)
     return run(CarriedField(**plain.__dict__), output, **asked)
 
 

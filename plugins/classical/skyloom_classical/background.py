@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _CLIP, _CLIPS = 2.5, 10
 _SCALES = 48
 _LEAST_STEPS = 8
-_CURVES = (1.0, 0.5)
 
 
 class Sky(NamedTuple):

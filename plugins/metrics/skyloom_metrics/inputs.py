@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from skyloom.reading import ImageStream
 
 _TABLES = {".ecsv": "ascii.ecsv", ".fits": "fits", ".csv": "ascii.csv"}
-_FIELDS = (".fits", ".fit", ".fts", ".fz")
 
 
 @dataclass(kw_only=True)
