@@ -37,8 +37,8 @@ from skyloom_pix2prof.network.pix2prof import Pix2Prof
 from skyloom_pix2prof.sources import DataSettings
 from skyloom_pix2prof.training import trainable
 from skyloom_sky.mock import CONFIGS, MockSky
-from skyloom_train.choosing import choose
 from skyloom_train.loop import train
+from skyloom_train.overrides import choose
 
 SEED = 3_000_000
 """Of the galaxies for the test; trainings and validations have other seeds."""

@@ -170,7 +170,8 @@ def _whole(field: Field) -> int:
 
 def _source_counts(quick: bool) -> Row:
     """Extract the sources of one field, which SEP can still hold as a whole."""
-    from skyloom_metrics.extraction import Extraction, extract
+    from skyloom_metrics.detection import Extraction
+    from skyloom_metrics.extraction import extract
     from skyloom_metrics.mosaic import expect_mosaic
 
     side = 768 if quick else 3072

@@ -25,8 +25,7 @@ from benchmarks.runtime import lacks_bf16
 from skyloom import Images, Profile
 from skyloom.bundle import Bundle
 from skyloom.execution import Execution
-from skyloom.reading.request import Request
-from skyloom.reading.sources import resolve
+from skyloom.reading import expand_source
 from skyloom_export import export_bundle
 from skyloom_export.errors import ExportError
 from skyloom_pix2prof.captioner import Pix2ProfCaptioner
@@ -36,8 +35,9 @@ from skyloom_pix2prof.network.pix2prof import Pix2Prof
 from skyloom_pix2prof.network.random_weights import random_network
 from skyloom_pix2prof.network.recurrent_decoder import RecurrentDecoder
 from skyloom_pix2prof.preprocessing import prepare
-from skyloom_runs.profiling import profile_job
+from skyloom_runs.profiling import ProfileJob
 from skyloom_runs.run import run
+from skyloom_runs.table_result import TableResult
 from skyloom_sky.mock import CONFIGS, MockSky
 
 Stem = Literal["3x3", "standard"]
@@ -197,11 +197,12 @@ def files_to_table(quick: bool) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         for image in images:
             image.to_fits(Path(folder, f"{int(image.index[0]):05d}.fits"))
-        items = resolve(folder, Request())
+        items = expand_source(folder)
         table = Path(folder, "profiles.ecsv")
 
         def ours() -> None:
-            run(profile_job(items, "standard", told, table, batch_size=batch), table, overwrite=True)
+            job = ProfileJob.of("standard", told, TableResult(table), items=items, batch_size=batch)
+            run(job, table, overwrite=True)
 
         prepared = np.stack([prepare(pixels, told.config) for pixels in images.data[:, 0]])[:, None]
 
@@ -230,10 +231,10 @@ def training(preset: str, quick: bool) -> Row:
     ``ellipses`` is what learns fastest on a processor; ``published`` has the network of the paper, with
     batches instead of single images. The paper trained 500 images in 20 minutes on a V100.
     """
-    from skyloom.runtime.machine import cores
+    from skyloom.machine import cores
     from skyloom_pix2prof.training import trainable
     from skyloom_train import train
-    from skyloom_train.choosing import choose
+    from skyloom_train.overrides import choose
 
     steps = 3 if quick else {"published": 6, "ellipses": 30}[preset]
     settings = choose(

@@ -27,7 +27,7 @@ def skyloom_models():
     factory = "nowhere:Nothing"
     yield skyloom.ModelSpec(name="model-{number}", task="metric", summary="For timing", factory=factory)
 """
-READ_METADATA = "from skyloom.entries import all_entries; all_entries()"
+READ_METADATA = "from skyloom.entry_points import all_entries; all_entries()"
 READ_SPECS = f"""
 import skyloom.registry
 {READ_METADATA}

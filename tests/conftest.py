@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
+import hashlib
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,8 +20,9 @@ import pytest
 from hypothesis import settings
 from onnx import TensorProto, helper
 
-from skyloom import entries, plugins
+from skyloom import entry_points, plugins
 from skyloom.bundle import Graph, Manifest, Tensor, write_bundle
+from skyloom.testing import subject
 
 Installer = Callable[..., Path]
 
@@ -24,6 +30,58 @@ Installer = Callable[..., Path]
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("default", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_tiny_bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Export the tiny bundle of each model once for all tests, in whichever worker needs it first."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny-bundles"
+    folder.mkdir(exist_ok=True)
+    real = subject.import_target
+
+    def import_target(target: str) -> object:
+        found: Any = real(target)
+        shared = target.startswith("skyloom_") and target.endswith(":write_tiny_bundle")
+        return functools.partial(copy_of_shared, folder, found) if shared else found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subject, "import_target", import_target)
+        yield
+
+
+def copy_of_shared(folder: Path, write: Callable[..., Path], path: Path, **options: object) -> Path:
+    """Copy what `write` makes with these options, and keep it in `folder` for the next."""
+    name = hashlib.sha256(repr((write.__module__, sorted(options.items()))).encode()).hexdigest()[:16]
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / name).exists():
+            write(folder / name, **options)
+    shutil.copytree(folder / name, path)
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def export_without_coverage() -> Iterator[None]:
+    """Suspend coverage while PyTorch exports: it would double the time, and all of it passes in PyTorch."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    real = torch.onnx.export
+
+    @functools.wraps(real)
+    def export(*arguments: Any, **options: Any) -> Any:
+        tracer = sys.gettrace()
+        sys.settrace(None)
+        try:
+            return real(*arguments, **options)
+        finally:
+            sys.settrace(tracer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.onnx, "export", export)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +92,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("SKYLOOM_PLUGINS", raising=False)
     monkeypatch.delenv("SKYLOOM_PLUGINS_STRICT", raising=False)
     monkeypatch.delenv("SKYLOOM_PLUGIN_TIMEOUT", raising=False)
-    monkeypatch.setattr(entries, "distributions", lambda: iter(()))
+    monkeypatch.setattr(entry_points, "distributions", lambda: iter(()))
     forget()
     if torch := sys.modules.get("torch"):  # what a test draws must not depend on those before it
         torch.manual_seed(0)
@@ -53,7 +111,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     site = tmp_path / "site"
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setattr(entries, "distributions", lambda: distributions(path=[str(site)]))
+    monkeypatch.setattr(entry_points, "distributions", lambda: distributions(path=[str(site)]))
     installed: list[str] = []
 
     def run(

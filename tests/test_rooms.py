@@ -77,6 +77,15 @@ def test_running_a_model_needs_neither_torch_nor_onnx(graph: grimp.ImportGraph, 
     assert not wrong
 
 
+def test_no_modules_import_each_other_in_a_circle(graph: grimp.ImportGraph) -> None:
+    ours = {module for module in graph.modules if module.partition(".")[0] in PACKAGES}
+    left = set(ours)
+    for neighbours in (graph.find_modules_directly_imported_by, graph.find_modules_that_directly_import):
+        while free := [module for module in left if not neighbours(module) & left]:
+            left.difference_update(free)
+    assert not sorted(left), "each of these is part of a circle, or lies between two"
+
+
 def _modules(graph: grimp.ImportGraph, package: str) -> list[str]:
     return sorted(module for module in graph.modules if _in(module, package))
 

@@ -87,9 +87,11 @@ class Field:
 
     def to_fits(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the field as one FITS file, with its catalogue as a table behind it."""
-        from skyloom.writing import write_field
+        from skyloom.writing import write_fits
 
-        return write_field(self, path, overwrite=overwrite)
+        return write_fits(
+            self.data, self, path, catalogue=self.catalogue, provenance=self.provenance, overwrite=overwrite
+        )
 
     def _meaning(self) -> dict[str, Any]:
         return {"pixel_scale": self.pixel_scale, "zero_point": self.zero_point, "unit": self.unit}

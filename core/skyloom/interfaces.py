@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from skyloom.expect import expect_images, expect_shape
+from skyloom.expect import expect_shape
 from skyloom.field import Field, Tile, empty_pixels
 from skyloom.provenance import Provenance
 from skyloom.random import check_seed
@@ -26,17 +26,6 @@ if TYPE_CHECKING:
     from skyloom.profile import Profile
     from skyloom.profile_deviations import ProfileDeviations
     from skyloom.score import Score
-
-
-__all__ = [
-    "FieldGenerator",
-    "ImagePrior",
-    "Metric",
-    "Model",
-    "SequenceCaptioner",
-    "expect_images",
-    "expect_shape",
-]
 
 
 class Model:

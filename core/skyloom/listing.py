@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skyloom.builtin import METRIC
-from skyloom.entries import normal
+from skyloom.entry_points import normal
 from skyloom.errors import InputTypeError, UnknownNameError, did_you_mean
 from skyloom.frozen import Frozen
 from skyloom.plugins import plugins

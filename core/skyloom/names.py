@@ -1,15 +1,17 @@
-"""What a name may look like, and how ``"module:attribute"`` strings are followed."""
+"""What names and paths in a bundle may look like, and how ``"module:attribute"`` strings are followed."""
 
 from __future__ import annotations
 
 import importlib
 import re
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 NAME_PATTERN = r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$"
 LONGEST = 80
+MANIFEST = "manifest.json"
 TARGET_PATTERN = r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=LONGEST)]
@@ -25,6 +27,19 @@ Target = Annotated[str, StringConstraints(pattern=TARGET_PATTERN)]
 
 Address = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]+(/\S*)?)?$")]
 """A web address, or nothing."""
+
+
+def _inside(path: str) -> str:
+    """Refuse paths that could lead out of a bundle, on any system."""
+    parts = PurePosixPath(path).parts
+    plain = path == "/".join(parts) and not path.startswith("/")
+    if not plain or ".." in parts or any(bad in path for bad in '\\:\0*?"<>|') or path == MANIFEST:
+        raise ValueError(f"'{path}' is not a plain path inside the bundle")
+    return path
+
+
+InnerPath = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_inside)]
+"""A path inside a bundle, with ``/`` between its parts."""
 
 
 def is_name(text: str) -> bool:

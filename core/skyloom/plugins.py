@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from pydantic import ValidationError
 
 from skyloom import builtin
-from skyloom.entries import (
+from skyloom.entry_points import (
     ALLOW_VARIABLE,
     all_entries,
     allow_list,

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from skyloom import files
 from skyloom.bundle import Bundle
-from skyloom.bundle.manifest import MANIFEST
 from skyloom.bundle.verify import verify
 from skyloom.errors import InputError, OutputError, UnknownNameError, did_you_mean
 from skyloom.files import complete, make_folder
 from skyloom.home import bundles_folder
 from skyloom.loading import model_of
-from skyloom.names import is_name
+from skyloom.names import MANIFEST, is_name
 from skyloom.registry import ModelInfo, find, model_spec, offered
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Results as FITS and tables."""
+"""Write pixels as FITS files, and tables as FITS or ECSV."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from astropy.table import QTable
     from numpy.typing import NDArray
 
-    from skyloom.field import Field
-    from skyloom.images import Images
     from skyloom.provenance import Provenance
 
 _TABLE_FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits"}
@@ -51,49 +49,63 @@ class Described(Protocol):
         """Unit of the pixels."""
 
 
-def write_images(images: Images, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-    """Write images to one FITS file; see `Images.to_fits`."""
-    final = checked_path(path)
-    hdu = _hdu_of(images)
-    with complete(final, overwrite=overwrite) as part:
-        hdu.writeto(part)
-    return final
+def write_fits(
+    pixels: NDArray[np.float32],
+    like: Described,
+    path: str | PathLike[str],
+    *,
+    catalogue: QTable | None = None,
+    provenance: Provenance | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write pixels to one FITS file, with a catalogue as a table behind them.
 
-
-def fits_files(images: Images) -> Iterator[bytes]:
-    """Yield for each image the contents of the file that `write_images` makes of it alone."""
-    head = b""
-    for image in images:
-        # All of a batch share their header, which takes astropy longer than the pixels.
-        head = head or _hdu_of(image).header.tostring().encode("ascii")
-        pixels = image.filled().astype(">f4").tobytes()
-        yield head + pixels + bytes(-len(pixels) % _FITS_BLOCK)
-
-
-def _hdu_of(images: Images) -> Any:
-    """Return images as the primary HDU of a FITS file."""
-    from astropy.io import fits
-
-    data = images.filled()
-    hdu = fits.PrimaryHDU(data[0] if len(images) == 1 else data)
-    hdu.header.update(_cards_of(images, images.provenance))
-    return hdu
-
-
-def write_field(field: Field, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-    """Write a field to one FITS file, with its catalogue as a table behind the image."""
+    Parameters
+    ----------
+    pixels : float32 array (band, y, x) or (image, band, y, x)
+        NaN where there is no value.
+    like
+        Brings bands, scale, zero-point and unit.
+    path
+        The file.
+    catalogue
+        The table.
+    provenance
+        What made the pixels.
+    overwrite
+        Replace what is there.
+    """
     from astropy.io import fits
 
     final = checked_path(path)
-    hdus = fits.HDUList([fits.PrimaryHDU(field.data)])
-    hdus[0].header.update(_cards_of(field, field.provenance))
-    if field.catalogue is not None:
-        table = fits.table_to_hdu(_for_fits(field.catalogue))
+    hdus = fits.HDUList([_primary(pixels, like, provenance)])
+    if catalogue is not None:
+        table = fits.table_to_hdu(_for_fits(catalogue))
         table.name = "CATALOGUE"
         hdus.append(table)
     with complete(final, overwrite=overwrite) as part:
         hdus.writeto(part)
     return final
+
+
+def fits_files(
+    pixels: NDArray[np.float32], like: Described, *, provenance: Provenance | None = None
+) -> Iterator[bytes]:
+    """Yield for each image of (image, band, y, x) the contents of the file that `write_fits` makes of it."""
+    head = b""
+    for image in pixels:
+        # All of a batch share their header, which takes astropy longer than the pixels.
+        head = head or _primary(image, like, provenance).header.tostring().encode("ascii")
+        content = image.astype(">f4").tobytes()
+        yield head + content + bytes(-len(content) % _FITS_BLOCK)
+
+
+def _primary(pixels: NDArray[np.float32], like: Described, provenance: Provenance | None) -> Any:
+    from astropy.io import fits
+
+    hdu = fits.PrimaryHDU(pixels)
+    hdu.header.update(_cards_of(like, provenance))
+    return hdu
 
 
 def write_table(table: QTable, path: str | PathLike[str], *, overwrite: bool = False) -> Path:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from skyloom.bundle.manifest import ABOUT, InnerPath
+from skyloom.bundle.manifest import ABOUT
 from skyloom.errors import InputError
 from skyloom.frozen import Frozen, first_fault
+from skyloom.names import InnerPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.options import (
-    Bands,
-    ImagePaths,
-    Overwrite,
-    Pattern,
-    PixelScale,
-    Seed,
-    ZeroPoint,
-    given,
-    parse_bands,
-)
+from skyloom.cli import options
 from skyloom.cli.output import progress, say, show_table
 
 if TYPE_CHECKING:
@@ -46,12 +36,12 @@ def report(
             "divided with the seed of the training (data.seed), 0 by default.",
         ),
     ] = None,
-    bands: Bands = "gri",
+    bands: options.Bands = "gri",
     table: Annotated[
         list[Path] | None,
         typer.Option(help="CSV file to show as well, such as that of an ablation; may be repeated."),
     ] = None,
-    overwrite: Overwrite = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Write a page on how well captioners read profiles of galaxies whose profiles are known."""
     from skyloom.files import complete
@@ -59,7 +49,7 @@ def report(
     from skyloom_pages.report import Request, report_page
 
     _check_page(output, overwrite=overwrite)
-    names = parse_bands(bands) or ()
+    names = options.parse_bands(bands) or ()
     tables = tuple(read_table(path) for path in table or ())
     request = Request(data=data, count=count, seed=seed, bands=names, tables=tables)
     with complete(output, overwrite=overwrite) as part:
@@ -70,38 +60,35 @@ def report(
 
 
 def compare(
-    images: ImagePaths,
+    images: options.ImagePaths,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write: .html.")],
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="Two or more; the others are compared with the last."),
     ] = None,
-    bands: Bands = None,
-    pattern: Pattern = None,
-    pixel_scale: PixelScale = None,
-    zero_point: ZeroPoint = None,
-    overwrite: Overwrite = False,
+    bands: options.Bands = None,
+    pattern: options.Pattern = None,
+    pixel_scale: options.PixelScale = None,
+    zero_point: options.ZeroPoint = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Write a page with what captioners read off the same images, whose true profiles nobody knows.
 
     The status is 1 when some images could not be read, or a model read no profile off them.
     """
     from skyloom.files import complete
-    from skyloom.reading import ImageStream
-    from skyloom.reading.request import Request
-    from skyloom.reading.sources import resolve, sources_of
+    from skyloom.images import Images
+    from skyloom.reading import expand_source, sources_of
     from skyloom_pages.profiles import comparison
 
     _check_page(output, overwrite=overwrite)
-    names = parse_bands(bands)
-    items = resolve(images, Request(bands=names), pattern=pattern)
+    items = expand_source(images, pattern=pattern)
     readable = [item for item in items if item.failure is None]
     unreadable = [item.failure for item in items if item.failure is not None]
     if not readable:
         raise unreadable[0]
-    stream = ImageStream(
-        sources_of(readable), names, batch_size=1, **given(pixel_scale=pixel_scale, zero_point=zero_point)
-    )
+    stated = options.given(pixel_scale=pixel_scale, zero_point=zero_point)
+    stream = Images.stream(sources_of(readable), options.parse_bands(bands), batch_size=1, **stated)
     with complete(output, overwrite=overwrite) as part:
         with progress("reading profiles") as update:
             compared = comparison.compare(
@@ -140,7 +127,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("skyloom-demo"),
     model: Annotated[str, typer.Option("--model", "-m", help="The captioner or bundle to show.")] = MODELS[0],
     count: Annotated[int, typer.Option("--count", "-n", min=3, help="Number of galaxies.")] = 40,
-    seed: Seed = DEMO_SEED,
+    seed: options.Seed = DEMO_SEED,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in a browser.")] = False,
 ) -> None:
     """Simulate a small survey, read its profiles with a trained network, and show how good they are."""

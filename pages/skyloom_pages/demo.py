@@ -13,8 +13,7 @@ from astropy.table import QTable
 from skyloom.errors import OutputError, listed
 from skyloom.files import check_output, complete
 from skyloom.profile import profiles_from_table
-from skyloom.reading.request import Request
-from skyloom.reading.sources import resolve
+from skyloom.reading import expand_source
 from skyloom_pages.cards import card_of
 from skyloom_pages.profiles.figures import against_radius
 from skyloom_pages.profiles.gallery import draw_gallery, picks
@@ -22,8 +21,9 @@ from skyloom_pages.profiles.measured import Measured, Result, by_key, judge, ope
 from skyloom_pages.profiles.report import make_page
 from skyloom_pages.profiles.test_set import TestSet
 from skyloom_pages.svg import to_png
-from skyloom_runs.profiling import profile_job
+from skyloom_runs.profiling import ProfileJob
 from skyloom_runs.run import run
+from skyloom_runs.table_result import TableResult
 from skyloom_sky.mock import MockSky
 from skyloom_sky.pairs import IMAGES, PairFolder
 from skyloom_sky.writing import write_galaxies
@@ -164,11 +164,11 @@ def _profile(
     update: Update,
 ) -> Result:
     """Profile all images of the survey into a table, and compare the table with the truth."""
-    images = resolve([str(survey / IMAGES)], Request())
+    images = expand_source([str(survey / IMAGES)])
     start = time.perf_counter()
-    summary = run(
-        profile_job(images, name, captioner, table, batch_size=BATCH, root=survey), table, progress=update
-    )
+    result = TableResult(table)
+    job = ProfileJob.of(name, captioner, result, items=images, batch_size=BATCH, root=survey)
+    summary = run(job, table, progress=update)
     seconds = time.perf_counter() - start
     return judge(
         table.stem,

@@ -8,31 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.options import (
-    AsJson,
-    Backend,
-    Bands,
-    ImagePaths,
-    Overwrite,
-    Pattern,
-    PixelScale,
-    Precision,
-    Processes,
-    Settings,
-    Threads,
-    ZeroPoint,
-    given,
-    parse_assignments,
-    parse_bands,
-)
+from skyloom.cli import options
 from skyloom.cli.output import counted, progress, say, show_json
 from skyloom.errors import UnknownNameError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from skyloom_runs.results import Stored
-    from skyloom_runs.summary import Summary
+    from skyloom_runs.results import Stored, Summary
 
 TASK = "sequence-captioner"
 SHOWN = 20
@@ -45,28 +28,28 @@ HINTS = {
 
 
 def profile(
-    images: ImagePaths,
+    images: options.ImagePaths,
     output: Annotated[Path, typer.Option("--output", "-o", help="The table: .ecsv, .parquet or .fits.")],
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", help="A captioner or bundle; by default your only one, or ours."),
     ] = None,
-    settings: Settings = None,
+    settings: options.Settings = None,
     plot: Annotated[Path | None, typer.Option(help="Picture of the first images and profiles.")] = None,
-    backend: Backend = "auto",
-    precision: Precision = "fp32",
-    threads: Threads = None,
-    processes: Processes = 1,
+    backend: options.Backend = "auto",
+    precision: options.Precision = "fp32",
+    threads: options.Threads = None,
+    processes: options.Processes = 1,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Images to caption at a time; decides the memory alone.")
     ] = 128,
     shard_size: Annotated[
         int, typer.Option(min=1, help="Files to do between two savings of what is done.")
     ] = 64,
-    bands: Bands = None,
-    pattern: Pattern = None,
-    pixel_scale: PixelScale = None,
-    zero_point: ZeroPoint = None,
+    bands: options.Bands = None,
+    pattern: options.Pattern = None,
+    pixel_scale: options.PixelScale = None,
+    zero_point: options.ZeroPoint = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad image.")] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where an earlier run was interrupted.")
@@ -74,8 +57,8 @@ def profile(
     takeover: Annotated[
         bool, typer.Option("--takeover", help="Go on with a run that seems to be at work elsewhere.")
     ] = False,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Read profiles off images, into a table.
 
@@ -86,41 +69,37 @@ def profile(
 
     from skyloom import SequenceCaptioner
     from skyloom.figures.style import check_figure
-    from skyloom.reading.request import Request
-    from skyloom.reading.sources import resolve
-    from skyloom_runs.engines import here
-    from skyloom_runs.inputs import without
+    from skyloom.reading import expand_source
+    from skyloom_runs.engine import local_engine
+    from skyloom_runs.inputs import without_outputs
     from skyloom_runs.plotting import plot_profiles
-    from skyloom_runs.processes import processes as on_processes
-    from skyloom_runs.profiling import REMEDY, ProfileJob
+    from skyloom_runs.processes import process_engine
+    from skyloom_runs.profiling import ProfileJob
     from skyloom_runs.recipe import Recipe
     from skyloom_runs.run import run
     from skyloom_runs.table_result import TableResult
 
     if plot is not None:
         check_figure(plot, overwrite=overwrite)
-    result = TableResult(output, remedy=REMEDY)
+    result = TableResult(output, remedy="Write images with and without calibration to one table each")
     recipe, captioner = Recipe.of(
         model or _only_bundle(),
         SequenceCaptioner,
         backend=backend,
         precision=precision,
         threads=threads,
-        options=parse_assignments(settings),
+        options=options.parse_assignments(settings),
     )
-    names = parse_bands(bands)
     job = ProfileJob(
-        items=without(
-            resolve(images, Request(bands=names), pattern=pattern), output, result.failures_path(output)
-        ),
+        items=without_outputs(expand_source(images, pattern=pattern), output, result.failures_path(output)),
         recipe=recipe,
         made_by=captioner.provenance(),
         result=result,
-        bands=names,
-        options=given(pixel_scale=pixel_scale, zero_point=zero_point),
+        bands=options.parse_bands(bands),
+        options=options.given(pixel_scale=pixel_scale, zero_point=zero_point),
         batch_size=batch_size,
         shard_size=shard_size,
-        captioner=captioner if processes == 1 else None,
+        model=captioner if processes == 1 else None,
     )
     field, seconds, start = captioner.field_of_view, 0.0, perf_counter()
     del captioner  # several processes have one each, and nobody needs another
@@ -131,11 +110,11 @@ def profile(
         if plot is not None:
             plot_profiles(job, result.rows(parts), plot, field=field, overwrite=overwrite)
 
-    with progress("captioning") as update, _said_when_interrupted(output):
+    with progress("captioning") as update, _resume_hint(output):
         summary = run(
             job,
             output,
-            engine=here if processes == 1 else on_processes(processes),
+            engine=local_engine if processes == 1 else process_engine(processes),
             strict=strict,
             restart=restart,
             overwrite=overwrite,
@@ -182,7 +161,7 @@ def _report(
         why = HINTS.get(reason, "its rows hold the flags")
         say(f"skyloom: {counted(count, 'profile')} without a step, '{reason}': {why}", err=True)
     for failure in summary.failures[:SHOWN]:
-        which = f" ({failure.name})" if failure.name else ""
+        which = "" if failure.name == Path(failure.path).stem else f" ({failure.name})"
         say(f"skyloom: no profile of '{failure.path}'{which}: {failure.reason}", err=True)
     more = len(summary.failures) - SHOWN
     if more > 0:
@@ -193,7 +172,7 @@ def _report(
 
 
 @contextmanager
-def _said_when_interrupted(output: Path) -> Iterator[None]:
+def _resume_hint(output: Path) -> Iterator[None]:
     """Tell somebody who interrupts that nothing is lost, where there is something."""
     try:
         yield

@@ -3,64 +3,25 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic
 
-from skyloom.expect import expect_count
-from skyloom.interfaces import Model
-from skyloom_runs.job import ENDED, Begun, Ended, Event, Failed, Job, Outcome, Produced, RefusedError, Worker
+from skyloom_runs.failures import ENDED, RefusedError
+from skyloom_runs.job import Begun, Ended, Event, Failed, Job, M, Outcome, Produced, Worker
 from skyloom_runs.plan import Plan
-from skyloom_runs.summary import Counts
+from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
+    from collections.abc import Iterator
 
-    from skyloom.provenance import Provenance
-    from skyloom_runs.pipeline import Feed
+    from skyloom_runs.pipeline import ClosableQueue
     from skyloom_runs.plan import Shard
-    from skyloom_runs.recipe import Recipe
-    from skyloom_runs.results import Result
-
-M = TypeVar("M", bound=Model)
-
-Make = Callable[[range], Outcome]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountJob(Job, Generic[M]):
-    """What a model makes a number of, such as samples, or tiles of a field.
-
-    Attributes
-    ----------
-    recipe
-        How the model is loaded.
-    made_by
-        What the model says of itself.
-    result
-        How results are kept.
-    batch_size
-        Items to make at a time. It decides nothing but how much memory is used.
-    shard_size
-        Items in a shard: what a kill loses at most, in each process.
-    model
-        The model, where it is loaded already; it stays in this process.
-    """
-
-    recipe: Recipe
-    made_by: Provenance
-    result: Result
-    batch_size: int
-    shard_size: int
-    model: M | None = field(default=None, compare=False)
-
-    def __post_init__(self) -> None:
-        expect_count(self.batch_size, what="the batch size")
-        expect_count(self.shard_size, what="the number of items in a shard")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "model": None}
+class CountJob(Job[M]):
+    """What a model makes a number of, such as samples, or tiles of a field."""
 
     @property
     @abstractmethod
@@ -68,20 +29,8 @@ class CountJob(Job, Generic[M]):
         """The number of items."""
 
     @abstractmethod
-    def described(self) -> dict[str, JsonValue]:
-        """Say what is done, and with which options."""
-
-    @abstractmethod
-    def load(self, *, threads: int | None = None) -> M:
-        """Load the model."""
-
-    @abstractmethod
-    def making(self, model: M) -> Make:
-        """Return what makes items, given their numbers."""
-
-    @abstractmethod
-    def name_of(self, number: int) -> str:
-        """Return what an item is called."""
+    def make(self, model: M, numbers: range) -> Outcome:
+        """Make the items of some numbers."""
 
     def plan(self) -> Plan:
         """Return everything that the result will depend on."""
@@ -93,30 +42,30 @@ class CountJob(Job, Generic[M]):
             shard_size=self.shard_size,
         )
 
-    def open(self, *, threads: int | None = None) -> CountWorker:
+    def open(self, *, threads: int | None = None) -> CountWorker[M]:
         """Load the model, to run on so many threads where the recipe says nothing else."""
-        return CountWorker(self, self.making(self.model or self.load(threads=threads)))
+        return CountWorker(self, self.load(threads=threads))
 
     def refusal(self, numbers: range, reason: str, remedy: str) -> RefusedError:
         """Return why the first of some items was not made."""
         return RefusedError("", self.name_of(numbers[0]), reason, remedy)
 
 
-class CountWorker(Worker):
+class CountWorker(Worker, Generic[M]):
     """Makes items, batch by batch.
 
     Parameters
     ----------
     job
         What is done.
-    make
+    model
         The model.
     """
 
-    def __init__(self, job: CountJob[Any], make: Make) -> None:
-        self._job, self._make = job, make
+    def __init__(self, job: CountJob[M], model: M) -> None:
+        self._job, self._model = job, model
 
-    def events(self, shards: Feed[Shard]) -> Iterator[Event]:
+    def events(self, shards: ClosableQueue[Shard]) -> Iterator[Event]:
         """Work through shards."""
         with closing(shards):
             for shard in shards:
@@ -132,7 +81,7 @@ class CountWorker(Worker):
                 continue
             if shard.alone:
                 yield Begun(shard, start)
-            outcome = self._make(numbers)
+            outcome = self._job.make(self._model, numbers)
             for product, counts in outcome.products:
                 yield Produced(shard, product, counts)
             if outcome.refused:

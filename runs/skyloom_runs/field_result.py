@@ -16,9 +16,8 @@ from skyloom.expect import expect_shape
 from skyloom.frozen import Frozen
 from skyloom.provenance import Provenance
 from skyloom.writing import mapped_fits
-from skyloom_runs.form import Form
-from skyloom_runs.results import Contents, Result
-from skyloom_runs.summary import Counts, Failure
+from skyloom_runs.pixel_layout import PixelLayout
+from skyloom_runs.results import Contents, Counts, Holding, Result, contents_of, described
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,11 +35,11 @@ TILES = "tiles"
 
 
 class Tiles(Frozen):
-    """Tiles of a part that follow one another and share their form.
+    """Tiles of a part that follow one another and share their layout.
 
     Attributes
     ----------
-    form, provenance
+    layout, provenance
         What they share.
     places
         The row and column of each, counted in tiles.
@@ -48,7 +47,7 @@ class Tiles(Frozen):
         How much they are.
     """
 
-    form: Form
+    layout: PixelLayout
     provenance: Provenance | None
     places: tuple[tuple[int, int], ...]
     counts: Counts
@@ -69,12 +68,12 @@ class Kept(NamedTuple):
 
     def read(self) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
         """Yield row, column and pixels of each."""
-        form = self.tiles.form
+        layout = self.tiles.layout
         with (self.folder / TILES).open("rb") as file:
             file.seek(self.start)
             for row, column in self.tiles.places:
-                pixels = np.frombuffer(file.read(4 * prod(form.shape)), ">f4")
-                yield row, column, pixels.reshape(form.shape)
+                pixels = np.frombuffer(file.read(4 * prod(layout.shape)), ">f4")
+                yield row, column, pixels.reshape(layout.shape)
 
 
 class FieldResult(Result):
@@ -106,34 +105,28 @@ class FieldResult(Result):
 
     def contents(self, parts: Sequence[Stored]) -> Contents:
         """Say how many tiles have a place in the field."""
-        counts, failures = Counts(), []
-        first: Form | None = None
-        for _, _, tiles in _all_kept(parts):
-            first = first or tiles.form
-            clash = first.clash(tiles.form)
-            if clash:
-                failures += [
-                    Failure(path="", name=tile_name(row, column), reason=clash, remedy=REMEDY)
-                    for row, column in tiles.places
-                ]
-            else:
-                counts += tiles.counts
-        return Contents(counts, tuple(failures))
+        holdings = (
+            Holding(tiles.layout, tiles.counts, [("", tile_name(*place)) for place in tiles.places])
+            for _, _, tiles in _all_kept(parts)
+        )
+        return contents_of(holdings, PixelLayout.clash, remedy=REMEDY)
 
     def join(self, parts: Sequence[Stored], path: Path) -> None:
         """Write the field, a tile at a time."""
         first = next(_all_kept(parts)).tiles
-        _, rows, columns = first.form.shape
+        _, rows, columns = first.layout.shape
         height, width = self.shape
         missing = np.ones((-(-height // rows), -(-width // columns)), bool)
-        with mapped_fits(first.form, self.shape, path, name=self.output, provenance=first.provenance) as data:
+        with mapped_fits(
+            first.layout, self.shape, path, name=self.output, provenance=first.provenance
+        ) as data:
 
             def window(row: int, column: int) -> NDArray[np.float32]:
                 top, left = row * rows, column * columns
                 return data[:, top : top + rows, left : left + columns]
 
             for kept in _all_kept(parts):
-                if first.form.clash(kept.tiles.form):
+                if first.layout.clash(kept.tiles.layout):
                     continue
                 for row, column, pixels in kept.read():
                     place = window(row, column)
@@ -158,13 +151,13 @@ class _Writer:
     def add(self, product: Tile, counts: Counts) -> None:
         """Write a tile."""
         self._file.write(product.data.astype(">f4").tobytes())
-        form, provenance, place = Form.of(product), product.provenance, (product.row, product.column)
+        layout, provenance, place = PixelLayout.of(product), product.provenance, (product.row, product.column)
         last = self._tiles[-1] if self._tiles else None
-        if last is not None and (last.form, last.provenance) == (form, provenance):
+        if last is not None and (last.layout, last.provenance) == (layout, provenance):
             more = {"places": (*last.places, place), "counts": last.counts + counts}
             self._tiles[-1] = last.model_copy(update=more)
         else:
-            self._tiles.append(Tiles(form=form, provenance=provenance, places=(place,), counts=counts))
+            self._tiles.append(Tiles(layout=layout, provenance=provenance, places=(place,), counts=counts))
 
     def finish(self) -> JsonValue:
         """Close the file, and say what is in it."""
@@ -173,10 +166,8 @@ class _Writer:
 
 
 def _all_kept(parts: Sequence[Stored]) -> Iterator[Kept]:
-    for folder, about in parts:
-        if about is None:  # nothing came of its tiles
-            continue
+    for folder, about in described(parts, About):
         start = 0
-        for tiles in About.model_validate(about).tiles:
+        for tiles in about.tiles:
             yield Kept(folder, start, tiles)
-            start += 4 * prod(tiles.form.shape) * len(tiles.places)
+            start += 4 * prod(tiles.layout.shape) * len(tiles.places)

@@ -14,34 +14,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skyloom.errors import ImageReadError
-from skyloom.expect import expect_count
-from skyloom.reading import ImageStream
-from skyloom.reading.sources import sources_of
-from skyloom_runs.inputs import Input, changed, inputs_of
-from skyloom_runs.job import ENDED, Begun, Dropped, Ended, Event, Failed, Job, Outcome, Produced, Worker
-from skyloom_runs.pipeline import ahead
+from skyloom.images import Images
+from skyloom.reading import sources_of
+from skyloom_runs.failures import ENDED
+from skyloom_runs.inputs import TRIES, Input, changed, inputs_of
+from skyloom_runs.job import Begun, Dropped, Ended, Event, Failed, Job, M, Outcome, Produced, Worker
+from skyloom_runs.names import escaped
+from skyloom_runs.pipeline import read_ahead
 from skyloom_runs.plan import Plan
-from skyloom_runs.summary import Counts
-from skyloom_runs.text import visible
+from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pydantic import JsonValue
 
-    from skyloom import Images
-    from skyloom.provenance import Provenance
+    from skyloom.reading import ImageStream
     from skyloom.reading.sources import Item
-    from skyloom_runs.job import Fault
-    from skyloom_runs.pipeline import Feed
+    from skyloom_runs.failures import Fault
+    from skyloom_runs.pipeline import ClosableQueue
     from skyloom_runs.plan import Shard
-    from skyloom_runs.recipe import Recipe
-    from skyloom_runs.results import Result
 
-SHARD = 64
-"""Inputs in a shard: what a kill loses at most, in each process."""
-TRIES = 3
-"""How often files are read that the system fails to read, before that counts as their failure."""
 PAUSE = 0.2
 """Seconds before they are read again."""
 
@@ -50,42 +43,25 @@ Process = Callable[["Images"], Outcome]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageJob(Job):
+class ImageJob(Job[M]):
     """What is done to images of any number of files.
 
     Attributes
     ----------
     items
         The files.
-    recipe
-        How the model is loaded.
-    made_by
-        What the model says of itself.
-    result
-        How results are kept.
     bands, options
         How files are read, as for `skyloom.Images.stream`.
-    batch_size
-        Images to work on at a time. It decides nothing but how much memory is used.
-    shard_size
-        Inputs in a shard.
     root
         The folder that paths in the results start from, where these move with the files.
     """
 
     items: Sequence[Item]
-    recipe: Recipe
-    made_by: Provenance
-    result: Result
     bands: Sequence[str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 128
-    shard_size: int = SHARD
+    shard_size: int = 64
     root: Path | None = None
-
-    def __post_init__(self) -> None:
-        expect_count(self.batch_size, what="the batch size")
-        expect_count(self.shard_size, what="the number of inputs in a shard")
 
     @cached_property
     def inputs(self) -> tuple[Input, ...]:
@@ -105,20 +81,20 @@ class ImageJob(Job):
         )
 
     @abstractmethod
-    def described(self) -> dict[str, JsonValue]:
-        """Say what is done, and with which options, beside how files are read."""
-
-    @abstractmethod
     def process(self, *, threads: int | None = None) -> Process:
         """Load the model, and return what makes results of images."""
+
+    def name_of(self, number: int) -> str:
+        """Return what an input is called in the results."""
+        return self.inputs[number].name
 
     def open(self, *, threads: int | None = None) -> ImageWorker:
         """Load the model, to run on so many threads where the recipe says nothing else."""
         return ImageWorker(self, self.process(threads=threads))
 
-    def stream(self, numbers: Sequence[int], *, batch_size: int | None = None) -> ImageStream:
+    def stream(self, numbers: Sequence[int], *, batch_size: int | None = None) -> ImageStream[Images]:
         """Return a stream of the images of some inputs, which knows these by their place in `numbers`."""
-        return ImageStream(
+        return Images.stream(
             sources_of(self.items[number] for number in numbers),
             self.bands,
             batch_size=batch_size or self.batch_size,
@@ -130,7 +106,7 @@ class ImageJob(Job):
         assert images.item is not None
         item = np.asarray(numbers)[images.item]
         names = tuple(
-            self.inputs[number].name + visible(name.removeprefix(self.items[number].name))
+            self.inputs[number].name + escaped(name.removeprefix(self.items[number].name))
             for number, name in zip(item.tolist(), images.names, strict=True)
         )
         # One image a file is the rule; more of one file count on from the number of the file.
@@ -161,13 +137,13 @@ class ImageWorker(Worker):
         The model.
     """
 
-    def __init__(self, job: ImageJob, process: Process) -> None:
+    def __init__(self, job: ImageJob[Any], process: Process) -> None:
         self._job, self._process = job, process
 
-    def events(self, shards: Feed[Shard]) -> Iterator[Event]:
+    def events(self, shards: ClosableQueue[Shard]) -> Iterator[Event]:
         """Work through shards."""
         # Whoever reads ahead may wait for a shard: that has to end before it can be waited for.
-        with ahead(self._read(shards)) as reads, closing(shards):
+        with read_ahead(self._read(shards)) as reads, closing(shards):
             counts = Counts()
             for read in reads:
                 if read.shard.alone:
@@ -218,7 +194,7 @@ class ImageWorker(Worker):
             numbers = images.item
             yield Failed(shard, tuple((int(numbers[place]), fault) for place, fault in outcome.refused))
 
-    def _read(self, shards: Feed[Shard]) -> Iterator[_Read]:
+    def _read(self, shards: ClosableQueue[Shard]) -> Iterator[_Read]:
         for shard in shards:
             if shard.alone:
                 yield _Read(shard)

@@ -20,10 +20,9 @@ from skyloom.files import check_output
 from skyloom.frozen import Frozen
 from skyloom.provenance import Provenance
 from skyloom.writing import fits_files
-from skyloom_runs.form import Form
-from skyloom_runs.results import Contents, Result
-from skyloom_runs.summary import Counts, Failure
-from skyloom_runs.text import distinct, file_name, shown, visible
+from skyloom_runs.names import distinct, escaped, escaped_once, file_name
+from skyloom_runs.pixel_layout import PixelLayout
+from skyloom_runs.results import Contents, Counts, Holding, Result, contents_of, described
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,11 +39,11 @@ _ZARR_MARKS = {"zarr.json", ".zgroup", ".zarray"}
 
 
 class Batch(Frozen):
-    """Images of a part that follow one another and share their form.
+    """Images of a part that follow one another and share their layout.
 
     Attributes
     ----------
-    form, provenance
+    layout, provenance
         What they share.
     names
         What they are called.
@@ -54,11 +53,16 @@ class Batch(Frozen):
         How much they are.
     """
 
-    form: Form
+    layout: PixelLayout
     provenance: Provenance | None
     names: tuple[str, ...]
     paths: tuple[str, ...]
     counts: Counts
+
+    @property
+    def sources(self) -> list[tuple[str, str]]:
+        """Path and name of each."""
+        return list(zip(self.paths or [""] * len(self.names), self.names, strict=True))
 
 
 class About(Frozen):
@@ -83,7 +87,7 @@ class Kept(NamedTuple):
 class ImageSetResult(Result):
     """A folder of FITS files where the name of the output has no ending, a Zarr array where it is ``.zarr``.
 
-    Products are `skyloom.Images`, whose names are as `skyloom_runs.text.visible` shows them.
+    Products are `skyloom.Images`, whose names are as `skyloom_runs.names.escaped` shows them.
 
     Parameters
     ----------
@@ -103,7 +107,7 @@ class ImageSetResult(Result):
     def check(self, path: Path, *, overwrite: bool) -> None:
         """Refuse a path at which the result could not be put, and to replace a folder of other things."""
         check_output(path, overwrite=overwrite, folder=True)
-        if path.is_dir() and (strange := self.format.stranger(path)):
+        if path.is_dir() and (strange := self.format.foreign_entry(path)):
             raise OutputError(
                 f"'{path}' is not what would replace it: it holds '{strange}'", "Give another name"
             )
@@ -114,23 +118,14 @@ class ImageSetResult(Result):
 
     def contents(self, parts: Sequence[Stored]) -> Contents:
         """Say how many images have a place in the result."""
-        counts, failures = Counts(), []
-        first: Form | None = None
-        for _, _, batch in _all_kept(parts):
-            first = first or batch.form
-            clash = self.format.clash(first, batch.form)
-            if clash:
-                failures += [
-                    Failure(path=path, name=name, reason=clash, remedy=REMEDY)
-                    for path, name in zip(batch.paths or [""] * len(batch.names), batch.names, strict=True)
-                ]
-            counts += Counts(images=batch.counts.images) if clash else batch.counts
-        return Contents(counts, tuple(failures))
+        batches = [batch for _, _, batch in _all_kept(parts)]
+        holdings = (Holding(batch.layout, batch.counts, batch.sources) for batch in batches)
+        return contents_of(holdings, self.format.clash, remedy=REMEDY)
 
     def join(self, parts: Sequence[Stored], path: Path) -> None:
         """Put the images together to a folder."""
         every = list(_all_kept(parts))
-        kept = [one for one in every if not self.format.clash(every[0].batch.form, one.batch.form)]
+        kept = [one for one in every if not self.format.clash(every[0].batch.layout, one.batch.layout)]
         self.format.join(kept, path)
 
 
@@ -142,7 +137,7 @@ class SetFormat(ABC):
         """Yield what is kept of each image."""
 
     @abstractmethod
-    def clash(self, first: Form, other: Form) -> str:
+    def clash(self, first: PixelLayout, other: PixelLayout) -> str:
         """Say why images have no place beside the first ones; nothing if they have."""
 
     @abstractmethod
@@ -150,7 +145,7 @@ class SetFormat(ABC):
         """Make the folder."""
 
     @abstractmethod
-    def stranger(self, path: Path) -> str:
+    def foreign_entry(self, path: Path) -> str:
         """Name something in a folder that this format would not have put there; nothing if there is none."""
 
 
@@ -159,9 +154,9 @@ class FitsFolder(SetFormat):
 
     def files(self, images: Images) -> Iterator[bytes]:
         """Yield FITS files."""
-        return fits_files(images)
+        return fits_files(images.filled(), images, provenance=images.provenance)
 
-    def clash(self, first: Form, other: Form) -> str:  # noqa: ARG002
+    def clash(self, first: PixelLayout, other: PixelLayout) -> str:  # noqa: ARG002
         """Say nothing: each file says what it holds."""
         return ""
 
@@ -172,7 +167,7 @@ class FitsFolder(SetFormat):
         for name, file in zip(names, _files(kept), strict=True):
             link(file, path / f"{name}.fits")
 
-    def stranger(self, path: Path) -> str:
+    def foreign_entry(self, path: Path) -> str:
         """Name what is no FITS file."""
         with os.scandir(path) as found:
             return next((one.name for one in found if one.is_dir() or not one.name.endswith(".fits")), "")
@@ -193,7 +188,7 @@ class ZarrArray(SetFormat):
         """Yield chunks."""
         return (image.filled().astype("<f4").tobytes() for image in images)
 
-    def clash(self, first: Form, other: Form) -> str:
+    def clash(self, first: PixelLayout, other: PixelLayout) -> str:
         """Say what differs: one array has one shape, and means one thing."""
         return first.clash(other)
 
@@ -201,13 +196,13 @@ class ZarrArray(SetFormat):
         """Link chunks into an array, which is described by the first of its images."""
         import zarr
 
-        form, provenance = kept[0].batch.form, kept[0].batch.provenance
+        layout, provenance = kept[0].batch.layout, kept[0].batch.provenance
         names = distinct([name for one in kept for name in one.batch.names])
         about = {
-            "bands": list(form.bands),
-            "pixel_scale": form.pixel_scale,
-            "zero_point": None if form.zero_point is None else list(form.zero_point),
-            "unit": form.unit,
+            "bands": list(layout.bands),
+            "pixel_scale": layout.pixel_scale,
+            "zero_point": None if layout.zero_point is None else list(layout.zero_point),
+            "unit": layout.unit,
             "provenance": None if provenance is None else provenance.header(),
             "names": names,
         }
@@ -215,8 +210,8 @@ class ZarrArray(SetFormat):
         group.attrs.update({key: value for key, value in about.items() if value})
         group.create_array(
             "data",
-            shape=(len(names), *form.shape),
-            chunks=(1, *form.shape),
+            shape=(len(names), *layout.shape),
+            chunks=(1, *layout.shape),
             dtype="<f4",
             fill_value=np.nan,
             filters=None,
@@ -227,7 +222,7 @@ class ZarrArray(SetFormat):
         for number, file in enumerate(_files(kept)):
             link(file, path / "data" / self.chunk.format(number))
 
-    def stranger(self, path: Path) -> str:
+    def foreign_entry(self, path: Path) -> str:
         """Name anything in a folder that is no Zarr."""
         inside = sorted(os.listdir(path))  # noqa: PTH208 - names are all that is needed
         return "" if _ZARR_MARKS & set(inside) else next(iter(inside), "")
@@ -239,8 +234,8 @@ _FORMATS: dict[str, type[SetFormat]] = {"": FitsFolder, ".zarr": ZarrArray}
 class _Writer:
     """Writes the images of a part in their order."""
 
-    def __init__(self, folder: Path, form: SetFormat) -> None:
-        self._folder, self._format = folder, form
+    def __init__(self, folder: Path, kind: SetFormat) -> None:
+        self._folder, self._format = folder, kind
         self._batches: list[Batch] = []
         self._count = 0
 
@@ -252,10 +247,10 @@ class _Writer:
             _file(self._folder, self._count).write_bytes(data)
             self._count += 1
         batch = Batch(
-            form=Form.of(product),
+            layout=PixelLayout.of(product),
             provenance=product.provenance,
-            names=tuple(map(shown, product.names)),
-            paths=tuple(map(visible, product.paths)),
+            names=tuple(map(escaped_once, product.names)),
+            paths=tuple(map(escaped, product.paths)),
             counts=counts,
         )
         self._batches.append(batch)
@@ -284,10 +279,8 @@ def _files(kept: Sequence[Kept]) -> Iterator[Path]:
 
 
 def _all_kept(parts: Sequence[Stored]) -> Iterator[Kept]:
-    for folder, about in parts:
-        if about is None:  # nothing came of its inputs
-            continue
+    for folder, about in described(parts, About):
         first = 0
-        for batch in About.model_validate(about).batches:
+        for batch in about.batches:
             yield Kept(folder, first, batch)
             first += len(batch.names)

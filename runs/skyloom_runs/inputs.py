@@ -1,4 +1,4 @@
-"""What a run reads: which files, and what tells each of them from another of the same name."""
+"""What a run reads: the files, and a fingerprint of each, by which a change is noticed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import PrivateAttr
 
 from skyloom.errors import ImageReadError, MissingFileError
 from skyloom.frozen import Frozen
-from skyloom_runs.text import distinct, visible
+from skyloom_runs.names import distinct, escaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ END, PIECE, PIECES = 2**14, 2**12, 6
 READERS = 8
 _IN_STACK = re.compile(r"(.+)\[\d+\]")
 TRIES = 3
-"""How often a file is looked at that the system fails to read."""
+"""How often files are read that the system fails to read, before that counts as their failure."""
 
 
 class File(Frozen):
@@ -39,7 +39,7 @@ class File(Frozen):
     Attributes
     ----------
     path
-        Its path, as `skyloom_runs.text.visible` shows it.
+        Its path, as `skyloom_runs.names.escaped` shows it.
     size
         Its bytes; -1 where it cannot be read.
     digest
@@ -76,17 +76,17 @@ class Input(Frozen):
 
 def inputs_of(items: Sequence[Item]) -> tuple[Input, ...]:
     """Look at the files of items; each is opened once, and read in pieces."""
-    names = distinct(_beside_stacks([visible(item.name) for item in items]))
+    names = distinct(_beside_stacks([escaped(item.name) for item in items]))
     paths = [path for item in items for path in item.paths]
     with ThreadPoolExecutor(READERS, thread_name_prefix="skyloom-inputs") as pool:
-        files = iter(list(pool.map(look_at, paths, chunksize=64)))
+        files = iter(list(pool.map(fingerprint, paths, chunksize=64)))
     return tuple(
         Input(name=name, bands=item.bands, files=tuple(next(files) for _ in item.paths))
         for name, item in zip(names, items, strict=True)
     )
 
 
-def without(items: Sequence[Item], *outputs: Path) -> list[Item]:
+def without_outputs(items: Sequence[Item], *outputs: Path) -> list[Item]:
     """Return items without those that a run itself has written into the folder of its inputs."""
     own = {path.absolute() for path in outputs}
     kept = [item for item in items if not own.intersection(path.absolute() for path in item.paths)]
@@ -100,36 +100,36 @@ def _beside_stacks(names: list[str]) -> list[str]:
     return [f"{name}~2" if match and match[1] in known else name for name, match in found]
 
 
-def look_at(path: Path) -> File:
-    """Return what tells a file, or a folder that is read as one, from another."""
+def fingerprint(path: Path) -> File:
+    """Return size, time and digest of a file, or of a folder that is read as one."""
     for _ in range(TRIES - 1):
         with suppress(OSError):  # of a system that fails now and then
-            return _look_at(path)
+            return _fingerprint(path)
     try:
-        return _look_at(path)
+        return _fingerprint(path)
     except OSError:
-        return File(path=visible(str(path)), size=-1, digest="")
+        return File(path=escaped(str(path)), size=-1, digest="")
 
 
-def _look_at(path: Path) -> File:
-    shown = visible(str(path))
+def _fingerprint(path: Path) -> File:
+    name = escaped(str(path))
     try:
         state = path.stat()
         if S_ISDIR(state.st_mode):
-            return File(path=shown, size=state.st_size, digest=_digest_of_folder(path))
+            return File(path=name, size=state.st_size, digest=_digest_of_folder(path))
         if not S_ISREG(state.st_mode):
-            return File(path=shown, size=-1, digest="")
+            return File(path=name, size=-1, digest="")
         with path.open("rb") as file:
             digest = _digest(file, state.st_size)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return File(path=shown, size=-1, digest="")
-    file_seen = File(path=shown, size=state.st_size, digest=digest, modified=state.st_mtime_ns)
+        return File(path=name, size=-1, digest="")
+    file_seen = File(path=name, size=state.st_size, digest=digest, modified=state.st_mtime_ns)
     file_seen._seen = (state.st_ino, state.st_ctime_ns)
     return file_seen
 
 
 def changed(path: Path, planned: File) -> ImageReadError | None:
-    """Return why a file is not the one that was planned, as far as its size and time tell."""
+    """Return why a file is not the one that was planned, as far as its size and time show."""
     try:
         state = path.stat()
     except OSError as error:
@@ -141,7 +141,7 @@ def changed(path: Path, planned: File) -> ImageReadError | None:
         return None
     same = (state.st_size, state.st_mtime_ns) == (planned.size, planned.modified)
     untouched = (state.st_ino, state.st_ctime_ns) == planned._seen
-    if same and (untouched or look_at(path).digest == planned.digest):
+    if same and (untouched or fingerprint(path).digest == planned.digest):
         return None
     return ImageReadError(path, "it was changed after the run was planned", "Begin anew with --restart")
 
@@ -197,6 +197,6 @@ def _digest_of_folder(path: Path) -> str:
         inner.sort()
         for name in sorted(files):
             state = Path(folder, name).stat()
-            digest.update(f"{visible(folder)}\0{visible(name)}\0".encode())
+            digest.update(f"{escaped(folder)}\0{escaped(name)}\0".encode())
             digest.update(f"{state.st_size} {state.st_mtime_ns}\0".encode())
     return digest.hexdigest()

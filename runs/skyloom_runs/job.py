@@ -4,57 +4,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from skyloom.errors import ImageReadError, InputError
-from skyloom_runs.summary import Counts, Failure
-from skyloom_runs.text import visible
+from skyloom.expect import expect_count
+from skyloom.interfaces import Model
+from skyloom_runs.recipe import Recipe
+from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Self
 
-    from skyloom_runs.pipeline import Feed
+    from pydantic import JsonValue
+
+    from skyloom.provenance import Provenance
+    from skyloom_runs.failures import Fault, RefusedError
+    from skyloom_runs.pipeline import ClosableQueue
     from skyloom_runs.plan import Plan, Shard
     from skyloom_runs.results import Result
 
 
-ENDED = "the process that worked on it was ended by the system"
-"""Why something that ended every process gave no result."""
-
-
-class RefusedError(InputError):
-    """The model gives no result for an image that was read, or for an item that comes from no file.
-
-    Parameters
-    ----------
-    path
-        The file; empty where there is none.
-    name
-        What the image, or the item, is called.
-    reason
-        Why not.
-    remedy
-        What to do about it.
-    """
-
-    def __init__(self, path: str, name: str, reason: str, remedy: str = "") -> None:
-        self.path, self.name, self.reason = path, name, reason
-        what = f"'{name}' of '{path}'" if path else f"'{name}'"
-        super().__init__(f"{what} gives no result: {reason}", remedy)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.path, self.name, self.reason, self.remedy)
-
-
-Fault = ImageReadError | RefusedError
-"""Why one thing gave no result."""
-
-
-def failure_of(fault: Fault) -> Failure:
-    """Return the record of a fault."""
-    name = fault.name if isinstance(fault, RefusedError) else ""
-    path = visible(str(fault.path))
-    return Failure(path=path, name=name, reason=visible(fault.reason), remedy=visible(fault.remedy))
+M = TypeVar("M", bound=Model)
 
 
 class Outcome(NamedTuple):
@@ -121,20 +91,66 @@ class Ended(Event):
     counts: Counts
 
 
-class Job(ABC):
-    """What is done to some inputs. It pickles: workers get a copy.
+@dataclass(frozen=True, kw_only=True)
+class Job(ABC, Generic[M]):
+    """What is done to some inputs, or how often something is made. It pickles: workers get a copy.
 
     Attributes
     ----------
+    recipe
+        How the model is loaded.
+    made_by
+        What the model says of itself.
     result
-        How the results are kept.
+        How results are kept.
+    batch_size
+        Images, or items, to work on at a time. It decides nothing but how much memory is used.
+    shard_size
+        Inputs, or items, in a shard: what a kill loses at most, in each process.
+    model
+        The model, where it is loaded already; it stays in this process.
+    interface
+        What the model is, such as `skyloom.ImagePrior`.
     """
 
+    recipe: Recipe
+    made_by: Provenance
     result: Result
+    batch_size: int
+    shard_size: int
+    model: M | None = field(default=None, compare=False)
+    interface: ClassVar[Callable[..., Any]]
+
+    @classmethod
+    def of(cls, name: str, model: M, result: Result, **options: Any) -> Self:
+        """Return the job of a model that is loaded already, by the name that it was loaded by."""
+        made_by = model.provenance()
+        recipe = Recipe(name=name, digest=made_by.digest)
+        return cls(recipe=recipe, made_by=made_by, result=result, model=model, **options)
+
+    def __post_init__(self) -> None:
+        expect_count(self.batch_size, what="the batch size")
+        expect_count(self.shard_size, what="the number of inputs in a shard")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "model": None}
+
+    def load(self, *, threads: int | None = None) -> M:
+        """Return the model; it runs on so many threads where the recipe says nothing else."""
+        model: M | None = self.model
+        return self.recipe.load(self.interface, threads=threads) if model is None else model
+
+    @abstractmethod
+    def described(self) -> dict[str, JsonValue]:
+        """Say what is done, and with which options, beside what all jobs of this kind have."""
 
     @abstractmethod
     def plan(self) -> Plan:
         """Look at the inputs, and return everything that the result will depend on."""
+
+    @abstractmethod
+    def name_of(self, number: int) -> str:
+        """Return what an input, or an item, is called in the results."""
 
     @abstractmethod
     def open(self, *, threads: int | None = None) -> Worker:
@@ -145,5 +161,5 @@ class Worker(ABC):
     """A job with its model loaded."""
 
     @abstractmethod
-    def events(self, shards: Feed[Shard]) -> Iterator[Event]:
+    def events(self, shards: ClosableQueue[Shard]) -> Iterator[Event]:
         """Work through shards one after the other; each ends with `Ended`."""

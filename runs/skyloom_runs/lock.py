@@ -35,7 +35,7 @@ _HELD = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK}
 
 
 class Holder(Frozen):
-    """Who holds a lock: a process, on a host, since a time (UTC), told from others by a token."""
+    """Who holds a lock: a process, on a host, since a time (UTC); its token is its own."""
 
     process: int
     host: str

@@ -19,10 +19,10 @@ from pydantic import JsonValue, ValidationError
 from skyloom.errors import OutputError
 from skyloom.files import complete, make_folder
 from skyloom.frozen import Frozen
+from skyloom_runs.failures import Failure
 from skyloom_runs.lock import LOCK, check_held
 from skyloom_runs.plan import Plan
-from skyloom_runs.results import Stored
-from skyloom_runs.summary import Counts, Failure
+from skyloom_runs.results import Counts, Stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,17 +69,17 @@ class RunFolder:
         self.path = output.with_name(f".{output.name}.run")
 
     @property
-    def there(self) -> bool:
+    def is_begun(self) -> bool:
         """Whether a run was begun and not finished."""
         return (self.path / PLAN).exists()
 
-    def tidy(self, *more: Path) -> None:
+    def remove_leftovers(self, *more: Path) -> None:
         """Remove what a kill has left of the output, and of more outputs; nobody else writes them now."""
         for path in (self.output, *more):
             for part in path.parent.glob(f".{escape(path.name)}.{_TOKEN}.part"):
                 discard(part)
 
-    def settle(self, plan: Plan, *, restart: bool) -> Plan:
+    def begin_or_resume(self, plan: Plan, *, restart: bool) -> Plan:
         """Begin a run, or go on with the one that is there; returns the plan that it was begun with.
 
         Raises
@@ -89,7 +89,7 @@ class RunFolder:
         """
         if restart:
             self._clear()
-        if not self.there:
+        if not self.is_begun:
             self._check_ours()
             self._clear()
             with complete(self.path / PLAN) as part:
@@ -134,7 +134,7 @@ class RunFolder:
             if path.name != LOCK:
                 discard(path)
 
-    def leave(self, token: str) -> None:
+    def stop(self, token: str) -> None:
         """Stop here; where no shard is complete, nothing is left behind."""
         if not any(self.path.glob("parts-*/[0-9]*")):
             self.remove(token)
@@ -151,7 +151,7 @@ class RunFolder:
                 if path.name != LOCK:
                     discard(path)
 
-    def vanish(self) -> None:
+    def remove_if_empty(self) -> None:
         """Remove the folder where nothing is in it any more."""
         with suppress(OSError):
             self.path.rmdir()
@@ -172,10 +172,6 @@ class Parts:
 
     def __init__(self, folder: Path, plan: str, token: str) -> None:
         self.folder, self._plan, self._token = folder, plan, token
-
-    def begin(self, shard: Shard, result: Result) -> Draft:
-        """Begin to write a part."""
-        return Draft(self, shard, result)
 
     def check_held(self) -> None:
         """Refuse to go on where another run has taken over."""

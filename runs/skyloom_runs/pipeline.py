@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-AHEAD = 2
+DEPTH = 2
 """Batches that are read ahead of the work, and that may wait behind it to be written."""
 
 T = TypeVar("T")
 
 
-class Feed(Generic[T]):
+class ClosableQueue(Generic[T]):
     """Items in order, of which some are handed in while others are worked on.
 
     Parameters
@@ -30,7 +30,7 @@ class Feed(Generic[T]):
     """
 
     def __init__(self, items: Iterable[T] = (), *, open: bool = False) -> None:  # noqa: A002
-        self._line: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
         for item in items:
             self.put(item)
         if not open:
@@ -38,14 +38,14 @@ class Feed(Generic[T]):
 
     def put(self, item: T) -> None:
         """Hand in another."""
-        self._line.put(item)
+        self._queue.put(item)
 
     def close(self) -> None:
         """Say that no more will come; whoever waits for one then stops waiting."""
-        self._line.put(_End())
+        self._queue.put(_End())
 
     def __iter__(self) -> Iterator[T]:
-        while not isinstance(item := self._line.get(), _End):
+        while not isinstance(item := self._queue.get(), _End):
             yield item
 
 
@@ -53,7 +53,7 @@ class _End:
     """Stands behind the last item."""
 
 
-class Behind:
+class BackgroundWriter:
     """Does things in order in a thread of its own; whoever is too far ahead has to wait.
 
     After something that went wrong nothing else is done: whatever came behind it raises the same.
@@ -71,18 +71,18 @@ class Behind:
         self._waiting: deque[Future[Any]] = deque()
         self._error: BaseException | None = None
 
-    def __enter__(self) -> Behind:
+    def __enter__(self) -> BackgroundWriter:
         return self
 
-    def do(self, what: Callable[..., T], *arguments: Any) -> Future[T]:
+    def submit(self, what: Callable[..., T], *arguments: Any) -> Future[T]:
         """Do something later; raises what went wrong in something before."""
-        future = self._pool.submit(self._done, what, *arguments)
+        future = self._pool.submit(self._run_one, what, *arguments)
         self._waiting.append(future)
-        while len(self._waiting) > AHEAD:
+        while len(self._waiting) > DEPTH:
             self._waiting.popleft().result()
         return future
 
-    def _done(self, what: Callable[..., T], *arguments: Any) -> T:
+    def _run_one(self, what: Callable[..., T], *arguments: Any) -> T:
         if self._error is not None:
             raise self._error
         try:
@@ -92,7 +92,7 @@ class Behind:
             self._on_error()
             raise
 
-    def quietly(self, what: Callable[..., object]) -> None:
+    def submit_last(self, what: Callable[..., object]) -> None:
         """Do something after all that waits; what goes wrong is not raised."""
         self._waiting.clear()
         self._pool.submit(what)
@@ -105,15 +105,15 @@ class Behind:
 
 
 @contextmanager
-def ahead(items: Iterable[T], depth: int = AHEAD) -> Iterator[Iterator[T]]:
+def read_ahead(items: Iterable[T], depth: int = DEPTH) -> Iterator[Iterator[T]]:
     """Take items in a thread of its own, at most `depth` of them ahead of whoever uses them."""
-    line: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
+    ahead: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
     stop = threading.Event()
 
     def put(kind: str, what: Any) -> None:
         while not stop.is_set():
             try:
-                line.put((kind, what), timeout=0.1)
+                ahead.put((kind, what), timeout=0.1)
             except queue.Full:
                 continue
             return
@@ -130,7 +130,7 @@ def ahead(items: Iterable[T], depth: int = AHEAD) -> Iterator[Iterator[T]]:
 
     def taken() -> Iterator[T]:
         while True:
-            kind, what = line.get()
+            kind, what = ahead.get()
             if kind == "end":
                 return
             if kind == "error":

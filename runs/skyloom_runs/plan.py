@@ -78,7 +78,7 @@ class Plan(Frozen):
 
     @cached_property
     def digest(self) -> str:
-        """What tells this plan from every other."""
+        """SHA-256 of the plan, under which its parts are kept."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property

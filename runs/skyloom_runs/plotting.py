@@ -11,8 +11,8 @@ import numpy as np
 from skyloom.errors import ImageReadError, InputError
 from skyloom.figures.bands import band_colours, by_wavelength
 from skyloom.figures.style import save, style
+from skyloom_runs.names import unescaped
 from skyloom_runs.profiling import first_profiles
-from skyloom_runs.text import restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ _LINE = 48
 
 
 def plot_profiles(
-    job: ImageJob,
+    job: ImageJob[Any],
     rows: Iterable[tuple[Schema, Block]],
     path: Path,
     *,
@@ -53,25 +53,25 @@ def plot_profiles(
     overwrite
         Replace a picture that is there.
     """
-    profiles = {restored(name): found for name, found in first_profiles(rows, DRAWN).items()}
+    profiles = {unescaped(name): found for name, found in first_profiles(rows, DRAWN).items()}
     drawn = [(image, profiles[name]) for name, image in _read_again(job, profiles)]
     if not drawn:
         raise InputError("no image with a profile can be read again, to be drawn", "Put the files back")
     save(draw(drawn, field=field), path, overwrite=overwrite)
 
 
-def _read_again(job: ImageJob, names: Iterable[str]) -> Iterator[tuple[str, Images]]:
+def _read_again(job: ImageJob[Any], names: Iterable[str]) -> Iterator[tuple[str, Images]]:
     """Read the images of some names, in the order of the inputs; those that cannot be read are left out."""
     left = set(names)
     for number, source in enumerate(job.inputs):
         if not left:
             return
-        own = restored(source.name)
+        own = unescaped(source.name)
         if not any(name == own or name.startswith(f"{own}[") for name in left):
             continue
         with suppress(ImageReadError):
             for image in job.stream([number], batch_size=1):
-                name = restored(job.named(image, [number]).names[0])
+                name = unescaped(job.named(image, [number]).names[0])
                 if name in left:
                     left.remove(name)
                     yield name, job.named(image, [number])
@@ -143,7 +143,7 @@ def _draw_image(axes: Any, image: Images, profiles: Sequence[Profile], field: fl
 
 
 def ellipse(profile: Profile, *, scale: float = 1.0, centre: tuple[float, float] = (0.0, 0.0)) -> Any:
-    """Return the ellipse that a profile ends at, as a patch of matplotlib; None where it tells no shape.
+    """Return the ellipse that a profile ends at, as a patch of matplotlib; None where it has no shape.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -13,44 +13,30 @@ import numpy as np
 from skyloom import SequenceCaptioner
 from skyloom.errors import InputError
 from skyloom.profile import column_unit, profiles_from_table, table_meta
+from skyloom_runs.failures import RefusedError, attempt
 from skyloom_runs.image_job import ImageJob
-from skyloom_runs.job import Outcome, RefusedError
-from skyloom_runs.one_by_one import attempt
-from skyloom_runs.recipe import Recipe
-from skyloom_runs.summary import Counts
-from skyloom_runs.table_result import NAME, PATH, TableResult
+from skyloom_runs.job import Outcome
+from skyloom_runs.names import escaped
+from skyloom_runs.results import Counts
+from skyloom_runs.table_result import NAME, PATH
 from skyloom_runs.tables import Column, Schema
-from skyloom_runs.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from pydantic import JsonValue
 
     from skyloom import Images, Profile
-    from skyloom.reading.sources import Item
     from skyloom_runs.image_job import Process
     from skyloom_runs.tables import Block
 
-REMEDY = "Write images with and without calibration to one table each"
-
 
 @dataclass(frozen=True, kw_only=True)
-class ProfileJob(ImageJob):
-    """Reads profiles.
+class ProfileJob(ImageJob[SequenceCaptioner]):
+    """Reads profiles."""
 
-    Attributes
-    ----------
-    captioner
-        The captioner, where it is loaded already; it stays in this process.
-    """
-
-    captioner: SequenceCaptioner | None = field(default=None, compare=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "captioner": None}
+    interface = SequenceCaptioner
 
     def described(self) -> dict[str, JsonValue]:
         """Say what is done."""
@@ -58,43 +44,10 @@ class ProfileJob(ImageJob):
 
     def process(self, *, threads: int | None = None) -> Process:
         """Load the captioner."""
-        captioner = self.captioner or self.recipe.load(SequenceCaptioner, threads=threads)
+        captioner = self.load(threads=threads)
         given = ", ".join(f"{what} {value}" for what, value in self.options.items())
         meta = {"given": given} if given else {}
         return lambda images: profiled(captioner, images, meta)
-
-
-def profile_job(
-    items: Sequence[Item],
-    name: str,
-    captioner: SequenceCaptioner,
-    output: Path,
-    **options: Any,
-) -> ProfileJob:
-    """Return the job of reading profiles with a captioner that is loaded already.
-
-    Parameters
-    ----------
-    items
-        The files.
-    name
-        What the captioner was loaded by.
-    captioner
-        The captioner.
-    output
-        The table.
-    **options
-        As for `ProfileJob`.
-    """
-    made_by = captioner.provenance()
-    return ProfileJob(
-        items=items,
-        recipe=Recipe(name=name, digest=made_by.digest),
-        made_by=made_by,
-        result=TableResult(output, remedy=REMEDY),
-        captioner=captioner,
-        **options,
-    )
 
 
 def profiled(captioner: SequenceCaptioner, images: Images, meta: Mapping[str, str]) -> Outcome:
@@ -140,11 +93,11 @@ def _read(
 
 
 def _captioned(captioner: SequenceCaptioner, images: Images) -> list[tuple[Profile, str]]:
-    """Caption images; which profile is whose is told by its place."""
+    """Caption images; a profile belongs to the image and band of its place."""
     profiles = captioner.caption(images)
     paths = images.paths or ("",) * len(images)
     keys = [
-        (name, band, visible(path))
+        (name, band, escaped(path))
         for name, path in zip(images.names, paths, strict=True)
         for band in images.bands
     ]
@@ -220,8 +173,8 @@ def _block(profiles: Sequence[Profile], paths: Sequence[str]) -> Block:
         first.value_name: joined([profile.values for profile in profiles]),
         f"{first.value_name}_error": joined([profile.uncertainty for profile in profiles]),
         **{name: joined([profile.columns[name] for profile in profiles]) for name in first.columns},
-        "stopped": repeated([visible(profile.stopped) for profile in profiles]),
-        "flags": repeated([visible(",".join(profile.flags)) for profile in profiles]),
+        "stopped": repeated([escaped(profile.stopped) for profile in profiles]),
+        "flags": repeated([escaped(",".join(profile.flags)) for profile in profiles]),
     }
 
 

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from skyloom.errors import BundleError
 from skyloom.frozen import Frozen
-from skyloom.runtime.machine import cores
+from skyloom.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class Recipe(Frozen):
         **asked
             The other attributes.
         """
-        first = cls(name=_settled(name), **asked)
+        first = cls(name=_absolute(name), **asked)
         model = first.load(interface)
         recipe = first.model_copy(update={"digest": _digest_of(model)})
         if recipe._threads(None) != first.threads:
@@ -114,7 +114,7 @@ def _digest_of(model: Model) -> str:
     return "" if model.origin is None else model.origin.digest
 
 
-def _settled(name: str | os.PathLike[str]) -> str:
+def _absolute(name: str | os.PathLike[str]) -> str:
     """Return a name that means the same in another process: a path becomes absolute."""
     from skyloom.errors import SkyloomError
     from skyloom.files import exists

@@ -1,21 +1,65 @@
-"""How the results of a run are kept: in parts, and joined to one thing that appears whole."""
+"""The result of a run: how much it holds, and how it is kept in parts that are joined to one thing."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from skyloom.files import check_output
-from skyloom_runs.failures import write_failures
+from skyloom.frozen import Frozen
+from skyloom_runs.failures import Failure, write_failures
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from pydantic import JsonValue
 
-    from skyloom_runs.summary import Counts, Failure
+
+L = TypeVar("L")
+About = TypeVar("About", bound=Frozen)
+
+
+class Counts(Frozen):
+    """How much came of some inputs.
+
+    Attributes
+    ----------
+    inputs
+        How many inputs were gone through.
+    images
+        How many images they held that could be read.
+    results
+        How many results came of them, such as profiles of at least one step.
+    kinds
+        How many results are of which kind, for each way of counting them, e.g.
+        ``{"stopped": {"halted": 3}}``.
+    """
+
+    inputs: int = 0
+    images: int = 0
+    results: int = 0
+    kinds: dict[str, dict[str, int]] = {}
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            inputs=self.inputs + other.inputs,
+            images=self.images + other.images,
+            results=self.results + other.results,
+            kinds={
+                kind: dict(Counter(self.kinds.get(kind, {})) + Counter(other.kinds.get(kind, {})))
+                for kind in dict.fromkeys((*self.kinds, *other.kinds))
+            },
+        )
+
+
+class Summary(Frozen):
+    """What came of a whole run."""
+
+    counts: Counts = Counts()
+    failures: tuple[Failure, ...] = ()
 
 
 class Stored(NamedTuple):
@@ -30,6 +74,46 @@ class Contents(NamedTuple):
 
     counts: Counts
     failures: tuple[Failure, ...] = ()
+
+
+class Holding(NamedTuple, Generic[L]):
+    """Some results of a part: their layout, how much they are, and path and name of what each comes from."""
+
+    layout: L
+    counts: Counts
+    sources: Sequence[tuple[str, str]]
+
+
+def contents_of(holdings: Iterable[Holding[L]], clash: Callable[[L, L], str], *, remedy: str) -> Contents:
+    """Say what has a place in a result; what does not share the layout of the first becomes a failure.
+
+    Parameters
+    ----------
+    holdings
+        The results of all parts, in their order.
+    clash
+        Says how a layout differs from the first so that both have no place in one result, or nothing.
+    remedy
+        What to do about those that have none.
+    """
+    counts, failures = Counts(), []
+    first: L | None = None
+    for layout, held, sources in holdings:
+        first = layout if first is None else first
+        reason = clash(first, layout)
+        if reason:
+            failures += [
+                Failure(path=path, name=name, reason=reason, remedy=remedy) for path, name in sources
+            ]
+        counts += Counts(images=held.images) if reason else held
+    return Contents(counts, tuple(failures))
+
+
+def described(parts: Iterable[Stored], kind: type[About]) -> Iterator[tuple[Path, About]]:
+    """Yield the folder of each part that holds anything, with what its writer said of it."""
+    for folder, about in parts:
+        if about is not None:
+            yield folder, kind.model_validate(about)
 
 
 class PartWriter(Protocol):

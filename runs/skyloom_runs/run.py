@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import filecmp
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyloom.errors import InputError, OutputError, SkyloomError
 from skyloom.files import check_output, complete, exists
-from skyloom_runs.engines import Engine, here
+from skyloom_runs.engine import Engine, Task, local_engine
 from skyloom_runs.lock import locked
 from skyloom_runs.parts import Parts, RunFolder, discard
-from skyloom_runs.summary import Failure, Summary
-from skyloom_runs.work import Task
+from skyloom_runs.results import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from skyloom_runs.failures import Failure
     from skyloom_runs.job import Job
     from skyloom_runs.parts import Part
     from skyloom_runs.plan import Plan, Shard
@@ -27,10 +27,10 @@ JOINED, FAILURES = ".joined", ".failures"
 
 
 def run(
-    job: Job,
+    job: Job[Any],
     output: Path,
     *,
-    engine: Engine = here,
+    engine: Engine = local_engine,
     strict: bool = False,
     restart: bool = False,
     overwrite: bool = False,
@@ -72,14 +72,16 @@ def run(
         When another run is at work on this output, or has left another job unfinished there.
     """
     folder = RunFolder(output)
-    _check(job, output, overwrite=overwrite or folder.there)
+    _check(job, output, overwrite=overwrite or folder.is_begun)
     plan = job.plan()
     try:
         with locked(folder.path, takeover=takeover) as token:
-            _check(job, output, overwrite=overwrite or folder.there)  # another run may have ended meanwhile
-            folder.tidy(job.result.failures_path(output))
+            _check(
+                job, output, overwrite=overwrite or folder.is_begun
+            )  # another run may have ended meanwhile
+            folder.remove_leftovers(job.result.failures_path(output))
             try:
-                plan = folder.settle(plan, restart=restart)
+                plan = folder.begin_or_resume(plan, restart=restart)
                 task = Task(job, folder.parts_of(plan), plan.digest, token, strict)
                 free = partial(job.result.check, output, overwrite=overwrite)
                 done = _computed(task, plan, engine, progress, check=free)
@@ -90,7 +92,7 @@ def run(
                 folder.remove(token)
                 raise
             except BaseException:
-                folder.leave(token)
+                folder.stop(token)
                 raise
             folder.remove(token)
     except SkyloomError:
@@ -101,11 +103,11 @@ def run(
             "What is done is kept: make room for the rest, and start it again",
         ) from error
     finally:
-        folder.vanish()
+        folder.remove_if_empty()
     return summary
 
 
-def _check(job: Job, output: Path, *, overwrite: bool) -> None:
+def _check(job: Job[Any], output: Path, *, overwrite: bool) -> None:
     """Refuse an output, and a table of failures beside it, that are there and may not be replaced."""
     job.result.check(output, overwrite=overwrite)
     check_output(job.result.failures_path(output), overwrite=overwrite, folder=False)
@@ -154,7 +156,7 @@ def _stored(parts: Parts, done: list[tuple[Shard, Part]], output: Path) -> list[
 
 
 def _joined(
-    job: Job,
+    job: Job[Any],
     parts: Parts,
     done: list[tuple[Shard, Part]],
     stored: list[Stored],
@@ -166,8 +168,6 @@ def _joined(
     held = job.result.contents(stored)
     failures = (*(failure for _, part in done for failure in part.failures), *held.failures)
     counts = sum((part.counts for _, part in done), held.counts)
-    if not held.counts.results and not held.counts.kinds:
-        raise _nothing(counts.inputs, failures)
     beside = job.result.failures_path(output)
     parts.check_held()
     scratch = parts.folder / FAILURES
@@ -177,28 +177,32 @@ def _joined(
             with complete(beside, overwrite=True) as part:
                 job.result.write_failures(failures, part, scratch)
 
+    if not held.counts.results and not held.counts.kinds:
+        listed = bool(failures) and not exists(output)  # an older result keeps the failures that are its own
+        if listed:
+            write_failures()
+        raise _nothing(counts.inputs, failures, beside if listed else None)
     _put(job, stored, output, parts, overwrite=overwrite, before=write_failures)
     if not failures:
         beside.unlink(missing_ok=True)
     return Summary(counts=counts, failures=failures)
 
 
-def _nothing(inputs: int, failures: tuple[Failure, ...]) -> NothingError:
+def _nothing(inputs: int, failures: tuple[Failure, ...], beside: Path | None) -> NothingError:
     if not failures:
         return NothingError(f"the model gave nothing of {inputs} inputs", "Report it to its authors")
     first = failures[0]
-    if not first.path:
-        return NothingError(
-            f"none of {inputs} items gave a result; '{first.name}': {first.reason}", first.remedy
-        )
+    what, which = ("files", first.path) if first.path else ("items", first.name)
+    remedies = [first.remedy or ("Look at 'skyloom images' of the files" if first.path else "")]
+    if beside is not None:
+        remedies.append(f"All reasons are in '{beside}'")
     return NothingError(
-        f"none of {inputs} files gave a result; '{first.path}': {first.reason}",
-        first.remedy or "Look at 'skyloom images' of the files",
+        f"none of {inputs} {what} gave a result; '{which}': {first.reason}", ". ".join(filter(None, remedies))
     )
 
 
 def _put(
-    job: Job,
+    job: Job[Any],
     stored: list[Stored],
     output: Path,
     parts: Parts,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from skyloom.frozen import Frozen
 from skyloom_runs.failures import write_failures
-from skyloom_runs.results import Contents, Result, Stored
-from skyloom_runs.summary import Counts, Failure
+from skyloom_runs.results import Contents, Counts, Holding, Result, Stored, contents_of, described
 from skyloom_runs.tables import Schema, format_of, merged
 from skyloom_runs.tables.schema import Add, Block, Piece
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from skyloom_runs.failures import Failure
     from skyloom_runs.tables.schema import TableFormat
 
 PATH = "path"
@@ -77,18 +77,8 @@ class TableResult(Result):
 
     def contents(self, parts: Sequence[Stored]) -> Contents:
         """Say how much has a place in the table."""
-        counts, failures = Counts(), []
-        first: Schema | None = None
-        for _, rows in _all_rows(parts):
-            first = rows.table if first is None else first
-            clash = first.clash(rows.table)
-            if clash:
-                failures += [
-                    Failure(path=path, name=name, reason=clash, remedy=self._remedy)
-                    for path, name in rows.sources
-                ]
-            counts += Counts(images=rows.counts.images) if clash else rows.counts
-        return Contents(counts, tuple(failures))
+        holdings = (Holding(rows.table, rows.counts, rows.sources) for _, rows in _all_rows(parts))
+        return contents_of(holdings, Schema.clash, remedy=self._remedy)
 
     def join(self, parts: Sequence[Stored], path: Path) -> None:
         """Write the table."""
@@ -199,9 +189,7 @@ class _Unread:
 
 
 def _all_rows(parts: Sequence[Stored]) -> Iterator[tuple[Path, Rows]]:
-    for folder, about in parts:
-        if about is not None:  # nothing came of its inputs
-            yield from ((folder, rows) for rows in About.model_validate(about).rows)
+    return ((folder, rows) for folder, about in described(parts, About) for rows in about.rows)
 
 
 def _pieces(parts: Sequence[Stored]) -> list[Piece]:

@@ -1,42 +1,35 @@
-"""Images with the profiles that belong to them: simulated, or read from a folder."""
+"""Images with the profiles that belong to them, in memory and in folders."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy import units
-from astropy.table import QTable, Table
 
-from skyloom.errors import ImageReadError, InputError, UnknownNameError, did_you_mean, listed
+from skyloom.errors import InputError, UnknownNameError, did_you_mean, listed
 from skyloom.images import Images
-from skyloom.profile import Profile
 from skyloom.random import check_seed
+from skyloom_sky.profile_tables import TABLE_ENDINGS, profile_of, read_profile, read_table
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from astropy.table import QTable
+
+    from skyloom.profile import Profile
 
 SPLITS: dict[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
 """Shares of the galaxies in each part."""
 
 IMAGES, PROFILES = "images", "profiles"
 _IMAGE_ENDINGS = (".fits", ".fits.gz", ".fits.fz", ".fit", ".npy")
-_TABLE_ENDINGS = (".ecsv", ".csv")
-_RADIUS_NAMES = ("radius", "sma", "r")
-_VALUE_NAMES = ("surface_brightness", "mu", "sb")
 _SAME = 1e-3
 """Share of a pixel scale, and magnitudes of a zero-point, by which images of one batch may differ."""
-_ERROR = "_error"
-_ARCSEC, _BRIGHTNESS = units.arcsec, units.mag / units.arcsec**2
-_UNITS = {"ellipticity": units.dimensionless_unscaled, "position_angle": units.deg}
-_TAKEN = ("radius", "surface_brightness", "surface_brightness_error", "name", "band", "stopped", "flags")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +111,7 @@ class PairFolder:
         self.splits = dict(SPLITS if splits is None else splits)
         self._options = options
         self._table = next(
-            (path for ending in _TABLE_ENDINGS if (path := self.folder / f"{PROFILES}{ending}").is_file()),
+            (path for ending in TABLE_ENDINGS if (path := self.folder / f"{PROFILES}{ending}").is_file()),
             None,
         )
         for part in (IMAGES, PROFILES):
@@ -137,7 +130,7 @@ class PairFolder:
     def galaxies(self) -> tuple[str, ...]:
         """The names of the galaxies that have an image and a profile in every band, sorted."""
         images = self._stems(IMAGES, _IMAGE_ENDINGS)
-        tables = self._stems(PROFILES, _TABLE_ENDINGS) if self._table is None else self._rows
+        tables = self._stems(PROFILES, TABLE_ENDINGS) if self._table is None else self._rows
         return tuple(sorted(name for name in images if name in tables))
 
     def names(self, split: str | None = None) -> tuple[str, ...]:
@@ -214,7 +207,7 @@ class PairFolder:
     def _rows(self) -> Mapping[str, QTable]:
         """The rows of each galaxy, where one table holds them all."""
         assert self._table is not None
-        table = _read_table(self._table)
+        table = read_table(self._table)
         if "name" not in table.colnames:
             raise InputError(
                 f"'{self._table}' has no column 'name', its columns are {table.colnames}",
@@ -227,68 +220,12 @@ class PairFolder:
 
     def _profile(self, name: str, band: str) -> Profile:
         if self._table is not None:
-            return _profile_of(self._rows[name], self._table, name=name, band=band)
-        own = self._find(PROFILES, f"{name}_{band}", _TABLE_ENDINGS)
-        path = own or self._find(PROFILES, name, _TABLE_ENDINGS)
+            return profile_of(self._rows[name], self._table, name=name, band=band)
+        own = self._find(PROFILES, f"{name}_{band}", TABLE_ENDINGS)
+        path = own or self._find(PROFILES, name, TABLE_ENDINGS)
         if path is None:
             raise InputError(f"'{name}' has no profile in the band {band!r}", f"Add it to '{PROFILES}'")
         return read_profile(path, name=name, band=band)
-
-
-def read_profile(path: str | os.PathLike[str], *, name: str, band: str) -> Profile:
-    """Read one profile from an ECSV or CSV table, with what else it says of each radius.
-
-    Units that the table states are converted: radii to arcsec, brightness to mag / arcsec2, position angles
-    to degrees, and errors to the unit of what they are errors of.
-
-    Parameters
-    ----------
-    path
-        The table.
-    name
-        Name of the galaxy.
-    band
-        The band; rows of others are left out where the table has a column ``band``.
-    """
-    return _profile_of(_read_table(path), path, name=name, band=band)
-
-
-def _read_table(path: str | os.PathLike[str]) -> QTable:
-    kind = "ascii.ecsv" if Path(path).suffix == ".ecsv" else "ascii.csv"
-    try:
-        return QTable(Table.read(path, format=kind))
-    except (OSError, ValueError) as error:
-        raise ImageReadError(os.fspath(path), f"not a table: {error}", "Give an ECSV or CSV file") from error
-
-
-def _profile_of(table: QTable, path: str | os.PathLike[str], *, name: str, band: str) -> Profile:
-    """Return the profile of a galaxy in a band, from its rows."""
-    if "band" in table.colnames:
-        table = table[np.asarray(table["band"]).astype(str) == band]
-    named = {}
-    for what, allowed in (("radius", _RADIUS_NAMES), ("surface brightness", _VALUE_NAMES)):
-        column = next((column for column in allowed if column in table.colnames), None)
-        if column is None or not len(table):
-            raise InputError(
-                f"'{path}' has no {what} in the band {band!r}, its columns are {table.colnames}",
-                f"Name the column one of {', '.join(allowed)}",
-            )
-        if not _is_plain(table[column]):
-            raise InputError(f"the column '{column}' of '{path}' is not one number a row", "Correct it")
-        named[what] = column
-    numbers = _numbers(table, named["radius"], named["surface brightness"], path)
-    axis, values = (numbers.pop(column) for column in named.values())
-    good = np.isfinite(axis) & np.isfinite(values)
-    uncertainty = numbers.pop(f"{named['surface brightness']}_error", None)
-    return Profile(
-        axis=axis[good],
-        values=values[good],
-        uncertainty=None if uncertainty is None else uncertainty[good],
-        columns={column: found[good] for column, found in numbers.items() if column not in _TAKEN},
-        name=name,
-        band=band,
-        stopped="table",
-    )
 
 
 def _shown(file: Path | dict[str, Path]) -> str:
@@ -318,54 +255,3 @@ def _close(one: Any, other: Any, *, relative: float = 0.0, absolute: float = 0.0
     if one is None or other is None:
         return one is other
     return np.allclose(one, other, rtol=relative, atol=absolute)
-
-
-def _is_plain(column: Any) -> bool:
-    """Return whether a column of a table has one real number a row."""
-    return column.dtype.kind in "iuf" and column.ndim == 1
-
-
-def _numbers(
-    table: QTable, radius: str, value: str, path: str | os.PathLike[str]
-) -> dict[str, NDArray[np.float64]]:
-    """Return the columns that have one number a row, in the units of a profile; NaN where one is missing.
-
-    A column without unit is in that of a profile, an error without one in that of what it is the error of.
-    """
-    fixed = {radius: _ARCSEC, value: _BRIGHTNESS, **_UNITS}
-    plain = [column for column in table.colnames if _is_plain(table[column])]
-    numbers = {}
-    for column in plain:
-        base = column.removesuffix(_ERROR)
-        base = base if base in plain else column
-        found: Any = table[column].unit or table[base].unit or fixed.get(base)
-        unit = fixed.get(base) or _usual_unit(table[base].unit or found)
-        if column == f"{value}{_ERROR}" and found.is_equivalent(units.mag):
-            unit = units.mag  # of a difference, whether or not it is said again per area
-        values = _unmasked(table[column])
-        if found is not None and found != unit:
-            try:
-                values = found.to(unit, values)
-            except units.UnitsError as error:
-                raise InputError(
-                    f"the column '{column}' of '{path}' is in {found}", f"Give it in {unit}"
-                ) from error
-        numbers[column] = values
-    return numbers
-
-
-def _unmasked(column: Any) -> NDArray[np.float64]:
-    """Return the numbers of a column without their unit, NaN where it has none."""
-    values = getattr(column, "value", column)
-    hidden = np.asarray(getattr(values, "mask", False))
-    return np.where(hidden, np.nan, np.asarray(getattr(values, "unmasked", values), np.float64))
-
-
-def _usual_unit(unit: Any) -> Any:
-    """Return the unit that a profile has such a quantity in; its own where there is no custom."""
-    if unit is None:
-        return None
-    if unit.is_equivalent(units.deg):  # fractions of a degree are distances on the sky, others are angles
-        return units.deg if unit.to(units.deg) >= 1 else _ARCSEC
-    usual = (units.mag, _BRIGHTNESS, units.dimensionless_unscaled)
-    return next((one for one in usual if unit.is_equivalent(one)), unit)

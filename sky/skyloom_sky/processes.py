@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import traceback
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import get_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from skyloom.child_process import ChildProcess, portable
 from skyloom.errors import WorkerError
 
 if TYPE_CHECKING:
@@ -66,50 +63,34 @@ def in_processes(
 
 
 class _Worker(Generic[_Part, _Result]):
-    """A process with a pipe of its own, whose end is noticed whatever it was doing."""
+    """A process that works on one part at a time."""
 
     def __init__(self, work: Callable[[_Part], _Result]) -> None:
-        context = get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        with theirs:  # with no copy of it left here, reading fails when the process has ended
-            self._process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-            self._process.start()
+        self._child = ChildProcess(_serve, work)
+        self.end = self._child.kill
 
     def do(self, part: _Part) -> _Result:
         """Return what the process makes of a part."""
         try:
-            self._connection.send(part)
-            result, error = self._connection.recv()
+            self._child.connection.send(part)
+            result, error = self._child.connection.recv()
         except (EOFError, OSError):
             raise WorkerError(
-                f"a process that shared the work {self._end()} before it was done",
+                f"a process that shared the work {self._child.ending()} before it was done",
                 "Was there too little memory? Try fewer processes",
             ) from None
         if error is not None:
             raise error
         return result  # type: ignore[no-any-return]
 
-    def end(self) -> None:
-        """End the process, whatever it is doing; whoever waits for it is told so."""
-        self._process.kill()
-        self._process.join()
-
-    def _end(self) -> str:
-        self._process.join()
-        code = self._process.exitcode or 0
-        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-
 
 def _serve(connection: Connection, work: Callable[[_Part], _Result]) -> None:
     """Work on one part after the other, until the other end of the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the process that shares the work
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            part = connection.recv()
-            try:
-                answer = work(part), None
-            except Exception as error:  # noqa: BLE001 - it is raised again where it is waited for
-                error.add_note("In another process:\n" + traceback.format_exc())
-                connection.send((None, error))
-            else:
-                connection.send(answer)
+    while True:
+        part = connection.recv()
+        try:
+            answer = work(part), None
+        except Exception as error:  # noqa: BLE001 - it is raised again where it is waited for
+            connection.send((None, portable(error)))
+        else:
+            connection.send(answer)

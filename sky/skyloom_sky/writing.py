@@ -14,7 +14,7 @@ from skyloom.errors import InputError, MissingExtraError
 from skyloom.files import complete
 from skyloom.images import Images
 from skyloom.profile import profiles_to_table
-from skyloom.writing import write_images, write_table
+from skyloom.writing import write_table
 from skyloom_sky.contact_sheet import contact_sheet
 from skyloom_sky.pairs import IMAGES, PROFILES
 from skyloom_sky.population import colours
@@ -91,7 +91,7 @@ def write_galaxies(
                 images = batch.images if masked else replace(batch.images, mask=None)
                 if store is None:
                     for image in images:
-                        write_images(image, part / IMAGES / f"{image.names[0]}.fits")
+                        image.to_fits(part / IMAGES / f"{image.names[0]}.fits")
                 else:
                     store["data"][done : done + len(batch)] = images.data
                     store["mask"][done : done + len(batch)] = batch.masks if masked else False

@@ -16,7 +16,7 @@ from skyloom.errors import InputError, InputTypeError, MissingFileError, Skyloom
 from skyloom.expect import expect_count, expect_number, expect_place
 from skyloom.field import empty_pixels
 from skyloom.random import generator, normals
-from skyloom.reading import find_files, survey
+from skyloom.reading import find_files, take_inventory
 from tests.core.test_interfaces import Numbered
 
 STACK = np.ones((5, 3, 8, 6), np.float32)
@@ -208,7 +208,7 @@ def test_paths_that_name_no_file(path: Any, tmp_path: Path, monkeypatch: pytest.
 )
 def test_reading_with_wrong_options(options: Any, kind: type[Exception], said: str, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((4, 4)))
-    for read in (Images.open, Images.stream, survey):
+    for read in (Images.open, Images.stream, take_inventory):
         refuse(lambda read=read: read(tmp_path, **options), kind, said)  # type: ignore[misc]
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from skyloom.bundle import write_bundle
 from skyloom.cli import main
-from skyloom.cli.summaries import summary_of
+from skyloom.cli.verbs import summary_of
 from skyloom.version import version
 from tests.conftest import GRAPH_PATH, Installer, affine_golden, affine_manifest, double_plus_one
 from tests.core.test_registry import AFFINE

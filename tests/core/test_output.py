@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from skyloom.cli import main
-from skyloom.cli.output import console, printable, say, show_fields, show_json, show_table
+from skyloom.cli.output import console, say, show_fields, show_json, show_table
 from skyloom.errors import BundleError
+from skyloom.escaping import printable
 from tests.conftest import Installer
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,7 @@ def spoil(bundle: Path, **changes: object) -> None:
 
 
 def test_controls_are_written_out_and_all_else_is_kept() -> None:
-    assert printable("a\x1b[2Jb\n\u202ec\x9b") == r"a\x1b[2Jb\n\u202ec\x9b"
+    assert printable("a\x1b[2Jb\n\u202ec\x9b") == r"a\x1b[2Jb\x0a\u202ec\x9b"
     kept = "Größe 3″ · NGC 1300 — [bold]β[/] 星系 \\x1b"
     assert printable(kept) == kept
     assert printable(printable(HOSTILE)) == printable(HOSTILE)

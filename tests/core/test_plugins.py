@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 import skyloom
-from skyloom import entries
+from skyloom import entry_points
 from skyloom.cli import main
-from skyloom.entries import distribution_of
+from skyloom.entry_points import distribution_of
 from skyloom.errors import InputError, NameClashError, PluginError, UnknownNameError
 from skyloom.plugins import PluginRecord, PluginWarning, plugins
 from skyloom.timelimit import _tell_to_end
@@ -398,9 +398,9 @@ def test_the_first_distribution_of_a_name_counts(tmp_path: Path, monkeypatch: py
         (tmp_path / number).mkdir()
         installed(tmp_path / number, version=number, good=GOOD.format(name="nothing"))
     sites = [str(tmp_path / "1"), str(tmp_path / "2")]
-    monkeypatch.setattr(entries, "distributions", lambda: distributions(path=sites))
+    monkeypatch.setattr(entry_points, "distributions", lambda: distributions(path=sites))
     forget()
-    assert [distribution_of(entry) for entry in entries.all_entries()] == [("good", "1")]
+    assert [distribution_of(entry) for entry in entry_points.all_entries()] == [("good", "1")]
 
 
 def test_a_clash_names_both_and_leaves_the_rest(install: Installer) -> None:

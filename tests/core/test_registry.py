@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import skyloom
-from skyloom.bundle import Bundle
+from skyloom.bundle import Bundle, Manifest
+from skyloom.bundle.reader import read_manifest
 from skyloom.cli import main
 from skyloom.errors import (
     BackendError,
@@ -25,6 +26,7 @@ from skyloom.errors import (
     PluginError,
     UnknownNameError,
 )
+from skyloom.execution import Execution
 from skyloom.registry import find
 from skyloom.store import remove
 from skyloom.testing import check_plugin
@@ -160,11 +162,11 @@ def test_backends_of_a_model_without_networks() -> None:
             skyloom.load("plain", **options)
 
 
-def test_precision_and_threads_reach_the_sessions_of_a_model(tmp_path: Path, install: Installer) -> None:
+def test_backend_precision_and_threads_reach_the_sessions(tmp_path: Path, install: Installer) -> None:
     install("skyloom-affine", AFFINE)
     path = with_variant(tmp_path / "b")
-    session = skyloom.load(path, precision="int8", threads=1).session
-    assert (session.execution.precision, session.execution.threads) == ("int8", 1)
+    session = skyloom.load(path, backend="cpu", precision="int8", threads=1).session
+    assert session.execution == Execution("cpu", "int8", 1)
     session = skyloom.load(path).session
     assert (session.execution.precision, session.execution.threads) == ("fp32", None)
     with pytest.raises(InputError, match="has no 'affine' in fp16"):
@@ -224,6 +226,39 @@ def test_added_bundles_are_kept_and_listed(affine_bundle: Path, home: Path) -> N
     shutil.rmtree(affine_bundle)
     assert isinstance(skyloom.load("affine-test"), skyloom.Metric)
     assert find("affine-test").model == "affine"
+
+
+@pytest.fixture
+def manifests_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of the bundles whose manifests are read from now on."""
+    names: list[str] = []
+
+    def noted(folder: Path, path: str) -> tuple[Manifest, str]:
+        names.append(folder.name)
+        return read_manifest(folder, path)
+
+    monkeypatch.setattr("skyloom.bundle.reader.read_manifest", noted)
+    return names
+
+
+@pytest.mark.usefixtures("affine")
+def test_looking_a_name_up_reads_no_manifest_of_another(
+    affine_bundle: Path, home: Path, tmp_path: Path, manifests_read: list[str]
+) -> None:
+    for number in range(50):
+        shutil.copytree(affine_bundle, home / "bundles" / f"kept-{number}")
+    assert isinstance(skyloom.load("plain"), skyloom.Metric)
+    assert isinstance(skyloom.load("metric/plain"), skyloom.Metric)
+    with pytest.raises(UnknownNameError, match=r"there is no .* 'kept-x'\. Did you mean 'kept-"):
+        skyloom.load("kept-x")
+    assert manifests_read == []
+    skyloom.load("kept-7")
+    assert set(manifests_read) == {"kept-7"}
+    manifests_read.clear()
+    skyloom.load(affine_bundle)
+    assert set(manifests_read) == {affine_bundle.name}
+    assert len(skyloom.models("metric")) > 50
+    assert len(set(manifests_read)) == 51
 
 
 @pytest.mark.usefixtures("affine")

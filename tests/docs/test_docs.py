@@ -14,7 +14,7 @@ import pytest
 
 from skyloom import hookspecs
 from skyloom.cli.main import GROUPS, VERBS
-from skyloom.entries import ALLOW_VARIABLE
+from skyloom.entry_points import ALLOW_VARIABLE
 from skyloom.home import HOME_VARIABLE
 from skyloom.hookcalls import _HOOKS
 from skyloom.plugins import GROUP, STRICT_VARIABLE, TIMEOUT_VARIABLE

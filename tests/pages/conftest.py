@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from skyloom import entries
+from skyloom import entry_points
 from tests.conftest import forget
 from tests.plugins.pix2prof import tiny
 
@@ -15,7 +15,7 @@ from tests.plugins.pix2prof import tiny
 @pytest.fixture
 def installed(home: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the registry see the distributions of this environment."""
-    monkeypatch.setattr(entries, "distributions", distributions)
+    monkeypatch.setattr(entry_points, "distributions", distributions)
     forget()
 
 

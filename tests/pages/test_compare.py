@@ -13,7 +13,6 @@ import skyloom
 from skyloom import Images, Profile, SequenceCaptioner
 from skyloom.cli.main import main
 from skyloom.errors import InputError
-from skyloom.writing import write_images
 from skyloom_pages import cli
 from skyloom_pages.profiles.comparison import compare as compared
 from skyloom_pages.profiles.comparison import comparison_page, difference
@@ -42,7 +41,7 @@ class Straight(SequenceCaptioner):
 def models(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
     load = skyloom.load
     known = {"near": Straight(0.1), "far": Straight(0.3, refused="b"), "yardstick": Straight()}
-    monkeypatch.setattr(skyloom, "load", lambda name: known[name] if name in known else load(name))
+    monkeypatch.setattr(skyloom, "load", lambda name, *kind: known.get(name) or load(name, *kind))
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "images").mkdir()
     for name, scale in (("a", 0.4), ("b", 0.2)):
         image = Images.from_array(light[None, None], "r", pixel_scale=scale, zero_point=22.5)
-        write_images(image, tmp_path / "images" / f"{name}.fits")
+        image.to_fits(tmp_path / "images" / f"{name}.fits")
     return tmp_path / "images"
 
 
@@ -187,7 +186,7 @@ def test_an_image_of_one_pixel_is_not_lost(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = Images.from_array(np.ones((1, 1, 1, 1)), "r", pixel_scale=0.4, zero_point=22.5)
-    write_images(one, folder / "c.fits")
+    one.to_fits(folder / "c.fits")
     page = tmp_path / "page.html"
     assert main(["compare", str(folder), "-o", str(page), "-m", "near", "-m", "yardstick"]) == 0
     assert "2 models on 3 galaxies" in capsys.readouterr().out

@@ -46,7 +46,7 @@ def small(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CONFIGS, "sdss", CONFIGS["sdss"].model_copy(update={"size": 64}))
     load = skyloom.load
     known = {"pix2prof-sim-sdss": Offset(), "isophote": Offset(REFUSED)}
-    monkeypatch.setattr(skyloom, "load", lambda name: known[name] if name in known else load(name))
+    monkeypatch.setattr(skyloom, "load", lambda name, *kind: known.get(name) or load(name, *kind))
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def models(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
         "b<ad": Shifted(-0.7, empty=(f"mock-{SEED}-00000002",)),
         "lost": Shifted(0.0, empty=tuple(f"mock-{SEED}-{number:08d}" for number in range(COUNT))),
     }
-    monkeypatch.setattr(skyloom, "load", lambda name: known[name] if name in known else load(name))
+    monkeypatch.setattr(skyloom, "load", lambda name, *kind: known.get(name) or load(name, *kind))
     task_of = pages.task_of
     task = "sequence-captioner"
     monkeypatch.setattr(pages, "task_of", lambda name: task if name in known else task_of(name))
@@ -196,7 +196,9 @@ def test_rings_have_the_deviations_at_their_radii(models: None) -> None:
     inner = ring(good, 0, 1)
     assert (inner.profiles, inner.off) == (3 * COUNT, 0)
     assert inner.median == pytest.approx(0.05)
-    pair.deviation[(pair.radius >= 1) & (pair.radius < 2)] = 0.9
+    far = np.where((pair.radius >= 1) & (pair.radius < 2), 0.9, pair.deviation)
+    pairs = (replace(pair, deviation=far), *good.details.pairs[1:])
+    good = replace(good, details=replace(good.details, pairs=pairs))
     assert ring(good, 0, 1).off == 0
     assert ring(good, 1, 2).off == 1
     assert ring(good, 1000, np.inf).profiles == 0

@@ -15,11 +15,11 @@ from astropy.table import QTable
 
 from skyloom.testing.examples import galaxies
 from skyloom_runs import image_job
+from skyloom_runs.results import Summary
 from skyloom_runs.run import run
-from skyloom_runs.summary import Summary
 from tests.faults import Trial, contents, crash_test, every_fault, faults
-from tests.runs.brightest import job
-from tests.runs.making import Patches, Woven, sample, weave
+from tests.runs.toy_captioner import job
+from tests.runs.toy_models import Patches, Woven, sample, weave
 
 IMAGES = 4
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from skyloom import Images
 from skyloom.errors import InputError, OutputError
-from skyloom_runs.processes import processes
-from tests.runs.making import Woven, weave
+from skyloom_runs.processes import process_engine
+from tests.runs.toy_models import Woven, weave
 
 from .test_profile import left_behind
 
@@ -55,7 +55,7 @@ def test_a_field_is_the_same_whoever_makes_it(tmp_path: Path) -> None:
     for number, options in enumerate([{"batch_size": 3}, {"shard_size": 1}, {"shard_size": 100}]):
         weave(tmp_path / f"other{number}.fits", SHAPE, **options)
         assert (tmp_path / f"other{number}.fits").read_bytes() == whole.read_bytes()
-    assert weave(output, SHAPE, engine=processes(2)) == expected
+    assert weave(output, SHAPE, engine=process_engine(2)) == expected
     assert output.read_bytes() == whole.read_bytes()
 
 
@@ -98,7 +98,7 @@ def test_a_tile_that_is_missing_is_nan_and_listed(tmp_path: Path) -> None:
 
 
 def test_the_tile_that_kills_every_worker_is_left_out(tmp_path: Path) -> None:
-    summary = weave(tmp_path / "out.fits", SHAPE, Woven(deadly=(7,)), engine=processes(2))
+    summary = weave(tmp_path / "out.fits", SHAPE, Woven(deadly=(7,)), engine=process_engine(2))
     assert [(one.name, "ended by the system" in one.reason) for one in summary.failures] == [
         ("tile (1, 3)", True)
     ]
@@ -108,7 +108,7 @@ def test_the_tile_that_kills_every_worker_is_left_out(tmp_path: Path) -> None:
 def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path) -> None:
     weave(tmp_path / "whole.fits", SHAPE)
     generator = Woven(deadly=(7,), once=tmp_path / "died")
-    assert weave(tmp_path / "out.fits", SHAPE, generator, engine=processes(2)).failures == ()
+    assert weave(tmp_path / "out.fits", SHAPE, generator, engine=process_engine(2)).failures == ()
     assert (tmp_path / "died").exists()
     assert (tmp_path / "out.fits").read_bytes() == (tmp_path / "whole.fits").read_bytes()
 

@@ -15,13 +15,12 @@ from skyloom import Images
 from skyloom.errors import BackendError, InputError, MissingExtraError, OutputError
 from skyloom.testing.examples import galaxies
 from skyloom_runs.image_set_result import ImageSetResult
-from skyloom_runs.processes import processes
-from skyloom_runs.results import Stored
-from skyloom_runs.summary import Counts
-from skyloom_runs.text import file_name, restored, visible
+from skyloom_runs.names import escaped, file_name, unescaped
+from skyloom_runs.processes import process_engine
+from skyloom_runs.results import Counts, Stored
 from tests.faults import contents
-from tests.runs.brightest import profile_files
-from tests.runs.making import Patches, inpaint, sample
+from tests.runs.toy_captioner import profile_files
+from tests.runs.toy_models import Patches, inpaint, sample
 
 from .test_profile import left_behind
 
@@ -84,7 +83,7 @@ def test_a_set_is_the_same_whoever_makes_it(tmp_path: Path, ending: str) -> None
         other = tmp_path / f"other{number}{ending}"
         sample(other, COUNT, **options)
         assert contents(other) == contents(whole), options
-    assert sample(output, COUNT, engine=processes(2)) == expected
+    assert sample(output, COUNT, engine=process_engine(2)) == expected
     assert contents(output) == contents(whole)
     assert left_behind(tmp_path) == []
 
@@ -199,13 +198,13 @@ def named(names: list[str]) -> Images:
 
 
 def test_any_name_can_be_that_of_a_file_and_be_read_back(tmp_path: Path) -> None:
-    names = [visible(name) for name in ODD]
+    names = [escaped(name) for name in ODD]
     result, output = ImageSetResult(tmp_path / "out"), tmp_path / "out"
     images = named(names)
     result.join(written(result, tmp_path, images[:7], images[7:]), output)
     found = Images.open(output)
     assert len(found) == len(list(output.iterdir())) == len(ODD)
-    pixels = dict(zip(map(restored, found.names), found.data, strict=True))
+    pixels = dict(zip(map(unescaped, found.names), found.data, strict=True))
     for name, expected in zip(DISTINCT, images.data, strict=True):
         np.testing.assert_array_equal(pixels[name], expected)
 
@@ -227,11 +226,11 @@ def test_a_name_that_is_too_long_is_cut_and_told_from_others(tmp_path: Path) -> 
 
 
 def test_a_zarr_array_keeps_the_names(tmp_path: Path) -> None:
-    names = [visible(name) for name in ODD]
+    names = [escaped(name) for name in ODD]
     result, output = ImageSetResult(tmp_path / "out.zarr"), tmp_path / "out.zarr"
     result.join(written(result, tmp_path, named(names)), output)
     kept: Any = zarr.open_group(output, mode="r").attrs["names"]
-    assert list(map(restored, kept)) == DISTINCT
+    assert list(map(unescaped, kept)) == DISTINCT
 
 
 def test_files_of_odd_names_are_repaired(tmp_path: Path) -> None:
@@ -241,7 +240,7 @@ def test_files_of_odd_names_are_repaired(tmp_path: Path) -> None:
     for name, image in zip(names, galaxies(len(names), ("g", "r"), (16, 16)), strict=True):
         image.to_fits(folder / f"{name}.fits")
     inpaint(tmp_path / "out", folder)
-    assert sorted(restored(path.stem) for path in (tmp_path / "out").iterdir()) == sorted(names)
+    assert sorted(unescaped(path.stem) for path in (tmp_path / "out").iterdir()) == sorted(names)
 
 
 # Joining
@@ -345,13 +344,13 @@ def test_pixels_without_a_value_stay_so(tmp_path: Path, ending: str) -> None:
 def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path) -> None:
     sample(tmp_path / "whole", COUNT)
     prior = Patches(deadly=(6,), once=tmp_path / "died")
-    assert sample(tmp_path / "out", COUNT, prior, engine=processes(2)).failures == ()
+    assert sample(tmp_path / "out", COUNT, prior, engine=process_engine(2)).failures == ()
     assert (tmp_path / "died").exists()
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
 def test_the_sample_that_kills_every_worker_is_left_out(tmp_path: Path) -> None:
-    summary = sample(tmp_path / "out", COUNT, Patches(deadly=(6,)), engine=processes(2))
+    summary = sample(tmp_path / "out", COUNT, Patches(deadly=(6,)), engine=process_engine(2))
     assert [(one.path, one.name) for one in summary.failures] == [("", "06")]
     assert "ended by the system" in summary.failures[0].reason
     assert (summary.counts.inputs, summary.counts.results) == (COUNT, COUNT - 1)
@@ -379,7 +378,7 @@ def test_samples_that_are_refused_or_not_finite_are_left_out(tmp_path: Path) -> 
 
 def test_a_machine_that_fails_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="the graphics card has gone"):
-        sample(tmp_path / "out", COUNT, Patches(broken=(6,)), engine=processes(2))
+        sample(tmp_path / "out", COUNT, Patches(broken=(6,)), engine=process_engine(2))
     assert not (tmp_path / "out").exists()
 
 

@@ -16,7 +16,7 @@ from skyloom import Images, Profile
 from skyloom.errors import OutputError
 from skyloom_runs import lock as locks
 from skyloom_runs.lock import LOCK, check_held, held_by, locked
-from tests.runs.brightest import Brightest, profile_files
+from tests.runs.toy_captioner import Brightest, profile_files
 
 from .test_profile import folder
 

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from skyloom.errors import BackendError, InputError, OutputError, WorkerError
-from skyloom_runs.engines import here
-from skyloom_runs.processes import processes
+from skyloom_runs.engine import local_engine
+from skyloom_runs.processes import process_engine
 from skyloom_runs.profiling import ProfileJob
+from skyloom_runs.results import Summary
 from skyloom_runs.run import run
-from skyloom_runs.summary import Summary
-from tests.runs.brightest import FILES, Brightest, Broken, Carried, Deadly, Slow, Unloadable, job
+from tests.runs.toy_captioner import FILES, Brightest, Broken, Carried, Deadly, Slow, Unloadable, job
 
 from .test_profile import folder, left_behind, read
 
@@ -32,14 +32,14 @@ def profile(
 ) -> Summary:
     plain = job(output, folder, captioner=captioner)
     carried = kind(**{one.name: getattr(plain, one.name) for one in fields(plain)})
-    return run(carried, output, **{"engine": processes(2), **asked})
+    return run(carried, output, **{"engine": process_engine(2), **asked})
 
 
 def test_processes_give_the_table_of_one(folder: Path, tmp_path: Path) -> None:
     ending = "ecsv"
     (folder / "galaxy 004x.fits").write_bytes(b"nonsense")
     one, many = tmp_path / f"one.{ending}", tmp_path / f"many.{ending}"
-    expected = profile(folder, one, Brightest(), engine=here)
+    expected = profile(folder, one, Brightest(), engine=local_engine)
     seen: list[tuple[int, int]] = []
     assert profile(folder, many, Brightest(), progress=lambda *done: seen.append(done)) == expected
     assert many.read_bytes() == one.read_bytes()
@@ -51,7 +51,7 @@ def test_processes_give_the_table_of_one(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_worker_that_dies_once_costs_nothing(folder: Path, tmp_path: Path) -> None:
-    profile(folder, tmp_path / "one.ecsv", Brightest(), engine=here)
+    profile(folder, tmp_path / "one.ecsv", Brightest(), engine=local_engine)
     summary = profile(folder, tmp_path / "out.ecsv", Deadly(once=tmp_path / "died"))
     assert (tmp_path / "died").exists()
     assert summary.failures == ()
@@ -149,6 +149,6 @@ def within(seconds: float, condition: Any) -> bool:
 
 def test_the_number_of_processes_is_checked() -> None:
     with pytest.raises(InputError):
-        processes(0)
+        process_engine(0)
     assert issubclass(WorkerError, RuntimeError)
     assert not issubclass(WorkerError, OutputError)

@@ -33,18 +33,17 @@ from skyloom.profile import profiles_from_table, profiles_to_table
 from skyloom.provenance import Provenance
 from skyloom.reading import ImageStream
 from skyloom.reading.formats import open_frames
-from skyloom.reading.request import Request
-from skyloom.reading.sources import Item, resolve
+from skyloom.reading.sources import Item, expand_source
 from skyloom.testing.examples import galaxies
 from skyloom_runs import plotting
 from skyloom_runs.image_job import ImageJob
-from skyloom_runs.pipeline import ahead
-from skyloom_runs.profiling import profile_job
+from skyloom_runs.names import unescaped
+from skyloom_runs.pipeline import read_ahead
+from skyloom_runs.profiling import ProfileJob
 from skyloom_runs.run import run
 from skyloom_runs.table_result import TableResult
 from skyloom_runs.tables import format_of
-from skyloom_runs.text import restored
-from tests.runs.brightest import FILES, Brightest, job, profile_files
+from tests.runs.toy_captioner import FILES, Brightest, job, profile_files
 
 
 @pytest.fixture
@@ -203,7 +202,7 @@ def test_bad_files_and_refused_images_are_listed(folder: Path, tmp_path: Path) -
     table = QTable.read(tmp_path / "out.failures.ecsv", format="ascii.ecsv")
     assert table.colnames == ["path", "name", "reason", "remedy"]
     assert list(table["path"]) == [failure.path for failure in summary.failures]
-    assert table["name"][1] == "galaxy 003"
+    assert list(table["name"]) == ["galaxy 001", "galaxy 003", "nowhere", "nor here"]
     assert table["remedy"][1] == "Leave it out"
     (folder / "galaxy 001.fits").unlink()
     (folder / "galaxy 003.fits").unlink()
@@ -235,7 +234,7 @@ def test_failures_of_before_are_not_replaced_unasked(folder: Path, tmp_path: Pat
 def test_all_files_of_a_shard_may_vanish_while_they_are_read(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(self: ImageJob, numbers: list[int]) -> ImageStream:
+    def gone(self: ImageJob[Any], numbers: list[int]) -> ImageStream[Images]:
         if 4 in numbers:
             for number in numbers:
                 self.items[number].path.unlink()
@@ -281,7 +280,7 @@ def test_what_the_system_fails_to_read_is_read_again(
             raise ImageReadError(item.path, "input/output error", transient=True)
         return open_frames(item, *arguments, **options)
 
-    monkeypatch.setattr("skyloom.reading.blocks.open_frames", flaky)
+    monkeypatch.setattr("skyloom.reading.reader.open_frames", flaky)
     summary = profile_files(tmp_path / "out.ecsv", folder)
     assert [Path(failure.path).name for failure in summary.failures] == ["galaxy 007.fits"]
     left.clear()
@@ -402,12 +401,27 @@ def test_strict_stops_at_the_first(folder: Path, tmp_path: Path, bad: str) -> No
     assert not (tmp_path / "out.ecsv").exists()
 
 
-def test_no_profile_at_all_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("older", [False, True])
+def test_no_profile_at_all_leaves_the_reasons_alone(folder: Path, tmp_path: Path, older: bool) -> None:
+    """And not beside an older table, whose failures are others."""
+    output = tmp_path / "out.ecsv"
+    if older:
+        (folder / "galaxy 003.fits").write_bytes(b"nonsense")
+        profile_files(output, folder)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("out*")}
     for path in folder.iterdir():
         path.write_bytes(b"nonsense")
-    with pytest.raises(InputError, match=r"none of 11 files gave a result; .*galaxy 000.fits"):
-        profile_files(tmp_path / "out.ecsv", folder)
-    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+    said = r"none of 11 files gave a result; .*galaxy 000.fits"
+    with pytest.raises(InputError, match=said if older else f"{said}.*reasons are in .*out.failures.ecsv"):
+        profile_files(output, folder, overwrite=older)
+    left = {path.name: path.read_bytes() for path in tmp_path.glob("*out*")}
+    if older:
+        assert left == before
+    else:
+        assert list(left) == ["out.failures.ecsv"]
+        table = read(tmp_path / "out.failures.ecsv")
+        assert list(table["path"]) == [str(path) for path in sorted(folder.iterdir())]
+        assert list(table["name"]) == [path.stem for path in sorted(folder.iterdir())]
 
 
 def test_profiles_in_other_units_than_the_first_are_failures(folder: Path, tmp_path: Path) -> None:
@@ -487,9 +501,10 @@ def test_one_file_of_many_images_and_one_file_a_band(folder: Path, tmp_path: Pat
     apart.mkdir()
     for band in "gr":
         images[0].select((band,)).to_fits(apart / f"m_{band}_001.fits")
-    items = resolve([str(apart)], Request(), pattern="m_{band}_*.fits")
+    items = expand_source([str(apart)], pattern="m_{band}_*.fits")
     counts = run(
-        profile_job(items, "brightest", Brightest(), tmp_path / "apart.ecsv"), tmp_path / "apart.ecsv"
+        ProfileJob.of("brightest", Brightest(), TableResult(tmp_path / "apart.ecsv"), items=items),
+        tmp_path / "apart.ecsv",
     ).counts
     assert (counts.inputs, counts.results) == (1, 2)
 
@@ -512,10 +527,10 @@ def test_any_file_name_survives(tmp_path: Path, ending: str) -> None:
     output = tmp_path / f"out.{ending}"
     summary = profile_files(output, source)
     rows = read(output)
-    assert {restored(str(name)) for name in rows["name"]} == {f"{name}1" for name in ODD}
-    assert {restored(str(path)) for path in rows["path"]} == {str(source / f"{name}1.fits") for name in ODD}
+    assert {unescaped(str(name)) for name in rows["name"]} == {f"{name}1" for name in ODD}
+    assert {unescaped(str(path)) for path in rows["path"]} == {str(source / f"{name}1.fits") for name in ODD}
     failures = read(tmp_path / f"out.failures.{ending}")
-    assert [restored(str(path)) for path in failures["path"]] == [str(source / "bad\n\udcff.fits")]
+    assert [unescaped(str(path)) for path in failures["path"]] == [str(source / "bad\n\udcff.fits")]
     assert len(summary.failures) == 1
 
 
@@ -541,20 +556,20 @@ def test_reading_stays_a_little_ahead() -> None:
             taken.append(number)
             yield number
 
-    with ahead(numbers(), 2) as items:
+    with read_ahead(numbers(), 2) as items:
         assert next(items) == 0
         time.sleep(0.3)
         assert 2 <= len(taken) <= 5
     assert len(taken) <= 6
     assert not [one for one in threading.enumerate() if one.name == "skyloom-ahead"]
-    with ahead(iter(range(9)), 2) as items:
+    with read_ahead(iter(range(9)), 2) as items:
         assert list(items) == list(range(9))
 
     def failing() -> Iterator[int]:
         yield 1
         raise OSError("disc on fire")
 
-    with pytest.raises(OSError, match="disc on fire"), ahead(failing()) as items:
+    with pytest.raises(OSError, match="disc on fire"), read_ahead(failing()) as items:
         list(items)
 
 
@@ -682,7 +697,7 @@ def test_what_is_drawn_is_neither_captioned_nor_all_read_again(
         profiles: list[Profile] = original(self, images, **options)
         return profiles
 
-    def stream(self: ImageJob, numbers: list[int], **options: Any) -> ImageStream:
+    def stream(self: ImageJob[Any], numbers: list[int], **options: Any) -> ImageStream[Images]:
         read.extend(numbers)
         return opened(self, numbers, **options)
 
@@ -719,7 +734,7 @@ def test_a_picture_shows_the_rows_of_the_table(
     picture = tmp_path / "out.png"
     run(asked, output, when_joined=lambda parts: plotting.plot_profiles(asked, table.rows(parts), picture))
     seen = [image.names[0] for image, _ in drawn]
-    assert [restored(name) for name in seen] == ["a1", "a10", "c\n3", "dé\\x5", "stack4[0]", "stack4[1]"]
+    assert [unescaped(name) for name in seen] == ["a1", "a10", "c\n3", "dé\\x5", "stack4[0]", "stack4[1]"]
     for image, profiles in drawn:
         expected = Brightest().caption(image)
         assert [(one.band, one.stopped) for one in profiles] == [(one.band, one.stopped) for one in expected]

@@ -6,12 +6,12 @@ from importlib.metadata import distributions
 
 import pytest
 
-from skyloom import entries
+from skyloom import entry_points
 from tests.conftest import forget
 
 
 @pytest.fixture
 def installed(home: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the registry see the distributions of this environment."""
-    monkeypatch.setattr(entries, "distributions", distributions)
+    monkeypatch.setattr(entry_points, "distributions", distributions)
     forget()

@@ -20,7 +20,8 @@ from skyloom.profile import Profile, profiles_to_table
 from skyloom.writing import write_table
 from skyloom_sky.fields import FIELDS
 from skyloom_sky.mock import CONFIGS, MockSky
-from skyloom_sky.pairs import SPLITS, PairFolder, read_profile, split_of
+from skyloom_sky.pairs import SPLITS, PairFolder, split_of
+from skyloom_sky.profile_tables import read_profile
 from skyloom_sky.writing import write_galaxies
 
 SMALL = CONFIGS["sdss"].model_copy(update={"size": 48})

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from skyloom.checkpoint import Checkpoint
 from skyloom.errors import MissingExtraError, NameClashError, PluginError, UnknownNameError
 from skyloom_train import cli, train
-from skyloom_train.choosing import choose
+from skyloom_train.overrides import choose
 from skyloom_train.records import read_table
 from tests.conftest import Installer
 

@@ -20,7 +20,7 @@ from skyloom.checkpoint import Checkpoint
 from skyloom.errors import InputError, OutputError
 from skyloom_train import Outcome, train
 from skyloom_train.errors import NotFiniteError, SettingsError, StateError, TrainingError
-from skyloom_train.loop import Status
+from skyloom_train.outcome import Status
 from skyloom_train.records import read_table
 from skyloom_train.state import read_state, write_state
 from tests.train.toy import Lines, ToySettings, settings, trainable

@@ -8,8 +8,8 @@ import pytest
 
 from skyloom.errors import OutputError
 from skyloom_train.errors import StateError
+from skyloom_train.progress_display import described, shown
 from skyloom_train.records import Table, read_table
-from skyloom_train.showing import described, shown
 
 
 def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_table_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 
 def test_a_log_gets_a_line_for_each_validation(capsys: pytest.CaptureFixture[str]) -> None:
-    from skyloom_train.loop import Status
+    from skyloom_train.outcome import Status
 
     with shown(False) as show:
         for step, figures in (
@@ -71,7 +71,7 @@ def test_a_log_gets_a_line_for_each_validation(capsys: pytest.CaptureFixture[str
 
 
 def test_a_terminal_sees_losses_figures_and_waiting(capsys: pytest.CaptureFixture[str]) -> None:
-    from skyloom_train.loop import Status
+    from skyloom_train.outcome import Status
 
     status = Status(10, 0.25, {"loss": 0.125}, {"deviation": 0.5}, 12.0, 0.07)
     assert described(status) == "loss 0.125  [bold]deviation[/] 0.5  12/s  waiting 7%"

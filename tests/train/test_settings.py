@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from skyloom_train.choosing import choose, flat, merged, read_settings
 from skyloom_train.errors import SettingsError
+from skyloom_train.overrides import choose, flat, merged, read_settings
 from tests.train.toy import ToySettings, trainable
 
 

@@ -11,14 +11,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from skyloom_train.loop import Outcome, train
+    from skyloom_train.loop import train
+    from skyloom_train.outcome import Outcome
     from skyloom_train.settings import LoopSettings, Settings
     from skyloom_train.task import Data, Task, Trainable
 
 _HOMES = {
     "Data": "task",
     "LoopSettings": "settings",
-    "Outcome": "loop",
+    "Outcome": "outcome",
     "Settings": "settings",
     "Task": "task",
     "Trainable": "task",

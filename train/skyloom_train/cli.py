@@ -21,7 +21,7 @@ from skyloom.errors import (
 
 if TYPE_CHECKING:
     from skyloom.specs import ModelSpec
-    from skyloom_train.loop import Outcome
+    from skyloom_train.outcome import Outcome
     from skyloom_train.settings import Settings
     from skyloom_train.task import Trainable
 
@@ -118,11 +118,11 @@ def settings_for(
     trainable: Trainable, folder: Path, config: Path | None, changes: list[str], *, resume: bool
 ) -> Settings:
     """Return the settings of a new training, or those of the one that is resumed, with changes."""
-    from skyloom_train.choosing import choose
+    from skyloom_train.overrides import choose
 
     start: dict[str, Any] | None = None
     if resume:
-        from skyloom_train.folder import stored_settings
+        from skyloom_train.training_folder import stored_settings
 
         start = stored_settings(folder, trainable.settings).model_dump(mode="json")
     return choose(trainable, file=config, assignments=changes, start=start)
@@ -133,7 +133,7 @@ def run(
 ) -> Outcome:
     """Train, and show how it goes."""
     from skyloom_train.loop import train as train_in
-    from skyloom_train.showing import shown
+    from skyloom_train.progress_display import shown
 
     with shown(sys.stderr.isatty()) as show:
         return train_in(

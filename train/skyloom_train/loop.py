@@ -1,12 +1,10 @@
-"""The loop."""
+"""The training loop: steps, validation, checkpoints and resuming."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +17,14 @@ from skyloom.checkpoint import CheckpointConfig, write_checkpoint
 from skyloom.errors import listed
 from skyloom.names import is_name
 from skyloom.version import version
-from skyloom_train import devices, pace
+from skyloom_train import devices, schedule
 from skyloom_train.errors import NotFiniteError, StateError, TrainingError
-from skyloom_train.folder import check_folder, prepare_folder
+from skyloom_train.interrupts import on_interrupt
+from skyloom_train.outcome import Outcome, Status, Stopwatch
 from skyloom_train.records import Logs
 from skyloom_train.state import read_state, write_state
 from skyloom_train.stream import Numbered, stream
+from skyloom_train.training_folder import check_folder, prepare_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,64 +39,6 @@ if TYPE_CHECKING:
     from skyloom_train.task import Task, Trainable
 
 STATE, BEST, LAST = "state.pt", "best", "last"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a training came to.
-
-    Attributes
-    ----------
-    folder
-        Where everything is.
-    step
-        Steps that were made in all.
-    finished
-        False where it was interrupted; it can be resumed then.
-    figures
-        What the best network was validated with.
-    best_step
-        When that was.
-    checkpoint
-        The best network, as `skyloom export` takes it.
-    rate
-        Examples per second in this run after its first step, validation not counted.
-    waiting
-        Share of that time in which the network waited for data.
-    """
-
-    folder: Path
-    step: int
-    finished: bool
-    figures: dict[str, float]
-    best_step: int
-    checkpoint: Path
-    rate: float
-    waiting: float
-
-
-@dataclass(frozen=True)
-class Status:
-    """How a training stands, for whoever shows it.
-
-    Attributes
-    ----------
-    step, progress
-        Steps that are done, and how much of the whole that is, from 0 to 1.
-    losses
-        The latest losses.
-    figures
-        The latest validation.
-    rate, waiting
-        As in `Outcome`.
-    """
-
-    step: int
-    progress: float
-    losses: Mapping[str, float]
-    figures: Mapping[str, float]
-    rate: float
-    waiting: float
 
 
 def train(
@@ -174,7 +116,7 @@ class _Run:
             for phase, optimiser in self.optimisers.items()
         }
         self.averages = {
-            name: pace.averaged(module, self.loop.average)
+            name: schedule.averaged(module, self.loop.average)
             for name, module in (self.task.modules.items() if self.loop.average else ())
         }
         self.step = 0
@@ -185,8 +127,7 @@ class _Run:
         self.stopping = False
         if (folder / STATE).exists():
             self._restore(read_state(folder / STATE))
-        self.started, self.before = time.monotonic(), self.seconds
-        self.first, self.since, self.waited, self.aside = self.step, self.started, 0.0, 0.0
+        self.clock = Stopwatch(self.seconds)
         self.figures: Mapping[str, float] = self.best.get("figures", {})
 
     def run(self) -> Outcome:
@@ -202,7 +143,7 @@ class _Run:
         )
         batches = stream(source, numbers, workers=self.loop.workers, pinned=self.device.type == "cuda")
         with contextlib.closing(batches), contextlib.closing(logs or contextlib.ExitStack()):  # type: ignore[type-var]
-            with self._interrupts():
+            with on_interrupt(self._stop):
                 while self._agreed_progress() < 1 and not self.stopping:
                     self._update(batches)
                     if self.step % self.loop.log_every == 0:
@@ -234,11 +175,11 @@ class _Run:
         loop, process = self.loop, self.accelerator
         asked = time.monotonic()
         parts = [self._to_device(next(batches)) for _ in range(loop.accumulate)]
-        self.waited += time.monotonic() - asked
+        self.clock.waited(time.monotonic() - asked)
         # a step draws the same random numbers whether or not the training was stopped before it
         words = np.random.SeedSequence((loop.seed, self.step, process.process_index))
         torch.manual_seed(int(words.generate_state(1, np.uint64)[0]))
-        factor = pace.rate(self.step, self.done, loop)
+        factor = schedule.rate(self.step, self.done, loop)
         self.step += 1
         losses: dict[str, Tensor | float] = {}
         for phase, optimiser in self.optimisers.items():
@@ -260,16 +201,15 @@ class _Run:
         for name, average in self.averages.items():
             average.update_parameters(self.task.modules[name])
         self.pending.append((self.step, losses))
-        if self.since == self.started:  # the workers had to start before this step
-            self.first, self.since, self.waited = self.step, time.monotonic(), 0.0
+        self.clock.stepped(self.step)
 
     def _to_device(self, batch: Batch) -> Batch:
         return {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
 
     def _agreed_progress(self) -> float:
         """Return how much is done; all processes go by the clock, and the interrupts, of the first."""
-        self.seconds = self.before + time.monotonic() - self.started
-        self.done = pace.progress(self.step, self.seconds, self.loop)
+        self.seconds = self.clock.seconds
+        self.done = schedule.progress(self.step, self.seconds, self.loop)
         if self.accelerator.num_processes > 1:
             facts = torch.tensor([self.done, float(self.stopping)], dtype=torch.float64, device=self.device)
             self.done, stopping = broadcast(facts).tolist()
@@ -319,7 +259,7 @@ class _Run:
             self._judge(figures)
             logs.validation(self.step, figures)
         self.accelerator.wait_for_everyone()
-        self.aside += time.monotonic() - began
+        self.clock.aside(time.monotonic() - began)
 
     def _judge(self, figures: dict[str, float]) -> None:
         task = self.task
@@ -338,7 +278,7 @@ class _Run:
             self._checkpoint(BEST, figures)
 
     def _checkpoint(self, kind: str, figures: Mapping[str, float]) -> None:
-        task, loop, name = self.task, self.loop, self.folder.resolve().name
+        task, name = self.task, self.folder.resolve().name
         weights = self._averaged()[task.result].state_dict()
         write_checkpoint(
             self.folder / kind,
@@ -350,10 +290,7 @@ class _Run:
                 training={
                     "settings": self.settings.model_dump(mode="json"),
                     "step": self.step,
-                    "examples": self.step
-                    * loop.batch_size
-                    * loop.accumulate
-                    * self.accelerator.num_processes,
+                    "examples": self.step * self._examples_a_step,
                     "minutes": round(self.seconds / 60, 2),
                     "figures": dict(figures),
                     "decided_by": task.decides,
@@ -408,33 +345,17 @@ class _Run:
 
     def _speed(self) -> tuple[float, float]:
         """Return examples per second, and the share of the time that was spent waiting for data."""
-        busy = max(time.monotonic() - self.since - self.aside, 1e-9)
-        each = self.loop.batch_size * self.loop.accumulate * self.accelerator.num_processes
-        return (self.step - self.first) * each / busy, min(self.waited / busy, 1.0)
+        return self.clock.speed(self.step, self._examples_a_step)
+
+    @property
+    def _examples_a_step(self) -> int:
+        processes: int = self.accelerator.num_processes
+        return self.loop.batch_size * self.loop.accumulate * processes
+
+    def _stop(self) -> None:
+        self.stopping = True
 
     def _what_is_kept(self) -> str:
         if not self.best:
             return "No network was kept yet"
         return f"The best network so far, of step {self.best['step']}, is kept in '{self.folder / BEST}'"
-
-    @contextlib.contextmanager
-    def _interrupts(self) -> Iterator[None]:
-        """Let a first interrupt or request to terminate end the training after its step."""
-        try:
-            before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-
-            def stop(*_: object) -> None:
-                self.stopping = True
-                for name, handler in before.items():
-                    signal.signal(name, handler)
-
-            for name in before:
-                signal.signal(name, stop)
-        except ValueError:  # not the main thread, which is the only one that hears of signals
-            yield
-            return
-        try:
-            yield
-        finally:
-            for name, handler in before.items():
-                signal.signal(name, handler)

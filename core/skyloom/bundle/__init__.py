@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from skyloom.bundle.manifest import FileRecord, Graph, Manifest, Tensor, Tolerance
+from skyloom.bundle.manifest import FileRecord, Manifest
 from skyloom.bundle.reader import Bundle
+from skyloom.runtime.graph import Graph, Tensor, Tolerance
 
 if TYPE_CHECKING:
     from skyloom.bundle.writer import write_bundle

@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from skyloom.bundle.manifest import ABOUT, GOLDEN, MANIFEST
+from skyloom.bundle.manifest import ABOUT, GOLDEN
+from skyloom.names import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from skyloom.bundle.manifest import Graph, Manifest, Tensor, Tolerance
+    from skyloom.bundle.manifest import Manifest
+    from skyloom.runtime.graph import Graph, Tensor, Tolerance
 
 README = "README.md"
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from skyloom.bundle.manifest import GOLDEN, MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from skyloom.bundle.manifest import GOLDEN, MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from skyloom.digest import sha256
 from skyloom.errors import BackendError, BundleError, InputTypeError, MissingExtraError
 from skyloom.execution import AUTO, DEFAULT, Execution
 from skyloom.files import exists
+from skyloom.names import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

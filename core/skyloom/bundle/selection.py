@@ -12,7 +12,7 @@ from skyloom.errors import InputError, UnknownNameError, did_you_mean, listed
 from skyloom.execution import AUTO, Execution
 from skyloom.frozen import Frozen
 from skyloom.home import tuning_folder
-from skyloom.runtime.machine import fingerprint
+from skyloom.machine import fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skyloom.bundle.golden import Golden
-    from skyloom.bundle.manifest import Tolerance
+    from skyloom.runtime.graph import Tolerance
 
     ToleranceOf = Callable[[str], Tolerance]
     """What may be off, by name of the output."""

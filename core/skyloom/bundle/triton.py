@@ -13,7 +13,7 @@ from skyloom.errors import BundleError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from skyloom.bundle.manifest import Graph, Tensor
+    from skyloom.runtime.graph import Graph, Tensor
 
 MAX_BATCH = 256
 _TYPES = {

@@ -12,7 +12,7 @@ from skyloom.bundle.verify import compare_graph
 from skyloom.errors import SkyloomError
 from skyloom.execution import BACKENDS, CPU, OPENVINO
 from skyloom.files import complete, make_folder
-from skyloom.runtime.machine import cores, fingerprint
+from skyloom.machine import cores, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyloom.bundle.card import README, model_card
-from skyloom.bundle.manifest import GOLDEN, MANIFEST, FileRecord, parse_manifest
+from skyloom.bundle.manifest import GOLDEN, FileRecord, parse_manifest
 from skyloom.bundle.reader import Bundle
 from skyloom.bundle.triton import config_path, graph_path, triton_config
 from skyloom.bundle.verify import check_bundle, compare_bundle, require_passed
@@ -15,6 +15,7 @@ from skyloom.digest import sha256
 from skyloom.errors import BundleError
 from skyloom.execution import CPU, Execution
 from skyloom.files import complete
+from skyloom.names import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,7 +10,6 @@ import zlib
 from typing import TYPE_CHECKING
 
 from skyloom.bundle.manifest import (
-    MANIFEST,
     MAX_BUNDLE_BYTES,
     MAX_FILES,
     MAX_MANIFEST_BYTES,
@@ -21,6 +20,7 @@ from skyloom.digest import sha256_of_file
 from skyloom.errors import BundleError, OutputError, SkyloomError
 from skyloom.files import complete, make_folder
 from skyloom.home import unpacked_folder
+from skyloom.names import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,10 +18,10 @@ def images(
 
     The status is 1 when some cannot be read, 2 when none can.
     """
-    from skyloom.reading.survey import survey
+    from skyloom.reading.inventory import take_inventory
 
     with progress("reading") as update:
-        found = survey(paths, parse_bands(bands), pattern=pattern, progress=update)
+        found = take_inventory(paths, parse_bands(bands), pattern=pattern, progress=update)
     if as_json:
         show_json(found.model_dump(mode="json"))
     else:

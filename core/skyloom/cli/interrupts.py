@@ -29,7 +29,7 @@ class Interrupts:
     Attributes
     ----------
     raises_interrupt
-        What tells `skyloom.runtime.limits` that this handler, like that of Python, ends what is at work.
+        A sign for `skyloom.runtime.limits` that this handler, like that of Python, ends what is at work.
     """
 
     raises_interrupt = True

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from skyloom.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,24 +19,6 @@ if TYPE_CHECKING:
     from skyloom.frozen import Frozen
 
 _PIPE_WIDTH = 240  # nothing is cut short where no terminal sets the width
-
-
-# Control characters, those that turn or hide text, and halves of characters, as in names of files.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
-
-
-def printable(text: str) -> str:
-    r"""Return text with what could steer a terminal, forge a line or hide in it written out.
-
-    Whatever comes from files, their names, bundles and plugins may hold such characters.
-
-    >>> print(printable("harmless, \x1b[2J not"))
-    harmless, \x1b[2J not
-    """
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def say(line: str = "", *, err: bool = False) -> None:
@@ -54,7 +37,7 @@ def show_json(what: Any) -> None:
     """Write JSON to the standard output."""
     text = json.dumps(what, indent=2, ensure_ascii=False)
     for line in text.split("\n"):
-        typer.echo(_UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], line))
+        typer.echo("".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in line))
 
 
 def counted(number: int, noun: str) -> str:
@@ -99,7 +82,7 @@ def show_fields(fields: Iterable[tuple[str, object]]) -> None:
 
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Yield a function that is told how much is done of how much; it draws a bar on a terminal only."""
+    """Yield a function to call with how much is done, of how much; it draws a bar on a terminal only."""
     if not sys.stderr.isatty():
         yield lambda *_: None
         return

@@ -74,7 +74,7 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     import os
 
     from skyloom.cli.verbs import verb_problems
-    from skyloom.entries import ALLOW_VARIABLE
+    from skyloom.entry_points import ALLOW_VARIABLE
     from skyloom.home import HOME_VARIABLE, home
     from skyloom.plugins import STRICT_VARIABLE, TIMEOUT_VARIABLE, all_plugins
     from skyloom.registry import everything

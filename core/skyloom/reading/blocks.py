@@ -1,25 +1,23 @@
-"""What a reader thread does: read some files into arrays that can become batches."""
+"""Arrays that images are read into, and the batches that are made of them."""
 
 from __future__ import annotations
 
-import warnings
+from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skyloom.errors import ImageReadError
-from skyloom.reading.failing import failures_of
-from skyloom.reading.formats import open_frames
-from skyloom.reading.request import Meaning, Request, Unreadable, Unusual, settle
+from skyloom.reading.errors import Unreadable, as_read_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from threading import Event
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
     from skyloom.reading.frames import Frames
+    from skyloom.reading.metadata import Metadata
     from skyloom.reading.sources import Item
 
 RUN_BYTES = 2**25
@@ -37,7 +35,7 @@ class Piece:
 
 @dataclass
 class Block:
-    """Images of one size and meaning, and the failures that lie between them.
+    """Images of one size and metadata, and the failures that lie between them.
 
     Attributes
     ----------
@@ -45,7 +43,7 @@ class Block:
         The pixels; at least as many images as `names`.
     mask : bool array (image, band, y, x) or None
         True where a pixel has no value.
-    meaning
+    metadata
         What the pixels mean; None where there are only failures.
     names
         One an image.
@@ -63,7 +61,7 @@ class Block:
 
     data: NDArray[np.float32] | None = None
     mask: NDArray[np.bool_] | None = None
-    meaning: Meaning | None = None
+    metadata: Metadata | None = None
     names: list[str] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
@@ -71,44 +69,37 @@ class Block:
     files: int = 0
     failed: list[tuple[int, ImageReadError]] = field(default_factory=list)
 
-    def room(self, count: int, shape: tuple[int, int, int], meaning: Meaning) -> bool:
+    def room(self, count: int, shape: tuple[int, int, int], metadata: Metadata) -> bool:
         """Whether `count` more images of that kind fit."""
         return (
             self.data is not None
             and self.data.shape[1:] == shape
             and len(self.names) + count <= len(self.data)
-            and self.meaning == meaning
+            and self.metadata == metadata
         )
 
 
 @dataclass(frozen=True)
-class More:
+class Remainder:
     """What is left to be read, by other readers, before anything that comes behind it."""
 
     pieces: Iterable[Piece]
 
 
 @dataclass(frozen=True)
-class Later:
+class ForConsumer:
     """A file that has to be read in the thread of the consumer."""
 
     item: Item
 
 
-Part = Block | More | Later
+Part = Block | Remainder | ForConsumer
 
 
 class Builder:
-    """Collects images into blocks.
+    """Collects images into blocks."""
 
-    Parameters
-    ----------
-    request
-        What to read.
-    """
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
+    def __init__(self) -> None:
         self.parts: list[Part] = []
         self.bytes = 0
         self._block = Block()
@@ -122,7 +113,7 @@ class Builder:
         self._block.failed.append((item.number, error))
         self._block.span += span
 
-    def put(self, part: More | Later) -> None:
+    def put(self, part: Remainder | ForConsumer) -> None:
         """Put in something that comes between the images so far and the next ones."""
         self.finish()
         self.parts.append(part)
@@ -148,13 +139,12 @@ class Builder:
         """
         item, stop = piece.item, frames.count if piece.stop is None else piece.stop
         try:
-            with failures_of(item.path):
+            with as_read_errors(item.path):
                 if stop > frames.count:
                     raise Unreadable("it changed while it was read: it holds fewer images")
-                planes, meaning = settle(self.request, frames.found, frames.depth)
-                shape = (len(planes), frames.height, frames.width)
-                out = self._slots(stop - piece.start, shape, meaning, expected)
-                finite = frames.read(piece.start, stop, planes, out)
+                shape = (len(frames.planes), frames.height, frames.width)
+                out = self._slots(stop - piece.start, shape, frames.metadata, expected)
+                finite = frames.read(piece.start, stop, frames.planes, out)
                 frames.check()
         except ImageReadError as error:
             self.fail(item, error, stop - piece.start)
@@ -163,22 +153,22 @@ class Builder:
             self._keep(image, item, number, stack=frames.count > 1, finite=finite)
 
     def _slots(
-        self, count: int, shape: tuple[int, int, int], meaning: Meaning, expected: int
+        self, count: int, shape: tuple[int, int, int], metadata: Metadata, expected: int
     ) -> NDArray[np.float32]:
         """Return where the next images go, in a new block where they do not fit the current one."""
-        if not self._block.room(count, shape, meaning):
-            self._begin(count, shape, meaning, expected)
+        if not self._block.room(count, shape, metadata):
+            self._begin(count, shape, metadata, expected)
         assert self._block.data is not None
         used = len(self._block.names)
         return self._block.data[used : used + count]
 
-    def _begin(self, count: int, shape: tuple[int, int, int], meaning: Meaning, expected: int) -> None:
+    def _begin(self, count: int, shape: tuple[int, int, int], metadata: Metadata, expected: int) -> None:
         size = 4 * shape[0] * shape[1] * shape[2]
         capacity = max(count, min(expected, RUN_BYTES // size))
         data = np.empty((capacity, *shape), np.float32)
         if self._block.names:
             self.finish()
-        self._block.data, self._block.mask, self._block.meaning = data, None, meaning
+        self._block.data, self._block.mask, self._block.metadata = data, None, metadata
         self.bytes += count * size
 
     def _keep(
@@ -207,98 +197,82 @@ class Builder:
         block.span += 1
 
 
-def read_run(pieces: Sequence[Piece], request: Request, limit: int, stop: Event) -> list[Part]:
-    """Read files one after the other, in a reader thread.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Batch:
+    """What was read of some files; every attribute is that of `skyloom.Images`."""
 
-    Parameters
-    ----------
-    pieces
-        What to read.
-    request
-        How to read it.
-    limit
-        The most images of one file that are read at a time.
-    stop
-        Set when nobody wants the result any more.
-    """
-    builder = Builder(request)
-    for number, piece in enumerate(pieces):
-        if stop.is_set():
-            break
-        if number and builder.bytes >= RUN_BYTES:
-            builder.put(More(pieces[number:]))
-            break
-        try:
-            _read_piece(builder, piece, limit, expected=len(pieces) - number)
-        except Unusual:
-            builder.put(Later(piece.item))
-        except ImageReadError as error:
-            if piece.stop is None:
-                builder.note_file()
-            builder.fail(piece.item, error, 1 if piece.stop is None else piece.stop - piece.start)
-    return builder.finish()
+    data: NDArray[np.float32]
+    bands: tuple[str, ...]
+    mask: NDArray[np.bool_] | None
+    pixel_scale: float | None
+    zero_point: tuple[float, ...] | None
+    unit: str
+    names: tuple[str, ...]
+    index: NDArray[np.int64]
+    paths: tuple[str, ...]
+    item: NDArray[np.int64]
 
 
-def _read_piece(builder: Builder, piece: Piece, limit: int, *, expected: int) -> None:
-    with open_frames(piece.item, builder.request) as frames:
-        if piece.stop is not None:
-            builder.read(frames, piece)
-            return
-        step = step_of(frames, limit)
-        if frames.count > step and frames.sequential:
-            raise Unusual("a stack that has to be read from first to last")
-        _check_first(frames, piece.item, step)
-        builder.note_file()
-        builder.read(frames, Piece(piece.item, 0, min(step, frames.count)), expected=expected)
-        if frames.count > step:
-            builder.put(More(_rest(piece.item, step, frames.count)))
+class WaitingBlocks:
+    """Blocks of one kind that wait to become batches."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.position = 0
+        self._blocks: deque[tuple[Block, int, int]] = deque()  # block, its position, images taken
+
+    def fits(self, block: Block) -> bool:
+        """Whether a block can share a batch with what waits."""
+        if not self._blocks:
+            return True
+        first = self._blocks[0][0]
+        assert first.data is not None
+        assert block.data is not None
+        return first.metadata == block.metadata and first.data.shape[1:] == block.data.shape[1:]
+
+    def add(self, block: Block) -> None:
+        """Let a block wait behind the others."""
+        self._blocks.append((block, self.position, 0))
+        self.position += block.span
+        self.count += len(block.names)
+
+    def take(self, count: int) -> Batch:
+        """Return the first images; without a copy where they are a block as it is."""
+        parts: list[tuple[Any, Any]] = []
+        names: list[str] = []
+        items: list[Item] = []
+        index: list[int] = []
+        metadata = self._blocks[0][0].metadata
+        assert metadata is not None
+        while len(names) < count:
+            block, position, start = self._blocks.popleft()
+            stop = min(len(block.names), start + count - len(names))
+            assert block.data is not None
+            parts.append((block.data[start:stop], None if block.mask is None else block.mask[start:stop]))
+            names += block.names[start:stop]
+            items += block.items[start:stop]
+            index += [position + place for place in block.places[start:stop]]
+            if stop < len(block.names):
+                self._blocks.appendleft((block, position, stop))
+        self.count -= count
+        data, mask = parts[0] if len(parts) == 1 else _joined(parts)
+        return Batch(
+            data=data,
+            bands=metadata.bands,
+            mask=mask,
+            pixel_scale=metadata.pixel_scale,
+            zero_point=metadata.zero_point,
+            unit=metadata.unit,
+            names=tuple(names),
+            index=np.array(index, np.int64),
+            paths=tuple(str(item.path) for item in items),
+            item=np.array([item.number for item in items], np.int64),
+        )
 
 
-def _check_first(frames: Frames, item: Item, step: int) -> None:
-    """Check what takes much memory, or several steps, before any of it; else reading it checks it, once."""
-    if frames.bytes > RUN_BYTES or frames.count > step:
-        with failures_of(item.path):
-            frames.check()
-
-
-def _rest(item: Item, step: int, count: int) -> Iterator[Piece]:
-    return (Piece(item, start, min(start + step, count)) for start in range(step, count, step))
-
-
-def step_of(frames: Frames, limit: int) -> int:
-    """Return how many images of a file to read at a time."""
-    return max(1, min(limit, RUN_BYTES // (4 * frames.depth * frames.height * frames.width)))
-
-
-def read_here(item: Item, request: Request, limit: int) -> Iterator[Block]:
-    """Read a file in the thread of the consumer, where warnings can be held back."""
-    builder = Builder(request)
-    builder.note_file()
-    try:
-        with held_back():
-            frames = open_frames(item, request, quiet=True)
-            try:
-                step = step_of(frames, limit)
-                _check_first(frames, item, step)
-            except BaseException:
-                frames.close()
-                raise
-    except ImageReadError as error:
-        builder.fail(item, error)
-        yield from _blocks(builder)
-        return
-    with frames:
-        for start in range(0, frames.count, step):
-            with held_back():
-                builder.read(frames, Piece(item, start, min(start + step, frames.count)))
-            yield from _blocks(builder)
-            builder = Builder(request)
-
-
-def _blocks(builder: Builder) -> Iterator[Block]:
-    return (part for part in builder.finish() if isinstance(part, Block))
-
-
-def held_back() -> warnings.catch_warnings[list[warnings.WarningMessage]]:
-    """Keep warnings from the user. Not for reader threads: the state belongs to the process."""
-    return warnings.catch_warnings(record=True, action="always")
+def _joined(parts: list[tuple[Any, Any]]) -> tuple[Any, Any]:
+    data = np.concatenate([data for data, _ in parts])
+    if all(mask is None for _, mask in parts):
+        return data, None
+    masks = [np.zeros(data.shape, np.bool_) if mask is None else mask for data, mask in parts]
+    return data, np.concatenate(masks)

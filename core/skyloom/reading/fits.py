@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skyloom.errors import listed
-from skyloom.reading.cards import Cards, Unit, exactly, parse_value, read_to_the_end, read_unit
-from skyloom.reading.compressed import decompress, table_header
+from skyloom.reading.errors import Unreadable
+from skyloom.reading.fits_header import Cards, HeaderUnit, exactly, parse_value, read_to_the_end, read_unit
+from skyloom.reading.fits_keywords import keys_for, metadata_from_keywords
 from skyloom.reading.frames import Bytes, Frames, believable, full_shape
-from skyloom.reading.joined import JoinedFrames
-from skyloom.reading.meaning import found_in, keys_for
+from skyloom.reading.metadata import planes_of
+from skyloom.reading.multiband import MultibandFrames
 from skyloom.reading.pixels import ArrayFrames, FileFrames, Scaling
-from skyloom.reading.request import Found, Request, Unreadable, settle
-from skyloom.reading.tiles import check_tiles
+from skyloom.reading.tile_compression import check_tiles, decompress, table_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from skyloom.reading.metadata import FileMetadata, Request
 
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _GENERIC = {"", "PRIMARY", "IMAGE", "SCI", "COMPRESSED_IMAGE", "DATA", "COADD"}
@@ -33,7 +35,7 @@ _AUXILIARY = re.compile(
 
 
 @dataclass(frozen=True)
-class Source:
+class FitsBytes:
     """The bytes of a FITS file.
 
     Attributes
@@ -54,7 +56,7 @@ class Source:
     packed: bool = False
     checked: list[bool] = field(default_factory=list)
 
-    def check(self, unit: Unit) -> None:
+    def check(self, unit: HeaderUnit) -> None:
         """Unpack a compressed file from the pixels of `unit` to its end, once, and look at what is there."""
         if self.packed and not self.checked:
             read_to_the_end(self.file, unit)
@@ -62,7 +64,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Hdu:
+class ImageHdu:
     """One part of a file that holds an image.
 
     Attributes
@@ -71,7 +73,7 @@ class Hdu:
         0 for the primary one.
     shape
         Lengths of the axes, slowest first; empty where there are no pixels.
-    found
+    interpret
         Interprets the header for a number of planes.
     names
         What it might be called, the most likely band first.
@@ -81,17 +83,23 @@ class Hdu:
 
     number: int
     shape: tuple[int, ...]
-    found: Callable[[int], Found]
+    interpret: Callable[[int], FileMetadata]
     names: tuple[str, ...]
-    frames: Callable[[Found], Frames]
+    frames: Callable[[FileMetadata], Frames]
+
+    def stated(self, depth: int) -> FileMetadata:
+        """Return what the header states, with the name of the part where it states no band."""
+        found = self.interpret(depth)
+        unnamed = depth == 1 and self.names and not found.bands
+        return replace(found, bands=self.names[:1]) if unnamed else found
 
     def open(self) -> Frames:
-        """Open the pixels with the meaning that the header gives them."""
-        return self.frames(self.found(full_shape(self.shape)[1]))
+        """Open the pixels with what the header states about them."""
+        return self.frames(self.stated(full_shape(self.shape)[1]))
 
 
-def open_fits(source: Source, request: Request, start: bytes = b"") -> Frames:
-    """Open a FITS file of the usual form; `Unusual` where astropy is needed.
+def open_fits(source: FitsBytes, request: Request, start: bytes = b"") -> Frames:
+    """Open a FITS file of the usual form; `NeedsConsumerThread` where astropy is needed.
 
     Parameters
     ----------
@@ -105,18 +113,16 @@ def open_fits(source: Source, request: Request, start: bytes = b"") -> Frames:
     return choose(_scan(source, start), request)
 
 
-def choose(hdus: Iterator[Hdu], request: Request) -> Frames:
+def choose(hdus: Iterator[ImageHdu], request: Request) -> Frames:
     """Open the part or parts that hold the bands asked for."""
-    seen: list[Hdu] = []
+    seen: list[ImageHdu] = []
     for hdu in hdus:
         seen.append(hdu)
         if hdu.number == 0 and hdu.shape and request.extension is None:
-            frames = hdu.open()
-            try:
-                settle(request, frames.found, frames.depth)
-            except Unreadable:  # another extension may have the band
-                continue
-            return frames
+            depth = full_shape(hdu.shape)[1]
+            stated = hdu.stated(depth)
+            if planes_of(request.bands, stated, depth) is not None:  # else another extension may have them
+                return hdu.frames(stated)
     images = [hdu for hdu in seen if hdu.shape]
     if request.extension is not None:
         images = _by_name(images, request.extension)
@@ -127,7 +133,7 @@ def choose(hdus: Iterator[Hdu], request: Request) -> Frames:
     return _several(images, request.bands)
 
 
-def _by_name(images: list[Hdu], extension: int | str) -> list[Hdu]:
+def _by_name(images: list[ImageHdu], extension: int | str) -> list[ImageHdu]:
     wanted = str(extension).casefold()
     chosen = [
         hdu for hdu in images if hdu.number == extension or wanted in [name.casefold() for name in hdu.names]
@@ -138,7 +144,7 @@ def _by_name(images: list[Hdu], extension: int | str) -> list[Hdu]:
     return chosen[:1]
 
 
-def _several(images: list[Hdu], asked: tuple[str, ...] | None) -> Frames:
+def _several(images: list[ImageHdu], asked: tuple[str, ...] | None) -> Frames:
     """Join the extensions that are bands of one image."""
     if asked is not None:
         for fold in (str, str.casefold):  # astropy writes names in upper case
@@ -154,25 +160,25 @@ def _several(images: list[Hdu], asked: tuple[str, ...] | None) -> Frames:
     return _join(images, names if len(set(names)) == len(images) else None)
 
 
-def _join(images: list[Hdu], names: tuple[str, ...] | None) -> Frames:
+def _join(images: list[ImageHdu], names: tuple[str, ...] | None) -> Frames:
     if any(full_shape(hdu.shape)[1] != 1 for hdu in images):
         raise Unreadable(
             "its extensions are cubes, and together they are asked to be one image", "Name one extension"
         )
     if len(images) == 1:
         frames = images[0].open()
-        frames.found = replace(frames.found, bands=names)
+        frames.stated = replace(frames.stated, bands=names)
         return frames
-    return JoinedFrames([hdu.open() for hdu in images], [_label(hdu) for hdu in images], names)
+    return MultibandFrames([hdu.open() for hdu in images], [_label(hdu) for hdu in images], names)
 
 
-def _label(hdu: Hdu) -> str:
+def _label(hdu: ImageHdu) -> str:
     return hdu.names[0] if hdu.names else f"extension {hdu.number}"
 
 
-def _scan(source: Source, start: bytes) -> Iterator[Hdu]:
+def _scan(source: FitsBytes, start: bytes) -> Iterator[ImageHdu]:
     offset, number = 0, 0
-    primary: Unit | None = None
+    primary: HeaderUnit | None = None
     while unit := read_unit(source.file, number, offset, start):
         primary = primary or unit
         yield _hdu(source, unit, primary)
@@ -182,21 +188,18 @@ def _scan(source: Source, start: bytes) -> Iterator[Hdu]:
         source.file.seek(offset)
 
 
-def _hdu(source: Source, unit: Unit, primary: Unit) -> Hdu:
+def _hdu(source: FitsBytes, unit: HeaderUnit, primary: HeaderUnit) -> ImageHdu:
     shape = unit.image_shape
     names = band_names(unit.cards.get) if unit.number and shape else ()
 
-    def found(depth: int) -> Found:
+    def interpret(depth: int) -> FileMetadata:
         own = unit.cards.pick(_byte_keys(depth))
         if unit is not primary:
             inherited = primary.cards.pick(_byte_keys(depth))
             own = tuple(here or there for here, there in zip(own, inherited, strict=True))
-        said = _found(depth, own)
-        if not said.bands and depth == 1 and names:
-            return replace(said, bands=names[:1])
-        return said
+        return _interpreted(depth, own)
 
-    return Hdu(unit.number, shape, found, names, lambda said: _frames(source, unit, said))
+    return ImageHdu(unit.number, shape, interpret, names, lambda stated: _frames(source, unit, stated))
 
 
 def band_names(get: Callable[[str], object]) -> tuple[str, ...]:
@@ -213,7 +216,7 @@ def _byte_keys(depth: int) -> tuple[bytes, ...]:
 
 
 @lru_cache(maxsize=512)
-def _found(depth: int, cards: tuple[bytes | None, ...]) -> Found:
+def _interpreted(depth: int, cards: tuple[bytes | None, ...]) -> FileMetadata:
     """Interpret header cards; files of one survey share nearly all of them, so that this is quick."""
     keys = _byte_keys(depth)
     values = {
@@ -221,12 +224,12 @@ def _found(depth: int, cards: tuple[bytes | None, ...]) -> Found:
         for key, card in zip(keys, cards, strict=True)
         if card is not None
     }
-    return found_in(values, depth)
+    return metadata_from_keywords(values, depth)
 
 
-def _frames(source: Source, unit: Unit, found: Found) -> Frames:
+def _frames(source: FitsBytes, unit: HeaderUnit, stated: FileMetadata) -> Frames:
     if unit.compressed:
-        return _compressed(source, unit, found)
+        return _compressed(source, unit, stated)
     dtype = np.dtype(_DTYPES[unit.bitpix])
     if source.packed:
         believable(unit.shape, dtype.itemsize, source.size)
@@ -238,7 +241,7 @@ def _frames(source: Source, unit: Unit, found: Found) -> Frames:
         unit.offset,
         unit.shape,
         dtype,
-        found,
+        stated,
         scaling=_scaling(unit.cards, integer=unit.bitpix > 0),
         check=(lambda: source.check(unit)) if source.packed else None,
     )
@@ -253,7 +256,7 @@ def _scaling(cards: Cards, *, integer: bool, blank: str = "BLANK") -> Scaling:
     )
 
 
-def _compressed(source: Source, unit: Unit, found: Found) -> Frames:
+def _compressed(source: FitsBytes, unit: HeaderUnit, stated: FileMetadata) -> Frames:
     header = table_header(unit)
     bitpix = unit.cards.integer("ZBITPIX")
     if bitpix not in _DTYPES:
@@ -284,6 +287,6 @@ def _compressed(source: Source, unit: Unit, found: Found) -> Frames:
         source.check(unit)
         table()
 
-    frames = ArrayFrames(load, shape, found, scaling=scaling, check=check)
+    frames = ArrayFrames(load, shape, stated, scaling=scaling, check=check)
     frames.bytes = max(frames.bytes, unit.size)
     return frames

@@ -8,15 +8,14 @@ import stat
 from typing import IO, TYPE_CHECKING, cast
 
 from skyloom.errors import listed
-from skyloom.reading.arrays import NPY_MAGIC, ZIP_MAGIC, open_npy, open_npz
-from skyloom.reading.cards import BLOCK
-from skyloom.reading.failing import failures_of
-from skyloom.reading.fits import Source, open_fits
-from skyloom.reading.joined import JoinedFrames, PlaneFrames
-from skyloom.reading.png import PNG_MAGIC
-from skyloom.reading.raster import JPEG_MAGIC, open_raster
-from skyloom.reading.request import Request, Unreadable, Unusual, settle
-from skyloom.reading.unpacked import Unpacked
+from skyloom.reading.decompressed import DecompressedFile
+from skyloom.reading.errors import NeedsConsumerThread, Unreadable, as_read_errors
+from skyloom.reading.fits import FitsBytes, open_fits
+from skyloom.reading.fits_header import BLOCK
+from skyloom.reading.metadata import Request
+from skyloom.reading.multiband import MultibandFrames, PlaneFrames
+from skyloom.reading.npy import NPY_MAGIC, ZIP_MAGIC, open_npy, open_npz
+from skyloom.reading.raster import JPEG_MAGIC, PNG_MAGIC, open_raster
 from skyloom.reading.zarr import open_zarr
 
 if TYPE_CHECKING:
@@ -37,8 +36,8 @@ _MAGIC = {
 _KNOWN = "FITS, NPY, NPZ, PNG, JPEG and Zarr can be read"
 
 
-def open_frames(item: Item, request: Request, *, quiet: bool = False) -> Frames:
-    """Open the images of one file, or of the several that hold one band each.
+def open_frames(item: Item, request: Request, *, consumer: bool = False) -> Frames:
+    """Open the images of one file, or of the several that hold one band each, and select what is asked for.
 
     Parameters
     ----------
@@ -46,71 +45,80 @@ def open_frames(item: Item, request: Request, *, quiet: bool = False) -> Frames:
         What to open.
     request
         What to read.
-    quiet
+    consumer
         Whether this runs in the thread of the consumer, with warnings held back, so that libraries
-        that warn may be used. Without it, they are left alone by raising `Unusual`.
+        that warn may be used. Without it, they are left alone by raising `NeedsConsumerThread`.
     """
     if item.failure is not None:
         raise item.failure
     if item.bands is None:
-        with failures_of(item.path):
-            return _open(item.path, request, quiet=quiet)
+        with as_read_errors(item.path):
+            frames = _open(item.path, request, consumer=consumer)
+    else:
+        frames = _open_bands(item, item.bands, request, consumer=consumer)
+    try:
+        with as_read_errors(item.path):
+            frames.select(request)
+    except BaseException:
+        frames.close()
+        raise
+    return frames
+
+
+def _open_bands(item: Item, bands: tuple[str, ...], request: Request, *, consumer: bool) -> Frames:
     parts: list[Frames] = []
-    chosen = [item.bands.index(band) for band in request.bands or item.bands if band in item.bands]
-    missing = [band for band in request.bands or () if band not in item.bands]
-    with failures_of(item.path):
+    chosen = [bands.index(band) for band in request.bands or bands if band in bands]
+    missing = [band for band in request.bands or () if band not in bands]
+    with as_read_errors(item.path):
         if missing:
             raise Unreadable(f"no such band: there is no file for {listed(missing)}")
     try:
         for number in chosen:
-            with failures_of(item.paths[number]):
-                parts.append(_one_plane(item.paths[number], item.bands[number], request, quiet=quiet))
-        names = tuple(item.bands[number] for number in chosen)
-        with failures_of(item.path):
-            joined = JoinedFrames(parts, [str(item.paths[number]) for number in chosen], names)
-            settle(request, joined.found, joined.depth)
-            return joined
+            with as_read_errors(item.paths[number]):
+                parts.append(_one_plane(item.paths[number], bands[number], request, consumer=consumer))
+        names = tuple(bands[number] for number in chosen)
+        with as_read_errors(item.path):
+            return MultibandFrames(parts, [str(item.paths[number]) for number in chosen], names)
     except BaseException:
         for part in parts:
             part.close()
         raise
 
 
-def _one_plane(path: Path, band: str, request: Request, *, quiet: bool) -> Frames:
+def _one_plane(path: Path, band: str, request: Request, *, consumer: bool) -> Frames:
     free = Request(format=request.format, extension=request.extension)
-    frames = _open(path, free, quiet=quiet)
+    frames = _open(path, free, consumer=consumer)
     if frames.depth == 1:
         return frames
-    named = frames.found.bands or ()
+    named = frames.stated.bands or ()
     if band in named:
         return PlaneFrames(frames, named.index(band))
     frames.close()
     raise Unreadable(f"wrong number of bands: {frames.depth} where the band '{band}' alone is expected")
 
 
-def _open(path: Path, request: Request, *, quiet: bool) -> Frames:
+def _open(path: Path, request: Request, *, consumer: bool) -> Frames:
     wanted = request.format
     about = os.stat(path)  # noqa: PTH116 - half as long as Path.stat, for every file of a survey
     if stat.S_ISDIR(about.st_mode):
         if wanted not in {"auto", "zarr"}:
             raise Unreadable(f"not a {wanted} file but a folder")
-        return open_zarr(path, quiet=quiet)
+        return open_zarr(path, consumer=consumer)
     if not stat.S_ISREG(about.st_mode):
         raise Unreadable("not a regular file")
     if about.st_size == 0:
         raise Unreadable("empty: the file has 0 bytes")
     file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - as above; closed with its frames
     try:
-        frames = _opened(file, about.st_size, request, quiet=quiet)
+        frames = _opened(file, about.st_size, request, consumer=consumer)
         frames.owns(file)
-        settle(request, frames.found, frames.depth)
     except BaseException:
         file.close()
         raise
     return frames
 
 
-def _opened(file: Bytes, size: int, request: Request, *, quiet: bool) -> Frames:
+def _opened(file: Bytes, size: int, request: Request, *, consumer: bool) -> Frames:
     start = file.read(BLOCK)
     kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
     if kind is None or request.format not in {"auto", kind}:
@@ -118,28 +126,28 @@ def _opened(file: Bytes, size: int, request: Request, *, quiet: bool) -> Frames:
         wanted = "an image of a known format" if request.format == "auto" else f"a {request.format} file"
         raise Unreadable(f"not {wanted}: {came}", _KNOWN)
     if kind == "fits":
-        return _open_fits(file, size, start, request, quiet=quiet)
+        return _open_fits(file, size, start, request, consumer=consumer)
     file.seek(0)
     if start.startswith(NPY_MAGIC):
         return open_npy(file, size)
     return open_npz(file, size) if kind == "numpy" else open_raster(file, size)
 
 
-def _open_fits(file: Bytes, size: int, start: bytes, request: Request, *, quiet: bool) -> Frames:
+def _open_fits(file: Bytes, size: int, start: bytes, request: Request, *, consumer: bool) -> Frames:
     packed = start.startswith(GZIP_MAGIC)
     if packed:
         file.seek(0)
-        file, start = Unpacked(cast("IO[bytes]", gzip.GzipFile(fileobj=file))), b""
+        file, start = DecompressedFile(cast("IO[bytes]", gzip.GzipFile(fileobj=file))), b""
     try:
-        return open_fits(Source(file, size, packed), request, start)
-    except Unusual:
-        if not quiet:
+        return open_fits(FitsBytes(file, size, packed), request, start)
+    except NeedsConsumerThread:
+        if not consumer:
             raise
-    from skyloom.reading.lenient import open_leniently
+    from skyloom.reading.astropy_fits import open_with_astropy
 
-    if isinstance(file, Unpacked):
+    if isinstance(file, DecompressedFile):
         length = file.length()
         file.file.seek(0)
-        return open_leniently(file.file, size, request, length=length)
+        return open_with_astropy(file.file, size, request, length=length)
     file.seek(0)
-    return open_leniently(cast("IO[bytes]", file), size, request)
+    return open_with_astropy(cast("IO[bytes]", file), size, request)

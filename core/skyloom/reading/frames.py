@@ -6,15 +6,18 @@ from abc import ABC, abstractmethod
 from math import prod
 from typing import TYPE_CHECKING, Protocol
 
-from skyloom.reading.request import Found, Unreadable
+from skyloom.reading.errors import Unreadable
+from skyloom.reading.metadata import FileMetadata, Metadata, merge_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from skyloom.reading.metadata import Request
 
 
 class Closable(Protocol):
@@ -49,12 +52,23 @@ MOST_BANDS = 2**16
 class Frames(ABC):
     """Images of one size in one file, read on demand. A context manager that closes the file.
 
+    Parameters
+    ----------
+    shape
+        Lengths of the axes, as for `full_shape`.
+    stated
+        What the file states about the pixels.
+    checks
+        What `check` calls: each raises `Unreadable`, or what a decoder raises.
+
     Attributes
     ----------
     count, depth, height, width
         Number of images, and of planes, rows and columns of each.
-    found
-        What the file says about them.
+    stated
+        What the file states about them.
+    planes, metadata
+        The planes to read, in order, and what their pixels mean; set by `select`.
     bytes
         Memory that all of them take, as the file has it.
     sequential
@@ -62,13 +76,25 @@ class Frames(ABC):
     """
 
     sequential = False
+    planes: tuple[int, ...]
+    metadata: Metadata
 
-    def __init__(self, shape: Sequence[int], found: Found) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        stated: FileMetadata,
+        *,
+        checks: Sequence[Callable[[], object]] = (),
+    ) -> None:
         self.count, self.depth, self.height, self.width = full_shape(shape)
-        self.found = found
+        self.stated = stated
         self.bytes = 4 * self.count * self.depth * self.height * self.width
         self._owned: list[Closable] = []
-        self._checked = False
+        self._checks = tuple(checks)
+
+    def select(self, request: Request) -> None:
+        """Choose the planes that are asked for, and merge what is asked for with what the file states."""
+        self.planes, self.metadata = merge_metadata(request, self.stated, self.depth)
 
     @abstractmethod
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
@@ -95,12 +121,9 @@ class Frames(ABC):
         Compressed pixels may take as long as reading them; others are checked when they are opened. It
         happens once, before the first image of many is handed on or much memory is taken, else at the end.
         """
-        if not self._checked:
-            self._check()
-            self._checked = True
-
-    def _check(self) -> None:  # noqa: B027 - most have nothing to check
-        """Raise `Unreadable`, or what a decoder raises."""
+        for check in self._checks:
+            check()
+        self._checks = ()
 
     def owns(self, *things: Closable) -> None:
         """Close these when this is closed."""

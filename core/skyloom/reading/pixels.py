@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skyloom.reading.errors import Unreadable
 from skyloom.reading.frames import Bytes, Frames
-from skyloom.reading.request import Found, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from skyloom.reading.metadata import FileMetadata
 
 _SCRATCH_BYTES = 2**18
 _local = threading.local()
@@ -68,7 +70,7 @@ class FileFrames(Frames):
         Byte of the first one.
     shape, dtype
         What is stored.
-    found
+    stated
         What it means.
     scaling
         How the values are made.
@@ -82,20 +84,15 @@ class FileFrames(Frames):
         offset: int,
         shape: tuple[int, ...],
         dtype: np.dtype[np.generic],
-        found: Found,
+        stated: FileMetadata,
         *,
         scaling: Scaling | None = None,
         check: Callable[[], object] | None = None,
     ) -> None:
-        super().__init__(shape, found)
-        self._unpack = check
+        super().__init__(shape, stated, checks=[] if check is None else [check])
         self._file, self._offset, self._dtype = file, offset, dtype
         self._scaling = scaling or Scaling()
         self.sequential = check is not None
-
-    def _check(self) -> None:
-        if self._unpack is not None:
-            self._unpack()
 
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
         """See `Frames.read`."""
@@ -143,7 +140,7 @@ class ArrayFrames(Frames):
         Returns the stored numbers.
     shape
         Their shape.
-    found
+    stated
         What they mean.
     scaling
         How the values are made.
@@ -157,18 +154,14 @@ class ArrayFrames(Frames):
         self,
         load: Callable[[], NDArray[np.generic]],
         shape: tuple[int, ...],
-        found: Found,
+        stated: FileMetadata,
         *,
         scaling: Scaling | None = None,
         check: Callable[[], object] | None = None,
     ) -> None:
-        super().__init__(shape, found)
-        self._load, self._scaling, self._verify = load, scaling or Scaling(), check
+        super().__init__(shape, stated, checks=[] if check is None else [check])
+        self._load, self._scaling = load, scaling or Scaling()
         self._pixels: NDArray[np.generic] | None = None
-
-    def _check(self) -> None:
-        if self._verify is not None:
-            self._verify()
 
     def load(self) -> NDArray[np.generic]:
         """Return the stored numbers, (image, band, y, x), brought into memory at the first call."""

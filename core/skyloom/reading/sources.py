@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 
 from skyloom.checked import checked_bands, checked_path
 from skyloom.errors import ImageReadError, InputError, InputTypeError, MissingFileError
-from skyloom.reading.failing import ABSENT, failures_of
-from skyloom.reading.request import check_format
+from skyloom.reading.errors import ABSENT, as_read_errors
+from skyloom.reading.metadata import check_format
 from skyloom.reading.zarr import is_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from skyloom.reading.request import Request
 
 SUFFIXES = {
     "fits": (".fits", ".fit", ".fts", ".fz", ".fits.gz", ".fit.gz", ".fts.gz"),
@@ -96,7 +94,7 @@ def find_files(
     root = checked_path(folder, what="the folder")
     if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises where a name is too long
         raise MissingFileError(root, "there is no such folder", "Check the path")
-    with failures_of(root):
+    with as_read_errors(root):
         os.scandir(root).close()  # glob takes a folder that cannot be listed for an empty one
     found = _matching(glob.escape(str(root)) + os.sep + pattern, format=format)
     if not found:
@@ -112,15 +110,20 @@ def find_files(
     return found
 
 
-def resolve(source: Source, request: Request, *, pattern: str | None = None) -> list[Item]:
-    """Return everything that a source stands for, in order.
+def expand_source(
+    source: Source,
+    *,
+    format: str = "auto",  # noqa: A002 - the name of the option
+    pattern: str | None = None,
+) -> list[Item]:
+    """Return the files that a source stands for, in order.
 
     Parameters
     ----------
     source
         A file, a folder, a glob pattern, several of these, or a mapping from band to file.
-    request
-        Its format limits what is taken of folders.
+    format
+        Take only files of this format out of folders.
     pattern
         Which files of folders to take, see `find_files`.
 
@@ -144,7 +147,7 @@ def resolve(source: Source, request: Request, *, pattern: str | None = None) -> 
     items: list[Item] = []
     for one in sources:
         try:
-            items += _items(one, request, pattern)
+            items += _items(one, format, pattern)
         except ImageReadError as error:
             items.append(Item(str(one), (Path(error.path),), failure=error))
     there = (path for item in items if item.failure is None for path in item.paths)
@@ -169,7 +172,7 @@ def sources_of(items: Iterable[Item]) -> list[Path | dict[str, Path]]:
     ]
 
 
-def _items(source: object, request: Request, pattern: str | None) -> list[Item]:
+def _items(source: object, format: str, pattern: str | None) -> list[Item]:  # noqa: A002
     if isinstance(source, Mapping):
         return [_mapped(_checked_mapping(source))]
     if not isinstance(source, str | os.PathLike):
@@ -178,9 +181,9 @@ def _items(source: object, request: Request, pattern: str | None) -> list[Item]:
         )
     path = Path(os.path.expanduser(checked_path(source)))  # noqa: PTH111 - a glob pattern is not a path yet
     if os.path.isdir(path) and not is_zarr(path):  # noqa: PTH112 - Path.is_dir raises for a name too long
-        found = find_files(path, pattern="*" if pattern is None else pattern, format=request.format)
+        found = find_files(path, pattern="*" if pattern is None else pattern, format=format)
     elif not os.path.lexists(path) and (glob.has_magic(str(path)) or _BAND in str(path)):
-        found = _matching(str(path), format=request.format)
+        found = _matching(str(path), format=format)
         if not found:
             raise MissingFileError(path, "no image file fits this pattern", "Check the pattern")
     else:

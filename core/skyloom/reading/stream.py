@@ -8,9 +8,7 @@ import warnings
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from skyloom.checked import (
     checked_bands,
@@ -27,22 +25,22 @@ from skyloom.errors import (
     SkippedFilesWarning,
     did_you_mean,
 )
-from skyloom.images import Images
-from skyloom.reading.blocks import RUN_BYTES, Block, Later, Part, Piece, read_here, read_run
-from skyloom.reading.request import Request
-from skyloom.reading.sources import Source, resolve
+from skyloom.reading.blocks import RUN_BYTES, Batch, Block, ForConsumer, Part, Piece, WaitingBlocks
+from skyloom.reading.metadata import Request
+from skyloom.reading.reader import read_here, read_run
+from skyloom.reading.sources import Source, expand_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from astropy.units import UnitBase
 
-    from skyloom.reading.sources import Item
 
+T = TypeVar("T")
 _NAMED = 5
 
 
-class ImageStream:
+class ImageStream(Generic[T]):
     """Images of any number of files, a batch at a time; iterating again reads again.
 
     A bad file does not stop the stream: it is left out and recorded in `failures`. Only as many
@@ -55,8 +53,10 @@ class ImageStream:
         A file, a folder, a glob pattern, several of these, or a mapping from band to file.
     bands
         The bands to read, in this order; all that there are where nothing is given.
+    make
+        Called with the attributes of a `Batch` by name; returns what is handed on.
     batch_size
-        Images in a batch; a batch ends earlier where their size or their meaning changes.
+        Images in a batch; a batch ends earlier where their size or their metadata changes.
     readers
         Number of files read at a time.
     pattern
@@ -95,8 +95,8 @@ class ImageStream:
     ...     for number in range(5):
     ...         np.save(Path(folder) / f"galaxy{number}.npy", np.ones((3, 32, 32)))
     ...     _ = (Path(folder) / "broken.npy").write_bytes(b"oops")
-    ...     stream = ImageStream(folder, "grz", batch_size=2)
-    ...     [len(images) for images in stream], [failure.path.name for failure in stream.failures]
+    ...     stream = ImageStream(folder, "grz", make=Batch, batch_size=2)
+    ...     [len(batch.data) for batch in stream], [failure.path.name for failure in stream.failures]
     ([2, 2, 1], ['broken.npy'])
     """
 
@@ -105,6 +105,7 @@ class ImageStream:
         source: Source,
         bands: Sequence[str] | None = None,
         *,
+        make: Callable[..., T],
         batch_size: int = 32,
         readers: int | None = None,
         pattern: str | None = None,
@@ -126,7 +127,8 @@ class ImageStream:
             zero_point=checked_zero_point(zero_point),
             unit=None if unit is None else checked_unit(unit),
         )
-        self._items = resolve(source, self._request, pattern=pattern)
+        self._make = make
+        self._items = expand_source(source, format=format, pattern=pattern)
         self._readers = readers or _some_readers()
         self.total = len(self._items)
         self.done = 0
@@ -142,30 +144,30 @@ class ImageStream:
         """One error a file, or image of a file, that could not be read."""
         return [error for _, error in self.failed]
 
-    def __iter__(self) -> Iterator[Images]:
+    def __iter__(self) -> Iterator[T]:
         self.done, self.failed, self.notes = 0, [], {}
-        waiting = _Waiting()
+        waiting = WaitingBlocks()
         for block in self._blocks():
             self._record(block)
-            if block.meaning is None or not block.names:
+            if block.metadata is None or not block.names:
                 waiting.position += block.span
                 continue
             if not waiting.fits(block):
-                yield waiting.take(waiting.count)
+                yield self._make(**vars(waiting.take(waiting.count)))
             waiting.add(block)
             del block  # while the consumer works, nothing but what is read ahead is kept
             while waiting.count >= self._batch_size:
-                yield waiting.take(self._batch_size)
+                yield self._make(**vars(waiting.take(self._batch_size)))
         if waiting.count:
-            yield waiting.take(waiting.count)
+            yield self._make(**vars(waiting.take(waiting.count)))
 
     def _record(self, block: Block) -> None:
         self.done += block.files
         self.failed += block.failed
-        if block.meaning is not None and block.meaning.note and block.names:
-            note = block.meaning.note
+        if block.metadata is not None and block.metadata.note and block.names:
+            note = block.metadata.note
             self.notes[note] = self.notes.get(note, 0) + len(block.names)
-        contradiction = "" if block.meaning is None else block.meaning.contradiction
+        contradiction = "" if block.metadata is None else block.metadata.contradiction
         if contradiction and contradiction not in self._said:
             self._said.add(contradiction)
             warnings.warn(contradiction, ContradictionWarning, stacklevel=3)
@@ -195,7 +197,7 @@ class ImageStream:
                 part = parts.popleft()
                 if isinstance(part, Block):
                     yield part
-                elif isinstance(part, Later):
+                elif isinstance(part, ForConsumer):
                     yield from read_here(part.item, self._request, self._batch_size)
                 else:
                     yield from self._ahead(pool, stop, part.pieces)
@@ -211,7 +213,7 @@ class ImageStream:
 
 
 def _some_readers() -> int:
-    from skyloom.runtime.machine import cores  # not needed to import this module
+    from skyloom.machine import cores  # not needed to import this module
 
     return min(4, max(2, cores()))
 
@@ -223,73 +225,9 @@ def _size_of(piece: Piece) -> int:
         return 1
 
 
-class _Waiting:
-    """Blocks of one kind that wait to become batches."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.position = 0
-        self._blocks: deque[tuple[Block, int, int]] = deque()  # block, its position, images taken
-
-    def fits(self, block: Block) -> bool:
-        """Whether a block can share a batch with what waits."""
-        if not self._blocks:
-            return True
-        first = self._blocks[0][0]
-        assert first.data is not None
-        assert block.data is not None
-        return first.meaning == block.meaning and first.data.shape[1:] == block.data.shape[1:]
-
-    def add(self, block: Block) -> None:
-        self._blocks.append((block, self.position, 0))
-        self.position += block.span
-        self.count += len(block.names)
-
-    def take(self, count: int) -> Images:
-        """Return the first images; without a copy where they are a block as it is."""
-        parts: list[tuple[Any, Any]] = []
-        names: list[str] = []
-        items: list[Item] = []
-        index: list[int] = []
-        meaning = self._blocks[0][0].meaning
-        assert meaning is not None
-        while len(names) < count:
-            block, position, start = self._blocks.popleft()
-            stop = min(len(block.names), start + count - len(names))
-            assert block.data is not None
-            parts.append((block.data[start:stop], None if block.mask is None else block.mask[start:stop]))
-            names += block.names[start:stop]
-            items += block.items[start:stop]
-            index += [position + place for place in block.places[start:stop]]
-            if stop < len(block.names):
-                self._blocks.appendleft((block, position, stop))
-        self.count -= count
-        data, mask = parts[0] if len(parts) == 1 else _joined(parts)
-        return Images(
-            data=data,
-            bands=meaning.bands,
-            mask=mask,
-            pixel_scale=meaning.pixel_scale,
-            zero_point=meaning.zero_point,
-            unit=meaning.unit,
-            names=tuple(names),
-            index=np.array(index, np.int64),
-            paths=tuple(str(item.path) for item in items),
-            item=np.array([item.number for item in items], np.int64),
-        )
-
-
-def _joined(parts: list[tuple[Any, Any]]) -> tuple[Any, Any]:
-    data = np.concatenate([data for data, _ in parts])
-    if all(mask is None for _, mask in parts):
-        return data, None
-    masks = [np.zeros(data.shape, np.bool_) if mask is None else mask for data, mask in parts]
-    return data, np.concatenate(masks)
-
-
 def expect_options(options: Mapping[str, object]) -> None:
     """Refuse options that `ImageStream` does not have."""
-    known = ImageStream.__init__.__kwdefaults__ or {}
+    known = ImageStream.__init__.__kwdefaults__ or {}  # `make` has no default
     for name in options:
         if name not in known:
             raise InputTypeError(f"there is no option '{name}'", did_you_mean(name, known))
@@ -297,8 +235,8 @@ def expect_options(options: Mapping[str, object]) -> None:
 
 def read_all(
     source: Source, bands: Sequence[str] | None = None, *, on_error: str = "raise", **options: Any
-) -> Images:
-    """Read everything into one batch.
+) -> list[Batch]:
+    """Read everything, in batches of one size and with the same bands.
 
     Parameters
     ----------
@@ -313,28 +251,27 @@ def read_all(
     ImageReadError
         A file cannot be read, or with ``"skip"`` none can.
     InputError
-        The images differ in size, bands, scale, zero-point or unit.
+        The images differ in size or bands.
     """
     if on_error not in ("raise", "skip"):
         raise InputError(f"on_error is {on_error!r}", "Give 'raise' or 'skip'")
     expect_options(options)
-    stream = ImageStream(source, bands, **options)
-    batches: list[Images] = []
-    for images in stream:
+    stream = ImageStream(source, bands, make=Batch, **options)
+    batches: list[Batch] = []
+    for batch in stream:
         if on_error == "raise" and stream.failed:
             break
-        if batches:
-            _check_alike(batches[0], images)
-        batches.append(images)
+        batches.append(batch)
+        _check_alike(batches[0], batch)
     if stream.failed and (on_error == "raise" or not batches):
         raise stream.failed[0][1]
     if stream.failed:
         warnings.warn(_skipped(stream), stacklevel=3)
-    return batches[0] if len(batches) == 1 else Images.concatenate(batches)
+    return batches
 
 
-def _check_alike(first: Images, other: Images) -> None:
-    if first.shape[1:] == other.shape[1:] and first.bands == other.bands:
+def _check_alike(first: Batch, other: Batch) -> None:
+    if first.data.shape[1:] == other.data.shape[1:] and first.bands == other.bands:
         return
     raise InputError(
         f"'{first.names[0]}' is {_described(first)} and '{other.names[0]}' is {_described(other)}, "
@@ -343,11 +280,11 @@ def _check_alike(first: Images, other: Images) -> None:
     )
 
 
-def _described(images: Images) -> str:
-    return f"{'x'.join(map(str, images.shape[1:]))} ({', '.join(images.bands)})"
+def _described(batch: Batch) -> str:
+    return f"{'x'.join(map(str, batch.data.shape[1:]))} ({', '.join(batch.bands)})"
 
 
-def _skipped(stream: ImageStream) -> SkippedFilesWarning:
+def _skipped(stream: ImageStream[Batch]) -> SkippedFilesWarning:
     failures = stream.failures
     named = [f"'{failure.path}' ({failure.reason})" for failure in failures[:_NAMED]]
     more = len(failures) - len(named)

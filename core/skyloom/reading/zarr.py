@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom.errors import MissingExtraError, listed
+from skyloom.reading.errors import NeedsConsumerThread, Unreadable
+from skyloom.reading.fits_keywords import believable_scale, split_bands
 from skyloom.reading.frames import Frames, full_shape
-from skyloom.reading.joined import JoinedFrames
-from skyloom.reading.meaning import believable_scale, canonical_unit, split_bands
-from skyloom.reading.request import Found, Unreadable, Unusual
+from skyloom.reading.metadata import FileMetadata
+from skyloom.reading.multiband import MultibandFrames
+from skyloom.reading.units import canonical_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +29,7 @@ def is_zarr(path: Path) -> bool:
     return path.suffix.lower() == ".zarr" or any((path / mark).is_file() for mark in MARKS)
 
 
-def open_zarr(path: Path, *, quiet: bool) -> Frames:
+def open_zarr(path: Path, *, consumer: bool) -> Frames:
     """Open an array, or a group that holds ``data``, one array, or one array a band.
 
     The attributes ``bands``, ``pixel_scale`` (arcsec), ``zero_point`` and ``unit`` of the array or
@@ -37,8 +39,9 @@ def open_zarr(path: Path, *, quiet: bool) -> Frames:
     ----------
     path
         The folder.
-    quiet
-        Whether warnings are held back; zarr may warn of what else it finds in a group.
+    consumer
+        Whether this runs in the thread of the consumer, with warnings held back; zarr may warn of what
+        else it finds in a group.
     """
     try:
         import zarr
@@ -49,8 +52,8 @@ def open_zarr(path: Path, *, quiet: bool) -> Frames:
     opened = zarr.open(str(path), mode="r")
     if isinstance(opened, zarr.Array):
         return ZarrFrames(opened, {})
-    if not quiet:
-        raise Unusual("a group")
+    if not consumer:
+        raise NeedsConsumerThread("a group")
     arrays = {name: array for name, array in opened.arrays() if array.ndim >= 2}
     shared = dict(opened.attrs)
     named = [name for name in _PIXELS if name in arrays] or sorted(arrays)
@@ -63,7 +66,7 @@ def open_zarr(path: Path, *, quiet: bool) -> Frames:
         raise Unreadable(
             f"the group holds several arrays: {listed(named)}", "Name the pixels 'data', or open one of them"
         )
-    return JoinedFrames(parts, named, tuple(named))
+    return MultibandFrames(parts, named, tuple(named))
 
 
 class ZarrFrames(Frames):
@@ -97,7 +100,7 @@ class ZarrFrames(Frames):
         return False
 
 
-def _found(attributes: Mapping[str, Any], depth: int) -> Found:
+def _found(attributes: Mapping[str, Any], depth: int) -> FileMetadata:
     bands = attributes.get("bands")
     if isinstance(bands, str):
         bands = split_bands(bands, depth)
@@ -110,7 +113,7 @@ def _found(attributes: Mapping[str, Any], depth: int) -> Found:
     stated = attributes.get("pixel_scale")
     stated = stated[0] if isinstance(stated, list | tuple) and len(stated) == 1 else stated
     scale, scale_note = (None, "") if stated is None else believable_scale("pixel_scale", stated)
-    return Found(
+    return FileMetadata(
         bands=bands if bands and len(set(bands)) == len(bands) == depth else None,
         pixel_scale=scale,
         zero_point=zero_point or (None if implied is None else (implied,) * depth),

@@ -10,7 +10,7 @@ import numpy as np
 from skyloom.errors import SkyloomError
 from skyloom.execution import BACKENDS, OPENVINO, PRECISIONS, Execution
 from skyloom.frozen import Frozen
-from skyloom.runtime.machine import library_version
+from skyloom.machine import library_version
 from skyloom.runtime.session import open_session
 
 TINY = Path(__file__).parent / "tiny"

@@ -20,7 +20,7 @@ import time
 from typing import TYPE_CHECKING
 
 from skyloom.errors import InputError, OutOfTimeError
-from skyloom.runtime.machine import memory
+from skyloom.machine import memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

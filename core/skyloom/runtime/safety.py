@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skyloom.bundle.manifest import MAX_GRAPH_BYTES
 from skyloom.errors import BundleError
 from skyloom.runtime.bounds import check_bounds
+from skyloom.runtime.graph import MAX_GRAPH_BYTES
 from skyloom.runtime.protobuf import BYTES, VARINT, MalformedError, Span, fields
 from skyloom.runtime.tensors import interface_of
 

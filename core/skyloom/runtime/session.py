@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skyloom.bundle.manifest import Graph
     from skyloom.runtime.engine import Engine
+    from skyloom.runtime.graph import Graph
 
 
 class Session:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skyloom.bundle.manifest import Graph, Tensor
+    from skyloom.runtime.graph import Graph, Tensor
 
 _AGAIN = "Get the bundle again from its author, or export it again"
 
 
-class Found(NamedTuple):
+class GraphTensor(NamedTuple):
     """A tensor as the graph has it.
 
     Attributes
@@ -37,8 +37,8 @@ class Found(NamedTuple):
 class Interface(NamedTuple):
     """What goes into a graph and comes out, by name and in its order."""
 
-    inputs: Mapping[str, Found]
-    outputs: Mapping[str, Found]
+    inputs: Mapping[str, GraphTensor]
+    outputs: Mapping[str, GraphTensor]
 
 
 def interface_of(data: bytes) -> Interface:
@@ -53,7 +53,7 @@ def interface_of(data: bytes) -> Interface:
     if len(graphs) != 1:
         raise MalformedError(f"it holds {len(graphs)} graphs")
     weights: set[str] = set()
-    found: dict[int, dict[str, Found]] = {11: {}, 12: {}}
+    found: dict[int, dict[str, GraphTensor]] = {11: {}, 12: {}}
     for field in fields(data, graphs[0].start, graphs[0].end):
         if field.number not in (5, 11, 12):
             continue
@@ -86,7 +86,7 @@ def check_declared(name: str, interface: Interface, declared: Graph) -> None:
     _compare(name, "output", interface.outputs, declared.outputs)
 
 
-def _compare(graph: str, kind: str, found: Mapping[str, Found], declared: tuple[Tensor, ...]) -> None:
+def _compare(graph: str, kind: str, found: Mapping[str, GraphTensor], declared: tuple[Tensor, ...]) -> None:
     names = [tensor.name for tensor in declared]
     if len(set(names)) < len(names) or found.keys() != set(names):
         raise BundleError(
@@ -109,7 +109,7 @@ def _compare(graph: str, kind: str, found: Mapping[str, Found], declared: tuple[
             raise BundleError(f"{where} has the axes ({axes}), its manifest declares ({wanted})", _AGAIN)
 
 
-def _tensor(data: bytes, value: Span) -> Found:
+def _tensor(data: bytes, value: Span) -> GraphTensor:
     """Read a ``ValueInfoProto``; the last of what occurs twice counts, as in all readers."""
     dtype, axes = "another type", None
     for kind in parts(data, value, 2):
@@ -119,7 +119,7 @@ def _tensor(data: bytes, value: Span) -> Found:
                     dtype = TYPES.get(field.value, ("another type", ""))[0]
             for shape in parts(data, tensor, 2):
                 axes = tuple(_length(data, axis) for axis in parts(data, shape, 1))
-    return Found(dtype, axes)
+    return GraphTensor(dtype, axes)
 
 
 def _length(data: bytes, axis: Span) -> int | None:

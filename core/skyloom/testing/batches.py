@@ -16,8 +16,8 @@ from skyloom.testing.subject import takes_images, takes_inputs, treats_items_alo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from skyloom.testing.inputs import Call
     from skyloom.testing.subject import Subject
-    from skyloom.testing.task_checks import Call
 
 _ALONE = "Treat each item by itself; draw random numbers from generator(seed, index), as from Images.index"
 
@@ -79,7 +79,7 @@ def _alone(subject: Subject) -> list[Call]:
 def _each(call: Call, subject: Subject, batch: Any, numbers: Sequence[int]) -> Sequence[object]:
     """Return what these items of a batch get, as a batch of their own."""
     assert call.per_item is not None
-    part = subject.task.inputs.take(batch, numbers)
+    part = subject.inputs.take(batch, numbers)
     found = call.per_item(call.run(subject.model, part, 1), part)
     expect(
         len(found) == len(numbers),

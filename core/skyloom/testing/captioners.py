@@ -10,7 +10,8 @@ from skyloom.profile import Profile, profiles_to_table
 from skyloom.testing.check import check, checks_in
 from skyloom.testing.compare import difference
 from skyloom.testing.failures import CheckFailure, expect
-from skyloom.testing.task_checks import Call, TaskChecks
+from skyloom.testing.inputs import Call
+from skyloom.testing.task_checks import TaskChecks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -97,15 +97,16 @@ def cases(*targets: str | ModelSpec) -> Iterator[Case]:
             try:
                 task = TaskChecks.of(spec.task)
             except SkyloomError:
-                yield Case(specification.check_task_is_known, Subject(spec, owner, TaskChecks()))
+                yield Case(specification.check_task_is_known, Subject(spec, owner))
                 continue
-            subject = Subject(spec, owner, task)
+            subject = Subject(spec, owner, task.inputs, task.calls)
             yield from (Case(check, subject) for check in checks_for(subject))
 
 
 def checks_for(subject: Subject) -> list[Check]:
     """Return the checks that apply to a model."""
-    return [check for check in (*COMMON, *subject.task.checks) if check.when(subject)]
+    own = TaskChecks.of(subject.spec.task).checks
+    return [check for check in (*COMMON, *own) if check.when(subject)]
 
 
 def all_checks() -> dict[str, tuple[Check, ...]]:

@@ -13,8 +13,9 @@ from skyloom.field import Field, Tile
 from skyloom.testing.check import check, checks_in
 from skyloom.testing.compare import difference, not_finite
 from skyloom.testing.failures import expect
+from skyloom.testing.inputs import Call
 from skyloom.testing.refusals import expect_refusal
-from skyloom.testing.task_checks import Call, TaskChecks
+from skyloom.testing.task_checks import TaskChecks
 
 if TYPE_CHECKING:
     from skyloom.testing.subject import Subject

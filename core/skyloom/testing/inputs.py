@@ -1,16 +1,18 @@
-"""The example inputs of a task: made on the spot, and taken apart as the checks need it."""
+"""How the models of a task are used: example inputs, which checks take apart, and calls."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skyloom.testing.compare import difference
 from skyloom.testing.examples import galaxies
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from skyloom.bundle import Manifest
     from skyloom.images import Images
@@ -93,3 +95,38 @@ class ImageInputs(Inputs):
 
 IMAGES = ImageInputs()
 """What the models of most tasks are checked with."""
+
+
+def _always(model: type) -> bool:
+    del model
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One way of using the models of a task; the checks of every model try each.
+
+    Attributes
+    ----------
+    name
+        Name of the method, for messages.
+    run
+        Called with a model, a batch of inputs and a seed; returns the result. It must call the method in
+        the same way each time. A call that takes no inputs ignores them.
+    takes_inputs
+        Whether the inputs reach the model.
+    per_item
+        Called with a result and its batch; returns what each item got, in their order. None where
+        the result is of the batch as a whole.
+    difference
+        Called with two results and ``tolerance=``; returns how they differ, or an empty text.
+    when
+        Called with the class of a model; returns whether the model can be used in this way.
+    """
+
+    name: str
+    run: Callable[[Any, Any, int], object]
+    takes_inputs: bool = True
+    per_item: Callable[[Any, Any], Sequence[object]] | None = None
+    difference: Callable[..., str] = difference
+    when: Callable[[type], bool] = _always

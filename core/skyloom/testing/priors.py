@@ -12,9 +12,10 @@ from skyloom.testing.check import check, checks_in
 from skyloom.testing.compare import REBATCH, difference, not_finite
 from skyloom.testing.examples import holes, with_holes
 from skyloom.testing.failures import expect
+from skyloom.testing.inputs import Call
 from skyloom.testing.refusals import expect_refusal
 from skyloom.testing.subject import is_stochastic
-from skyloom.testing.task_checks import Call, TaskChecks
+from skyloom.testing.task_checks import TaskChecks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

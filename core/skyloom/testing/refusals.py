@@ -69,7 +69,7 @@ def check_bad_seed_refused(subject: Subject) -> None:
 @check(takes_inputs)
 def check_wrong_type_refused(subject: Subject) -> None:
     """Something of another type in place of the inputs is refused, such as a bare array for images."""
-    wrong = subject.task.inputs.wrong_type(subject.batch())
+    wrong = subject.inputs.wrong_type(subject.batch())
     for call in subject.input_calls:
         action = partial(call.run, subject.model, wrong, 1)
         expect_refusal(action, TypeError, f"{call.name} of a {type(wrong).__name__}")
@@ -78,7 +78,7 @@ def check_wrong_type_refused(subject: Subject) -> None:
 @check(takes_inputs)
 def check_empty_batch_refused(subject: Subject) -> None:
     """An empty batch is refused."""
-    empty = subject.task.inputs.take(subject.batch(), [])
+    empty = subject.inputs.take(subject.batch(), [])
     for call in subject.input_calls:
         expect_refusal(partial(call.run, subject.model, empty, 1), ValueError, f"{call.name} of no item")
 

@@ -16,7 +16,7 @@ from skyloom.factory import make_from_bundle, make_model
 from skyloom.names import import_target
 from skyloom.registry import task_spec
 from skyloom.testing.failures import SkipCheck, is_optional
-from skyloom.testing.inputs import ImageInputs
+from skyloom.testing.inputs import IMAGES, ImageInputs
 from skyloom.testing.other_process import OtherProcess, run_in_other_process
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skyloom.interfaces import Model
     from skyloom.plugins import PluginRecord
     from skyloom.specs import ModelSpec
-    from skyloom.testing.task_checks import Call, TaskChecks
+    from skyloom.testing.inputs import Call, Inputs
 
 
 class Subject:
@@ -37,12 +37,14 @@ class Subject:
         Its specification; it is made with its ``tiny`` options.
     owner
         The plugin that offers it.
-    task
-        What its task adds to the kit.
+    inputs, calls
+        Example inputs of its task, and the ways of using its models; see `TaskChecks`.
     """
 
-    def __init__(self, spec: ModelSpec, owner: PluginRecord, task: TaskChecks) -> None:
-        self.spec, self.owner, self.task = spec, owner, task
+    def __init__(
+        self, spec: ModelSpec, owner: PluginRecord, inputs: Inputs = IMAGES, calls: tuple[Call, ...] = ()
+    ) -> None:
+        self.spec, self.owner, self.inputs, self._calls = spec, owner, inputs, calls
 
     @property
     def interface(self) -> type[Any]:
@@ -90,7 +92,11 @@ class Subject:
     @property
     def calls(self) -> list[Call]:
         """The ways of using this model."""
-        return [call for call in self.task.calls if call.when(self)]
+        try:
+            model = self.factory
+        except Exception:  # noqa: BLE001 - a check says what is wrong with it
+            model = object
+        return [call for call in self._calls if call.when(model)]
 
     @property
     def input_calls(self) -> list[Call]:
@@ -100,7 +106,7 @@ class Subject:
     def batch(self, count: int = 3, **options: Any) -> Any:
         """Return example inputs that this model should be able to work on; see `TaskChecks.inputs`."""
         manifest = self.bundle.manifest if self.spec.weights == "bundle" else None
-        return self.task.inputs.make(self.spec, count, manifest=manifest, **options)
+        return self.inputs.make(self.spec, count, manifest=manifest, **options)
 
     def images(self, count: int = 3, **options: Any) -> Images:
         """Return example images; `options` are those of `ImageInputs.make` and of `examples.galaxies`."""
@@ -134,7 +140,7 @@ def takes_inputs(subject: Subject) -> bool:
 
 def takes_images(subject: Subject) -> bool:
     """Apply a check to models that are given images."""
-    return takes_inputs(subject) and isinstance(subject.task.inputs, ImageInputs)
+    return takes_inputs(subject) and isinstance(subject.inputs, ImageInputs)
 
 
 def treats_items_alone(subject: Subject) -> bool:

@@ -3,50 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skyloom.errors import PluginError
 from skyloom.names import import_target
 from skyloom.registry import task_spec
-from skyloom.testing.check import always
-from skyloom.testing.compare import difference
-from skyloom.testing.inputs import IMAGES, Inputs
+from skyloom.testing.inputs import IMAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from skyloom.testing.check import Check
-    from skyloom.testing.subject import Subject
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One way of using the models of a task; the checks of every model try each.
-
-    Attributes
-    ----------
-    name
-        Name of the method, for messages.
-    run
-        Called with a model, a batch of inputs and a seed; returns the result. It must call the method in
-        the same way each time. A call that takes no inputs ignores them.
-    takes_inputs
-        Whether the inputs reach the model.
-    per_item
-        Called with a result and its batch; returns what each item got, in their order. None where
-        the result is of the batch as a whole.
-    difference
-        Called with two results and ``tolerance=``; returns how they differ, or an empty text.
-    when
-        Whether models such as this one can be used in this way.
-    """
-
-    name: str
-    run: Callable[[Any, Any, int], object]
-    takes_inputs: bool = True
-    per_item: Callable[[Any, Any], Sequence[object]] | None = None
-    difference: Callable[..., str] = difference
-    when: Callable[[Subject], bool] = always
+    from skyloom.testing.inputs import Call, Inputs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,8 @@ def _use(spec: ModelSpec, owner: PluginRecord, bundle: Path | None, seen: OtherP
     from skyloom.testing.subject import Subject
     from skyloom.testing.task_checks import TaskChecks
 
-    subject = Subject(spec, owner, TaskChecks.of(spec.task))
+    task = TaskChecks.of(spec.task)
+    subject = Subject(spec, owner, task.inputs, task.calls)
     if bundle is not None:
         subject.bundle = Bundle.open(bundle)
     seen.results = {name: pickle.dumps(result) for name, result in subject.results().items()}

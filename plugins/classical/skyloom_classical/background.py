@@ -1,4 +1,4 @@
-"""The level of the empty sky."""
+"""The level of the sky background."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from skyloom_classical.start import MAD_TO_SIGMA
+from skyloom_classical.moments import MAD_TO_SIGMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _CLIP, _CLIPS = 2.5, 10
 _SCALES = 48
 _LEAST_STEPS = 8
-_CURVES = (1.0, 0.5)
 
 
 class Sky(NamedTuple):
@@ -26,7 +25,7 @@ class Sky(NamedTuple):
     error: float
 
 
-def rough_level(pixels: NDArray[np.float64], valid: NDArray[np.bool_]) -> float:
+def border_level(pixels: NDArray[np.float64], valid: NDArray[np.bool_]) -> float:
     """Return the median of the border of an image (y, x), bright pixels clipped."""
     height, width = pixels.shape
     border = np.zeros(pixels.shape, bool)

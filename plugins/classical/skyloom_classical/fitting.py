@@ -1,4 +1,4 @@
-"""Ellipses fitted to isophotes by photutils at a few radii, and what to do where it gives up."""
+"""Ellipses fitted to isophotes by photutils at a few radii, and simpler fits where that fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skyloom_classical.start import Start
+    from skyloom_classical.moments import Moments
 
 GROWTH = 1.4
 """Ratio of one fitted semi-major axis to the last."""
@@ -54,7 +54,7 @@ class Knot(NamedTuple):
     error: float
 
 
-class Found(NamedTuple):
+class FittedEllipses(NamedTuple):
     """The ellipses of a galaxy, and which fallbacks they needed."""
 
     ellipses: Ellipses
@@ -62,8 +62,8 @@ class Found(NamedTuple):
 
 
 def fit_ellipses(
-    pixels: NDArray[np.float64], start: Start, *, largest: float, centre_seen: bool = True
-) -> Found:
+    pixels: NDArray[np.float64], start: Moments, *, largest: float, centre_seen: bool = True
+) -> FittedEllipses:
     """Fit ellipses to the isophotes of a galaxy, as well as it allows.
 
     The ladder: ellipses around the centre of the moments (of which one is fitted first where that is
@@ -74,20 +74,20 @@ def fit_ellipses(
     pixels : float array (y, x)
         The image, gaps filled.
     start
-        What moments say.
+        Centre and shape by the moments of the light, to start from.
     largest
         Semi-major axis in pixels that no ellipse may exceed.
     centre_seen
         Whether moments saw the centre itself.
     """
     if start.radius == 0:
-        return Found(Ellipses.one(start.x, start.y), (CIRCLES,))
+        return FittedEllipses(Ellipses.one(start.x, start.y), (CIRCLES,))
     with _kept_quiet() as warned:
         found = _fit(_Pyramid(pixels), start, largest, centre_seen=centre_seen)
-    return Found(found.ellipses, (*found.flags, WARNED)) if warned else found
+    return FittedEllipses(found.ellipses, (*found.flags, WARNED)) if warned else found
 
 
-def _fit(pyramid: _Pyramid, start: Start, largest: float, *, centre_seen: bool) -> Found:
+def _fit(pyramid: _Pyramid, start: Moments, largest: float, *, centre_seen: bool) -> FittedEllipses:
     best: tuple[list[Knot], tuple[str, ...]] = ([], ())
     for centre_is_free in (False,) if centre_seen else (True, False):
         for ratio in _START_RATIOS:
@@ -101,10 +101,10 @@ def _fit(pyramid: _Pyramid, start: Start, largest: float, *, centre_seen: bool) 
                 fixed = not centre_is_free and not centre_seen
                 best = knots, (RETRIED,) * (ratio != 1) + (FIXED_CENTRE,) * fixed
             if len(knots) >= _ENOUGH:
-                return Found(_joined(knots), best[1])
+                return FittedEllipses(_joined(knots), best[1])
     if best[0]:
-        return Found(_joined(best[0]), best[1])
-    return Found(Ellipses.one(start.x, start.y, start.ellipticity, start.angle), (FIXED_ELLIPSE,))
+        return FittedEllipses(_joined(best[0]), best[1])
+    return FittedEllipses(Ellipses.one(start.x, start.y, start.ellipticity, start.angle), (FIXED_ELLIPSE,))
 
 
 def _joined(knots: list[Knot]) -> Ellipses:

@@ -10,14 +10,14 @@ import numpy as np
 from skyloom import Profile, SequenceCaptioner
 from skyloom.errors import InputError, MissingExtraError, listed
 from skyloom.expect import expect_images, expect_number
-from skyloom_classical.background import Sky, fit_level, rough_level
-from skyloom_classical.doubts import doubts, with_gaps
+from skyloom_classical.background import Sky, border_level, fit_level
 from skyloom_classical.ellipses import position_angle
-from skyloom_classical.fitting import Found, fit_ellipses
+from skyloom_classical.fitting import FittedEllipses, fit_ellipses
+from skyloom_classical.harmonics import refine
+from skyloom_classical.moments import Moments, measure_moments, pixel_noise, significance
 from skyloom_classical.neighbours import fill_gaps, find_neighbours
-from skyloom_classical.polishing import polish
+from skyloom_classical.quality_flags import band_flags, with_gap_flags
 from skyloom_classical.sampling import Intensities, intensities, sample
-from skyloom_classical.start import Start, find_start, pixel_noise, significance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,48 +108,50 @@ class Isophote(SequenceCaptioner):
         hidden = np.zeros(images.shape, bool) if images.mask is None else images.mask
         profiles = []
         for image, mask, name in zip(images.data, hidden, images.names, strict=True):
-            views = [
-                self._look(pixels.astype(np.float64), ~gaps, images, number)
+            bands = [
+                self._prepare(pixels.astype(np.float64), ~gaps, images, number)
                 for number, (pixels, gaps) in enumerate(zip(image, mask, strict=True))
             ]
-            best = max(views, key=lambda view: view.signal_to_noise)
+            best = max(bands, key=lambda band: band.signal_to_noise)
             shared = self._fit(best) if self.geometry == "shared" and not best.refused else None
-            for number, (view, gaps) in enumerate(zip(views, mask, strict=True)):
-                found = None if view.refused else shared or self._fit(view)
-                profile = self._read(view, found, images, name, number)
+            for number, (band, gaps) in enumerate(zip(bands, mask, strict=True)):
+                found = None if band.refused else shared or self._fit(band)
+                profile = self._read(band, found, images, name, number)
                 if found is not None:
-                    profile = with_gaps(profile, gaps, view.valid, found.ellipses, images.pixel_scale)
+                    profile = with_gap_flags(profile, gaps, band.valid, found.ellipses, images.pixel_scale)
                 profiles.append(profile)
         return profiles
 
-    def _look(
+    def _prepare(
         self, pixels: NDArray[np.float64], valid: NDArray[np.bool_], images: Images, number: int
-    ) -> _View:
-        """Prepare one band of a galaxy, and judge what it shows."""
-        sky, noise = rough_level(pixels, valid), pixel_noise(pixels, valid)
-        start = find_start(pixels, valid, sky, noise)
+    ) -> _Band:
+        """Prepare one band of a galaxy for fitting, and check what it shows."""
+        sky, noise = border_level(pixels, valid), pixel_noise(pixels, valid)
+        start = measure_moments(pixels, valid, sky, noise)
         flags = (MASKED_CENTRE,) * (not valid[round(start.y), round(start.x)])
         if self.neighbours == "find":
             others = find_neighbours(pixels, valid, sky=sky, noise=noise, x=start.x, y=start.y)
             if others.any():
                 valid = valid & ~others
-                start = find_start(pixels, valid, sky, noise)
-        said, refused = doubts(pixels, valid, start, images, number, subtracted=self.sky == "none")
+                start = measure_moments(pixels, valid, sky, noise)
+        found, refused = band_flags(pixels, valid, start, images, number, subtracted=self.sky == "none")
         if not refused and significance(pixels, valid, start, sky=sky, noise=noise) < _SIGNIFICANT:
-            said, refused = (NO_GALAXY,), NO_LIGHT
+            found, refused = (NO_GALAXY,), NO_LIGHT
         signal = float((pixels[valid] - sky).sum() / (noise or 1.0))
         filled = fill_gaps(pixels, valid, x=start.x, y=start.y)
-        return _View(filled, valid, start, -np.inf if refused else signal, (*flags, *said), refused)
+        return _Band(filled, valid, start, -np.inf if refused else signal, (*flags, *found), refused)
 
-    def _fit(self, view: _View) -> Found:
-        seen = bool(view.valid[round(view.start.y), round(view.start.x)])
-        largest = _LARGEST_FIT * min(view.pixels.shape)
-        found = fit_ellipses(view.pixels, view.start, largest=largest, centre_seen=seen)
+    def _fit(self, band: _Band) -> FittedEllipses:
+        seen = bool(band.valid[round(band.start.y), round(band.start.x)])
+        largest = _LARGEST_FIT * min(band.pixels.shape)
+        found = fit_ellipses(band.pixels, band.start, largest=largest, centre_seen=seen)
         if found.ellipses.axis.size < 2:
             return found
-        return found._replace(ellipses=polish(view.pixels, view.valid, found.ellipses))
+        return found._replace(ellipses=refine(band.pixels, band.valid, found.ellipses))
 
-    def _read(self, view: _View, found: Found | None, images: Images, name: str, number: int) -> Profile:
+    def _read(
+        self, band: _Band, found: FittedEllipses | None, images: Images, name: str, number: int
+    ) -> Profile:
         """Read the profile of one band along ellipses; where none were found, it has no step."""
         if found is None:
             nothing = np.empty(0)
@@ -158,19 +160,19 @@ class Isophote(SequenceCaptioner):
                 **_calibrated(nothing, nothing, nothing, nothing, shape, images, number),
                 name=name,
                 band=images.bands[number],
-                stopped=view.refused,
-                flags=view.flags,
+                stopped=band.refused,
+                flags=band.flags,
                 provenance=self.provenance(),
             )
         ellipses = found.ellipses
-        largest = float(np.hypot(*view.pixels.shape) / 2)
-        samples = sample(view.pixels, view.valid, ellipses, largest)
+        largest = float(np.hypot(*band.pixels.shape) / 2)
+        samples = sample(band.pixels, band.valid, ellipses, largest)
         axis = self._axis(largest, images.pixel_scale)
         light = intensities(samples, axis)
-        flags = (*view.flags, *found.flags)
+        flags = (*band.flags, *found.flags)
         sky = Sky(0.0, 0.0)
         if self.sky == "estimate":
-            fitted = fit_level(axis, light, _SKY_BEGINS * min(view.pixels.shape) / 2)
+            fitted = fit_level(axis, light, _SKY_BEGINS * min(band.pixels.shape) / 2)
             sky = fitted or sky
             flags += (NO_SKY,) * (fitted is None)
         mean, error = light.mean - sky.level, np.hypot(light.error, sky.error)
@@ -202,7 +204,7 @@ class Isophote(SequenceCaptioner):
         return np.asarray(np.arange(0, largest, step), np.float64)
 
 
-class _View(NamedTuple):
+class _Band(NamedTuple):
     """One band of a galaxy, prepared for fitting.
 
     Attributes
@@ -212,18 +214,18 @@ class _View(NamedTuple):
     valid : bool array (y, x)
         What was no gap.
     start
-        What moments say.
+        Centre and shape by the moments of the light.
     signal_to_noise
         Light over the noise of a pixel.
     flags
-        What is to be said of it.
+        Quality flags of it.
     refused
         Why it has no profile; empty where it has one.
     """
 
     pixels: NDArray[np.float64]
     valid: NDArray[np.bool_]
-    start: Start
+    start: Moments
     signal_to_noise: float
     flags: tuple[str, ...]
     refused: str

@@ -1,4 +1,4 @@
-"""What on an image is not the galaxy in its middle, and what stands in the gaps that it leaves."""
+"""Masks of neighbouring sources, and what gaps are filled with."""
 
 from __future__ import annotations
 

@@ -7,19 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli.options import (
-    AsJson,
-    Bands,
-    Overwrite,
-    Pattern,
-    PixelScale,
-    Seed,
-    Settings,
-    ZeroPoint,
-    given,
-    parse_assignments,
-    parse_bands,
-)
+from skyloom.cli import options
 from skyloom.cli.output import progress, say, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
@@ -33,15 +21,15 @@ def score(
     metric: Annotated[str, typer.Argument(help="Name of a metric; 'skyloom metrics' lists them.")],
     reference: Annotated[str, typer.Argument(help="What is true: a file, a folder or a glob pattern.")],
     candidate: Annotated[str, typer.Argument(help="What is judged, in the same form.")],
-    settings: Settings = None,
-    seed: Seed = 0,
+    settings: options.Settings = None,
+    seed: options.Seed = 0,
     plot: Annotated[Path | None, typer.Option(help="Draw a figure: .pdf, .svg or .png.")] = None,
-    overwrite: Overwrite = False,
-    bands: Bands = None,
-    pattern: Pattern = None,
-    pixel_scale: PixelScale = None,
-    zero_point: ZeroPoint = None,
-    as_json: AsJson = False,
+    overwrite: options.Overwrite = False,
+    bands: options.Bands = None,
+    pattern: options.Pattern = None,
+    pixel_scale: options.PixelScale = None,
+    zero_point: options.ZeroPoint = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Compare a candidate with a reference, by any metric.
 
@@ -57,8 +45,10 @@ def score(
 
         check_figure(plot, overwrite=overwrite)
     name = metric if "/" in metric else f"metric/{metric}"
-    model = skyloom.load(name, Metric, **parse_assignments(settings))
-    how = given(bands=parse_bands(bands), pattern=pattern, pixel_scale=pixel_scale, zero_point=zero_point)
+    model = skyloom.load(name, Metric, **options.parse_assignments(settings))
+    how = options.given(
+        bands=options.parse_bands(bands), pattern=pattern, pixel_scale=pixel_scale, zero_point=zero_point
+    )
     with progress("reading") as report:
         sides = [Side(path=path, options=how, progress=report) for path in (reference, candidate)]
         found, figure = _judge(model, sides, seed, draw=plot is not None)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from skyloom.reading import ImageStream
 
 _TABLES = {".ecsv": "ascii.ecsv", ".fits": "fits", ".csv": "ascii.csv"}
-_FIELDS = (".fits", ".fit", ".fts", ".fz")
 
 
 @dataclass(kw_only=True)
@@ -63,7 +62,7 @@ class Side:
 
     def batches(self) -> Iterator[Images]:
         """Yield images in batches; files that cannot be read are left out."""
-        stream: ImageStream = Images.stream(self.path, **self.options)
+        stream: ImageStream[Images] = Images.stream(self.path, **self.options)
         none = True
         for batch in stream:
             none = False

@@ -13,7 +13,7 @@ import numpy as np
 from skyloom.errors import InputError, InputTypeError, listed
 from skyloom.field import Field
 from skyloom.images import Images
-from skyloom.reading.meaning import found_in, keys_for
+from skyloom.reading.fits_keywords import keys_for, metadata_from_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -209,7 +209,7 @@ def _open_fits(path: Path) -> Mosaic | None:
     except OSError:
         return None  # the reader of Skyloom says what is wrong with it
     depth = shape[0] if len(shape) == 3 else 1
-    found = found_in({key: header.get(key, whole.get(key)) for key in keys_for(depth)}, depth)
+    found = metadata_from_keywords({key: header.get(key, whole.get(key)) for key in keys_for(depth)}, depth)
     return Mosaic(
         name=path.name,
         bands=found.bands or tuple(f"band{number}" for number in range(depth)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +12,13 @@ from skyloom.errors import InputError, InputTypeError
 from skyloom.expect import expect_count, expect_fraction, expect_number
 from skyloom.profile_deviations import ProfileDeviations, ProfilePair, Regression
 from skyloom.random import check_seed, generator
+from skyloom_metrics.profile_matching import expect_profiles, expect_same_units, match
 from skyloom_metrics.resampling import INTERVAL, interval_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-NOT_IN_CANDIDATE = "reference profiles without a counterpart"
-NOT_IN_REFERENCE = "candidate profiles without a counterpart"
 NO_OVERLAP = "profiles that share no radius with their counterpart"
 _EXACT = "The reference has no uncertainties: the floor is that of a candidate which repeats it exactly."
 
@@ -82,10 +81,10 @@ class ProfileDeviation(ProfileMetric):
             By name of the galaxy. Where they are not given, the ellipticity is the last one in the
             column of that name, and the size is the radius where the reference reaches `size_at`.
         """
-        ones, others = _profiles(reference, "reference"), _profiles(candidate, "candidate")
-        _check_units(ones, others)
+        ones, others = expect_profiles(reference, "reference"), expect_profiles(candidate, "candidate")
+        expect_same_units(ones, others)
         magnitudes = ones[0].value_unit.startswith("mag")
-        matches, excluded, matched = _match(ones, others)
+        matches, excluded, matched = match(ones, others)
         pairs = []
         for one, other in matches:
             pair = self._pair(
@@ -204,67 +203,6 @@ class ProfileDeviation(ProfileMetric):
             picks = generator(seed, INTERVAL, number).integers(len(each), size=len(each))
             drawn.append(np.median(np.concatenate([each[pick] for pick in picks])))
         return np.array(drawn)
-
-
-def _profiles(given: object, what: str) -> list[Profile]:
-    several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
-    profiles: list[Profile] = []
-    for profile in given if several else [given]:  # type: ignore[attr-defined]
-        if not isinstance(profile, Profile):
-            raise InputTypeError(
-                f"the {what} holds a {type(profile).__name__}",
-                "Give a list of Profile, e.g. with skyloom.profile.profiles_from_table",
-            )
-        profiles.append(profile)
-    if not profiles:
-        raise InputError(f"the {what} holds no profile", "Give at least one")
-    return profiles
-
-
-def _check_units(ones: list[Profile], others: list[Profile]) -> None:
-    first = ones[0]
-    for profile in (*ones, *others):
-        for what in ("axis_unit", "value_unit"):
-            here, there = getattr(profile, what), getattr(first, what)
-            if here != there:
-                raise InputError(
-                    f"profiles with the {what} '{there}' and '{here}' cannot be compared",
-                    "Convert them to the same units",
-                )
-
-
-def _match(
-    ones: list[Profile], others: list[Profile]
-) -> tuple[list[tuple[Profile, Profile]], dict[str, int], str]:
-    """Return the pairs, the number of profiles without counterpart, and what they were matched by."""
-    keys, others_keys = ([(profile.name, profile.band) for profile in side] for side in (ones, others))
-    if _tell_apart(keys) and _tell_apart(others_keys):
-        by_key = dict(zip(others_keys, others, strict=True))
-        matches = [(one, by_key[key]) for one, key in zip(ones, keys, strict=True) if key in by_key]
-        counts = {
-            NOT_IN_CANDIDATE: len(ones) - len(matches),
-            NOT_IN_REFERENCE: len(others) - len(matches),
-        }
-        return matches, {reason: count for reason, count in counts.items() if count}, "name and band"
-    if len(ones) != len(others):
-        raise InputError(
-            f"{len(ones)} reference and {len(others)} candidate profiles "
-            "cannot be told apart by name and band",
-            "Give profiles names, or as many of both in the same order",
-        )
-    matches = list(zip(ones, others, strict=True))
-    for one, other in matches:
-        if one.band and other.band and one.band != other.band:
-            raise InputError(
-                f"profiles in the bands '{one.band}' and '{other.band}' come at the same place",
-                "Give both in the same order, or names to match them by",
-            )
-    return matches, {}, "order"
-
-
-def _tell_apart(keys: list[tuple[str, str]]) -> bool:
-    """Whether names and bands tell profiles apart; bands alone do not name a galaxy."""
-    return len(set(keys)) == len(keys) and all(name for name, _ in keys)
 
 
 def _finite(

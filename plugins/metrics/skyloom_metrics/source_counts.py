@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
@@ -15,21 +13,19 @@ from skyloom.errors import InputError
 from skyloom.expect import expect_count, expect_number
 from skyloom.frozen import first_fault
 from skyloom.random import check_seed
-from skyloom_metrics.extraction import Extraction, extract
+from skyloom_metrics.detection import Extraction
+from skyloom_metrics.extraction import extract
 from skyloom_metrics.kolmogorov import ks_distance, ks_floor, ks_p, ks_resamples
-from skyloom_metrics.mosaic import expect_mosaic, mosaics
+from skyloom_metrics.mosaic import expect_mosaic
 from skyloom_metrics.resampling import interval_of
+from skyloom_metrics.source_population import CountsDetails, find_population
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from astropy.table import QTable
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from skyloom_metrics.mosaic import Mosaic
-
-    type_progress = Callable[[int, int | None], object]
+    from skyloom_metrics.source_population import Population, type_progress
 
 _SIGNIFICANT = 3.0
 _PICTURE = (
@@ -37,80 +33,6 @@ _PICTURE = (
     "magnitudes are not physical"
 )
 _INSTRUMENTAL = "no zero-point is known: magnitudes are -2.5 log10 of the flux"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Population:
-    """The sources of one side.
-
-    Attributes
-    ----------
-    bands
-        One name a band.
-    magnitudes : float64 array (source, band)
-        NaN where the flux is not positive; in an order that depends on nothing but the sources.
-    radius : float64 array (source,)
-        Half-light radius in arcsec, or in pixels where the scale is not known; NaN where there is none.
-    fields
-        Number of fields.
-    area
-        What they cover, in arcmin2, or in pixels where the scale is not known.
-    pixel_scale, calibrated, picture
-        Whether and how the pixels are calibrated.
-    notes
-        What was noticed in finding them.
-    unit
-        Of the pixels, empty where it is not known.
-    """
-
-    bands: tuple[str, ...]
-    magnitudes: NDArray[np.float64]
-    radius: NDArray[np.float64]
-    fields: int
-    area: float
-    pixel_scale: float | None
-    calibrated: bool
-    picture: bool
-    notes: tuple[str, ...]
-    unit: str = ""
-
-    def __len__(self) -> int:
-        return len(self.radius)
-
-    def brighter(self, limit: float | None) -> Population:
-        """Return the population with magnitudes (NaN beyond) no fainter than a limit."""
-        if limit is None:
-            return self
-        shown = np.where(self.magnitudes <= limit, self.magnitudes, np.nan)
-        return Population(**(vars(self) | {"magnitudes": shown}))
-
-    def quantities(self) -> dict[str, NDArray[np.float64]]:
-        """Return the magnitude in each band, the colours of neighbouring bands and the size, (source,)."""
-        found = {band: self.magnitudes[:, number] for number, band in enumerate(self.bands)}
-        for bluer, redder in itertools.pairwise(self.bands):
-            found[f"{bluer} - {redder}"] = found[bluer] - found[redder]
-        seen = ~np.isnan(self.magnitudes).all(axis=1)
-        return found | {"size": np.where(seen, self.radius, np.nan)}
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class CountsDetails:
-    """The score of `SourceCounts`, and what it was made of.
-
-    Attributes
-    ----------
-    score
-        The score.
-    reference, candidate
-        The sources of both sides, above the limit.
-    p
-        Quantity to the p of a two-sided Kolmogorov-Smirnov test.
-    """
-
-    score: Score
-    reference: Population
-    candidate: Population
-    p: dict[str, float]
 
 
 class SourceCounts(Metric):
@@ -231,13 +153,13 @@ class SourceCounts(Metric):
             Called with the number of tiles done of each field, and of all.
         """
         seed = check_seed(seed)
-        one = self._gather(reference, "the reference", progress, like=None)
+        one = find_population(reference, "the reference", self.extraction, progress=progress)
         if not len(one):
             raise InputError(
                 f"no source is found in {one.fields} reference fields",
                 "Give fields with sources, or lower the threshold",
             )
-        other = self._gather(candidate, "the candidate", progress, like=one)
+        other = find_population(candidate, "the candidate", self.extraction, like=one, progress=progress)
         if one.picture != other.picture:
             which = "reference" if one.picture else "candidate"
             raise InputError(
@@ -247,44 +169,6 @@ class SourceCounts(Metric):
             )
         one, other = one.brighter(self.limit), other.brighter(self.limit)
         return self._judged(one, other, seed)
-
-    def _gather(
-        self, source: object, what: str, progress: type_progress | None, like: Population | None
-    ) -> Population:
-        """Find the sources of one side."""
-        magnitudes: list[NDArray[np.float64]] = []
-        radii: list[NDArray[np.float64]] = []
-        notes: list[str] = []
-        pixels, picture = 0, False
-        first: Mosaic | None = None
-        for given in mosaics(source):
-            mosaic = given.select(first.bands if first else like.bands if like else given.bands)
-            first = first or mosaic
-            _check_alike(mosaic, first, like, what)
-            found = extract(mosaic, self.extraction, progress=progress)
-            magnitudes.append(found.sources.magnitudes(mosaic.zero_point or (0.0,) * len(mosaic.bands)))
-            radii.append(found.sources.radius * (mosaic.pixel_scale or 1.0))
-            pixels += found.area
-            picture = picture or mosaic.is_picture
-            notes += found.notes
-        if first is None:
-            raise InputError(f"{what} holds no field", "Give at least one")
-        if not pixels:
-            raise InputError(f"{what} holds no pixel with a value", "Check the files")
-        joined, radius = np.concatenate(magnitudes), np.concatenate(radii)
-        order = np.lexsort((radius, *joined.T))
-        return Population(
-            bands=first.bands,
-            magnitudes=joined[order],
-            radius=radius[order],
-            fields=len(magnitudes),
-            area=pixels * (1.0 if first.pixel_scale is None else (first.pixel_scale / 60) ** 2),
-            pixel_scale=first.pixel_scale,
-            calibrated=first.zero_point is not None,
-            picture=picture,
-            unit=first.unit,
-            notes=tuple(f"{what}: {note}" for note in dict.fromkeys(notes)),
-        )
 
     def _judged(self, one: Population, other: Population, seed: int) -> CountsDetails:
         """Compare two populations."""
@@ -372,32 +256,3 @@ class SourceCounts(Metric):
 
 def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values[~np.isnan(values)]
-
-
-def _check_alike(mosaic: Mosaic, first: Mosaic, like: Population | None, what: str) -> None:
-    """Refuse a field whose sources cannot be compared with the others."""
-    wanted: dict[str, Any] = {
-        "pixel_scale": first.pixel_scale,
-        "calibrated": first.zero_point is not None,
-        "unit": first.unit,
-    }
-    if like is not None:
-        wanted = {what: getattr(like, what) for what in wanted}
-    if mosaic.pixel_scale != wanted["pixel_scale"]:
-        raise InputError(
-            f"{what} has a field ({mosaic.name}) with the pixel scale {mosaic.pixel_scale} and one with "
-            f"{wanted['pixel_scale']} is to be compared",
-            "Bring all fields to one scale, or state pixel_scale= where it is not known",
-        )
-    if (mosaic.zero_point is not None) != wanted["calibrated"]:
-        raise InputError(
-            f"{what} has a field ({mosaic.name}) {'with' if mosaic.zero_point else 'without'} a zero-point, "
-            "and the others are the other way",
-            "State zero_point= where it is not known",
-        )
-    if not wanted["calibrated"] and mosaic.unit and wanted["unit"] and mosaic.unit != wanted["unit"]:
-        raise InputError(
-            f"{what} has a field ({mosaic.name}) in '{mosaic.unit}' and one in '{wanted['unit']}' is to be "
-            "compared, and neither has a zero-point",
-            "State zero_point=, or bring both to one unit",
-        )

@@ -1,4 +1,4 @@
-"""Examples to learn from, as arrays: a galaxy in a band, turned, moved and cut out."""
+"""Examples to learn from, as arrays: a galaxy in a band, turned, shifted and cropped."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skyloom.random import generator
+from skyloom_pix2prof.config import SHAPE
 from skyloom_pix2prof.preprocessing import prepare
-from skyloom_pix2prof.sources import COLUMNS, SHAPE, DataSettings, Galaxy, MockSource, source
+from skyloom_pix2prof.sources import COLUMNS, DataSettings, source
+from skyloom_sky.crops import Symmetry, random_shift
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from skyloom.profile import Profile
     from skyloom_pix2prof.config import Pix2ProfConfig
+    from skyloom_sky.examples import Example
 
 _AUGMENTING = 1
 
 type_f4 = NDArray[np.float32]
 
 
-class Example(NamedTuple):
+class ProfileExample(NamedTuple):
     """What a network learns from once, see `ProfileExamples.batch`."""
 
     image: type_f4
@@ -32,36 +35,13 @@ class Example(NamedTuple):
     centre: tuple[float, float]
 
 
-class Turn(NamedTuple):
-    """Quarters of a turn, from +x towards -y, and then perhaps a mirror that swaps left and right."""
-
-    quarters: int
-    mirrored: bool
-
-    def image(self, image: type_f4) -> type_f4:
-        """Turn an image (y, x)."""
-        turned = np.rot90(image, self.quarters)
-        return turned[:, ::-1] if self.mirrored else turned
-
-    def place(self, x: float, y: float) -> tuple[float, float]:
-        """Turn a place that is given from the middle of the image."""
-        for _ in range(self.quarters):
-            x, y = y, -x
-        return (-x, y) if self.mirrored else (x, y)
-
-    def angle(self, angle: type_f4) -> type_f4:
-        """Turn position angles in degrees."""
-        turned = angle + 90 * self.quarters
-        return (-turned if self.mirrored else turned) % 180
-
-
 class ProfileExamples:
     """Training examples by index: every band of every galaxy is one.
 
     Parameters
     ----------
     config
-        What the network expects of images, and tells.
+        What the network expects of images, and predicts.
     settings
         Where they come from, and how they are varied.
     """
@@ -69,7 +49,7 @@ class ProfileExamples:
     def __init__(self, config: Pix2ProfConfig, settings: DataSettings) -> None:
         self.config, self.settings = config, settings
         self._source = source(config, settings)
-        self._latest: tuple[int, Galaxy] | None = None
+        self._latest: tuple[int, Example] | None = None
 
     def batch(self, indices: Sequence[int]) -> Mapping[str, NDArray[np.generic]]:
         """Return examples.
@@ -89,52 +69,41 @@ class ProfileExamples:
         """
         return stack([self.example(index) for index in indices])
 
-    def example(self, index: int) -> Example:
+    def example(self, index: int) -> ProfileExample:
         """Return one example."""
         draw, band = divmod(index, len(self._source.bands))
         galaxy = self._galaxy(draw // self.settings.reuse if self.settings.source == "mock" else draw)
         random = generator(self.settings.seed, _AUGMENTING, index)
-        shift = self._shift(galaxy.pixels.shape[-2:], random)
+        shift = random_shift(galaxy.pixels.shape, self.config.crop, sigma=self.settings.wobble, random=random)
         image = prepare(galaxy.pixels[band], self.config, shift=shift)
         profile, steps = galaxy.profiles[band], self._source.steps
-        turn = Turn(
-            int(random.integers(4)) if self.settings.turns else 0,
-            bool(self.settings.flips and random.random() < 0.5),
-        )
+        turn = Symmetry.draw(random, turns=self.settings.turns, flips=self.settings.flips)
         values = columns(profile, self.config.channels, steps)
         if "position_angle" in self.config.channels:
             at = self.config.channels.index("position_angle")
-            values[:, at] = turn.angle(values[:, at])
+            values[:, at] = turn.position_angle(values[:, at])
         shape = columns(profile, SHAPE, steps)
-        shape[:, 1] = turn.angle(shape[:, 1])
+        shape[:, 1] = turn.position_angle(shape[:, 1])
         x, y = galaxy.centre[0] - shift[1], galaxy.centre[1] - shift[0]
         length = int(np.isfinite(values[:, 0]).sum())
-        return Example(turn.image(image), values, length, shape, turn.place(x, y))
+        return ProfileExample(turn.image(image), values, length, shape, turn.place(x, y))
 
-    def _galaxy(self, number: int) -> Galaxy:
+    def _galaxy(self, number: int) -> Example:
         """Return a galaxy; the bands of one follow each other, so that it is read once."""
         if self._latest is None or self._latest[0] != number:
             self._latest = number, self._source.read(number)
         return self._latest[1]
 
-    def _shift(self, shape: tuple[int, ...], random: np.random.Generator) -> tuple[int, int]:
-        rows, columns = (
-            int(np.clip(int(self.settings.wobble * random.standard_normal()), -room, room))
-            for room in ((length - self.config.crop) // 2 for length in shape)
-        )
-        return rows, columns
-
 
 def validation_set(config: Pix2ProfConfig, settings: DataSettings) -> tuple[type_f4, list[Profile]]:
     """Return prepared images (b, 1, crop, crop) that no training sees, and their profiles."""
     origin = source(config, settings, validation=True)
-    count = settings.validation_galaxies if isinstance(origin, MockSource) else len(origin)
-    galaxies = [origin.read(number) for number in range(count)]
+    galaxies = [origin.read(number) for number in range(origin.count or 0)]
     images = np.stack([prepare(pixels, config) for galaxy in galaxies for pixels in galaxy.pixels])
     return images[:, None], [profile for galaxy in galaxies for profile in galaxy.profiles]
 
 
-def stack(examples: Sequence[Example]) -> dict[str, NDArray[np.generic]]:
+def stack(examples: Sequence[ProfileExample]) -> dict[str, NDArray[np.generic]]:
     """Return examples as arrays by name, see `ProfileExamples.batch`."""
     return {
         "images": np.stack([one.image for one in examples])[:, None],

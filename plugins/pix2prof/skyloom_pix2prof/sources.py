@@ -1,234 +1,117 @@
-"""Galaxies to learn from: simulated without end, or pairs on disk."""
+"""Galaxies whose images and profiles are as the network expects them: scales, columns, steps, end."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from skyloom.errors import InputError, UnknownNameError, did_you_mean, listed
-from skyloom.frozen import Frozen
+from skyloom.errors import InputError, listed
 from skyloom.profile import Profile
-from skyloom.random import generator
+from skyloom_pix2prof.config import SHAPE
 from skyloom_pix2prof.preprocessing import fill
-from skyloom_sky.mock import CONFIGS, MockSky
-from skyloom_sky.pairs import PairFolder
+from skyloom_sky.examples import Example, ExampleSettings, MockExamples, PairExamples
 from skyloom_sky.signal_to_noise import WINDOW, signal_to_noise_cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skyloom.images import Images
     from skyloom_pix2prof.config import Pix2ProfConfig
 
-_SHUFFLING = 2
 _ROUND = 1e-6
 """Weight of the position angle of a circle."""
-_LOOKED_THROUGH = 16
+_SEARCHED = 16
 """Galaxies of a folder, one of which must have a shape that ellipses can learn from."""
-SHAPE = "ellipticity", "position_angle"
-"""Columns of a profile that say what its ellipses are like."""
 COLUMNS = {
     "ellipticity": "ellipticity",
     "position_angle": "position_angle",
     "curve_of_growth": "observed_growth",
 }
 """Where profiles keep what the network calls a channel."""
+_BENDS = 3
+"""Radii from which a scatter can be measured."""
 
 type_f4 = NDArray[np.float32]
 
 
-_BENDS = 3
-"""Radii from which a scatter can be told."""
-
-
-class DataSettings(Frozen):
+class DataSettings(ExampleSettings):
     """Where images and profiles come from, and how they are varied.
+
+    Of pairs on disk, the network can learn what all tables have a column for; a decoder that fits ellipses
+    learns from the columns ``ellipticity`` and ``position_angle``.
 
     Attributes
     ----------
-    source
-        ``"mock"`` simulates galaxies without end, ``"folder"`` reads pairs, see `PairFolder`.
-    mock
-        Preset of the simulation.
-    folder, bands
-        Of the pairs on disk. The network can tell what all tables have a column for, and ellipses learn
-        from the columns ``ellipticity`` and ``position_angle``.
-    seed
-        Decides the galaxies and how they are varied; for pairs, also which are for training.
-    validation_seed, validation_galaxies
-        Seed of the simulated galaxies that the network is validated with, and their number; of pairs
-        on disk, at most as many.
-    wobble
-        Standard deviation of the shift of the centre along each axis, in pixels; each band has its own.
-    margin
-        Pixels that are simulated around the crop, so that it may be shifted; no shift is larger. Pairs
-        on disk have as much as their images are larger than the crop.
-    turns
-        Whether to turn images by multiples of 90 degrees.
-    flips
-        Whether to mirror half of them.
     cut
         Whether profiles end where they are lost in the noise: in that of the simulation, or in the
         uncertainty that a table states; else in their own scatter.
-    galaxies
-        Number of different galaxies, which then come again, differently shifted and turned; None for
-        simulated ones without end, and for all pairs on disk.
-    neighbours
-        Whether other galaxies and stars are on simulated images.
-    reuse
-        How often a simulated galaxy is shown in each band, differently shifted and turned, before the
-        next; more than once where simulating takes longer than learning.
     """
 
-    source: Literal["mock", "folder"] = "mock"
-    mock: str = "sdss"
-    folder: str = ""
-    bands: tuple[str, ...] = ("g", "r", "i")
-    seed: int = Field(default=0, ge=0)
-    validation_seed: int = Field(default=1_000_000, ge=0)
-    validation_galaxies: int = Field(default=32, ge=1)
-    wobble: float = Field(default=10.0, ge=0, allow_inf_nan=False)
-    margin: int = Field(default=32, ge=0, le=1024)
-    turns: bool = True
-    flips: bool = False
     cut: bool = True
-    galaxies: int | None = Field(default=None, ge=1)
-    neighbours: bool = True
-    reuse: int = Field(default=1, ge=1)
 
 
-@dataclass(frozen=True)
-class Galaxy:
-    """One galaxy, as it comes from its source.
-
-    Attributes
-    ----------
-    pixels : (band, y, x)
-        Flux, in units of the zero-point of the network.
-    profiles
-        One a band.
-    centre
-        x and y in pixels from the middle of the image; NaN where they are not known.
-    """
-
-    pixels: type_f4
-    profiles: tuple[Profile, ...]
-    centre: tuple[float, float] = (np.nan, np.nan)
-
-
-class MockSource:
+class MockSource(MockExamples):
     """Simulated galaxies by their number."""
 
     def __init__(self, config: Pix2ProfConfig, settings: DataSettings, *, validation: bool = False) -> None:
-        if settings.mock not in CONFIGS:
-            raise UnknownNameError(
-                f"no mock sky is called {settings.mock!r}", did_you_mean(settings.mock, CONFIGS)
-            )
-        if not validation and settings.seed == settings.validation_seed:
-            raise InputError(
-                f"the seeds for training and validation are both {settings.seed}", "Give different ones"
-            )
-        self._cut = settings.cut
-        margin = 0 if validation else settings.margin
-        preset = CONFIGS[settings.mock]
-        changes: dict[str, object] = {"size": config.crop + 2 * margin, "step": config.step}
-        if not settings.neighbours:
-            changes["background"] = preset.background.model_copy(update={"galaxies": 0.0, "stars": 0.0})
-        self._sky = MockSky(
-            preset.model_copy(update=changes), settings.validation_seed if validation else settings.seed
-        )
-        self._galaxies = None if validation else settings.galaxies
-        survey = preset.survey
+        super().__init__(settings, config.crop, step=config.step, cut=settings.cut, validation=validation)
         _expect_scales(
             config,
             f"the mock sky '{settings.mock}'",
-            pixel_scale=survey.pixel_scale,
-            zero_point=survey.zero_point,
+            pixel_scale=self.survey.pixel_scale,
+            zero_point=self.survey.zero_point,
         )
-        self.bands = survey.band_names
         self.steps = config.reach
 
-    def read(self, number: int) -> Galaxy:
-        """Return a galaxy."""
-        if self._galaxies is not None:
-            number %= self._galaxies
-        pixels, _ = self._sky.image(number)
-        truth = self._sky.truth(number)
-        survey = self._sky.config.survey if self._cut else None
-        profiles = tuple(truth.profile(band, survey=survey) for band in self.bands)
-        middle = (pixels.shape[-1] - 1) / 2
-        return Galaxy(pixels, profiles, (truth.centre[0] - middle, truth.centre[1] - middle))
 
-
-class FolderSource:
-    """Galaxies from a folder, in another order each time all have been seen."""
+class FolderSource(PairExamples):
+    """Galaxies from a folder, their profiles at the steps of the network."""
 
     def __init__(self, config: Pix2ProfConfig, settings: DataSettings, *, validation: bool = False) -> None:
-        part = "validation" if validation else "train"
-        if not settings.folder:
-            raise InputError("data.source is 'folder', and no folder is set", "Set data.folder")
-        self._pairs = PairFolder(settings.folder, settings.bands, seed=settings.seed)
-        most = settings.validation_galaxies if validation else settings.galaxies
-        self._names = self._pairs.names(part)[:most]
-        if not self._names:
-            raise InputError(
-                f"'{settings.folder}' has {len(self._pairs.galaxies)} galaxies with an image and a profile "
-                f"in each of the bands {', '.join(settings.bands)}, and none of them is for {part}",
-                "Add more pairs",
-            )
-        self._config, self._settings = config, settings
-        self.bands = settings.bands
+        super().__init__(settings, validation=validation)
+        self._config, self._cut = config, settings.cut
         self.steps = config.max_steps if config.kind.recurrent else config.reach
-        self._expect_columns(self._pairs.profiles(self._names[0]))
-        first = self._names[:_LOOKED_THROUGH]
-        shaped = (_has_shape(profile) for name in first for profile in self._pairs.profiles(name))
-        if config.decoder == "ellipses" and not validation and not any(shaped):
+        self._expect_columns(self.pairs.profiles(self.names[0]))
+        first = self.names[:_SEARCHED]
+        shaped = (_has_shape(profile) for name in first for profile in self.pairs.profiles(name))
+        if config.kind.fits_ellipses and not validation and not any(shaped):
             raise InputError(
-                f"no profile of the first {len(first)} galaxies in '{settings.folder}' tells the shape of "
-                "its isophotes, from which decoder=ellipses learns",
+                f"no profile of the first {len(first)} galaxies in '{settings.folder}' has the shape of "
+                f"its isophotes, from which decoder={config.decoder} learns",
                 f"Give tables with the columns {listed(SHAPE)}, or take preset=transformer",
             )
 
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def read(self, number: int) -> Galaxy:
+    def read(self, number: int) -> Example:
         """Return a galaxy."""
-        epoch, place = divmod(number, len(self._names))
-        order = generator(self._settings.seed, _SHUFFLING, epoch).permutation(len(self._names))
-        name = self._names[order[place]]
-        pairs = self._pairs.read([name])
-        images, profiles = pairs.images, pairs.profiles[0]
-        self._expect_columns(profiles)
-        _expect_scales(self._config, f"the image of '{name}'", pixel_scale=images.pixel_scale)
-        if min(images.shape[-2:]) < self._config.crop:
+        found, config = super().read(number), self._config
+        self._expect_columns(found.profiles)
+        _expect_scales(config, f"the image of '{found.name}'", pixel_scale=found.pixel_scale)
+        rows, columns = found.pixels.shape[-2:]
+        if min(rows, columns) < config.crop:
             raise InputError(
-                f"the image of '{name}' has {images.shape[-2]}x{images.shape[-1]} pixels, the network sees "
-                f"{self._config.crop}",
+                f"the image of '{found.name}' has {rows}x{columns} pixels, the network sees {config.crop}",
                 "Cut larger images, or set network.crop",
             )
-        pixels = np.stack([_filled(images, band) for band in range(len(self.bands))])
-        if images.zero_point is not None:
-            magnitudes = self._config.zero_point - np.array(images.zero_point)[:, None, None]
+        pixels = np.stack([_without_gaps(band, found.name) for band in found.pixels])
+        if found.zero_point is not None:
+            magnitudes = config.zero_point - np.array(found.zero_point)[:, None, None]
             pixels *= (10 ** (0.4 * magnitudes)).astype(np.float32)
-        return Galaxy(pixels, tuple(self._resampled(profile) for profile in profiles))
+        return replace(found, pixels=pixels, profiles=tuple(map(self._resampled, found.profiles)))
 
     def _expect_columns(self, profiles: Sequence[Profile]) -> None:
-        """Refuse profiles that do not have what the network tells."""
-        told = [COLUMNS[channel] for channel in self._config.channels if channel in COLUMNS]
+        """Refuse profiles that do not have what the network is to predict."""
+        wanted = [COLUMNS[channel] for channel in self._config.channels if channel in COLUMNS]
         for profile in profiles:
-            missing = [column for column in told if column not in profile.columns]
+            missing = [column for column in wanted if column not in profile.columns]
             if missing:
-                looking = self._config.decoder == "ellipses"
+                fits = self._config.kind.fits_ellipses
                 raise InputError(
                     f"the table of '{profile.name}' has no column {listed(missing)} in the band "
                     f"{profile.band!r}, and network.channels are {', '.join(self._config.channels)}",
                     f"Give tables with the columns {listed(missing)}, or "
-                    + ("take preset=transformer" if looking else "set network.channels to what all have"),
+                    + ("take preset=transformer" if fits else "set network.channels to what all have"),
                 )
 
     def _resampled(self, profile: Profile) -> Profile:
@@ -238,7 +121,7 @@ class FolderSource:
         radius = np.arange(0, profile.axis[-1] + 1e-9, self._config.step)[: self.steps]
         values = np.interp(radius, profile.axis, profile.values)
         kept = len(radius)
-        if self._settings.cut:
+        if self._cut:
             noise = np.interp(radius, profile.axis, _noise(profile))
             kept = signal_to_noise_cut(10 ** (-0.4 * values), noise=noise)
         resampled = Profile(
@@ -251,10 +134,9 @@ class FolderSource:
         return resampled.first(kept)
 
 
-Source = MockSource | FolderSource
-
-
-def source(config: Pix2ProfConfig, settings: DataSettings, *, validation: bool = False) -> Source:
+def source(
+    config: Pix2ProfConfig, settings: DataSettings, *, validation: bool = False
+) -> MockSource | FolderSource:
     """Return where galaxies come from: for training, or those kept apart for validation."""
     kind = MockSource if settings.source == "mock" else FolderSource
     return kind(config, settings, validation=validation)
@@ -312,14 +194,11 @@ def _interpolated(
     return np.interp(radius, axis[known], values[known], left=np.nan, right=np.nan)
 
 
-def _filled(images: Images, band: int) -> type_f4:
-    """Return one band (y, x) of the first image without gaps."""
-    pixels = cast("type_f4", images.data[0, band])
+def _without_gaps(pixels: type_f4, name: str) -> type_f4:
+    """Return one band (y, x) of an image with its gaps (NaN) filled."""
     gaps = ~np.isfinite(pixels)
-    if images.mask is not None:
-        gaps |= images.mask[0, band]
     if gaps.all():
-        raise InputError(f"the image of '{images.names[0]}' has no valid pixel", "Remove the pair")
+        raise InputError(f"the image of '{name}' has no valid pixel", "Remove the pair")
     return fill(np.where(gaps, np.float32(0), pixels), gaps) if gaps.any() else pixels
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skyloom.escaping import printable
 from skyloom_runs.tables.schema import Add, Block, Grouped, Piece, Schema, TableFormat
-from skyloom_runs.text import ascii_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,7 +91,7 @@ def _dtype(schema: Schema, widths: dict[str, int]) -> np.dtype[np.void]:
 def _records(schema: Schema, block: Block) -> NDArray[np.void]:
     """Return rows as they lie in the file."""
     texts = {
-        column.name: np.array([ascii_only(text) for text in block[column.name]], "S")
+        column.name: np.array([printable(text, str.isascii) for text in block[column.name]], "S")
         for column in schema.columns
         if column.kind == "text"
     }
@@ -130,7 +130,7 @@ def _header(schema: Schema, dtype: np.dtype[np.void], count: int) -> bytes:
             table[column.name].unit = unit
     hdu = fits.table_to_hdu(table)
     for key, value in schema.meta.items():
-        hdu.header[key if len(key) <= 8 else f"HIERARCH {key}"] = ascii_only(value)
+        hdu.header[key if len(key) <= 8 else f"HIERARCH {key}"] = printable(value, str.isascii)
     for comment in comments:
         hdu.header.add_comment(comment)
     text = io.BytesIO()

@@ -17,7 +17,7 @@ from skyloom.bundle.verify import Verdict, compare_graph
 from skyloom.cli import main
 from skyloom.errors import BackendError, BundleError, InputError
 from skyloom.execution import Execution
-from skyloom.runtime.machine import fingerprint
+from skyloom.machine import fingerprint
 from skyloom.runtime.session import Session
 from tests.core.test_variants import with_sizes, with_variant
 

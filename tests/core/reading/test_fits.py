@@ -13,8 +13,9 @@ from astropy.io import fits
 
 from skyloom import Images
 from skyloom.errors import ImageReadError
+from skyloom.reading.errors import NeedsConsumerThread
 from skyloom.reading.formats import open_frames
-from skyloom.reading.request import Request, Unusual
+from skyloom.reading.metadata import Request
 from skyloom.reading.sources import Item
 
 RANDOM = np.random.default_rng(3)
@@ -196,19 +197,19 @@ def test_our_parser_and_astropy_agree(tmp_path: Path, header: Any, kind: str) ->
 
 
 def opened(path: Path, leniently: Any) -> Any:
-    from skyloom.reading.lenient import open_leniently
+    from skyloom.reading.astropy_fits import open_with_astropy
 
     request = Request()
     with path.open("rb", buffering=0) as file:
         frames = (
-            open_leniently(file, path.stat().st_size, request)
+            open_with_astropy(file, path.stat().st_size, request)
             if leniently
             else open_frames(Item("a", (path,)), request)
         )
         with frames:
             out = np.empty((1, 3, 11, 7), np.float32)
             frames.read(0, 1, (0, 1, 2), out)
-            return frames.found, out
+            return frames.stated, out
 
 
 def damage(path: Path, old: Any, new: Any) -> None:
@@ -230,7 +231,7 @@ def test_a_card_of_unusual_form_is_left_to_astropy_and_warns_nobody(
 ) -> None:
     path = write(tmp_path / "a.fits", CUBE, {"BANDS": "grz", "PIXSCALE": 0.25})
     damage(path, old, new)
-    with pytest.raises(Unusual):
+    with pytest.raises(NeedsConsumerThread):
         open_frames(Item("a", (path,)), Request())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -241,7 +242,7 @@ def test_a_card_of_unusual_form_is_left_to_astropy_and_warns_nobody(
 def test_hierarch_with_a_short_key_is_left_to_astropy(tmp_path: Path) -> None:
     path = write(tmp_path / "a.fits", CUBE, {"OBJECTED": "grz"})
     damage(path, b"OBJECTED= 'grz     '", b"HIERARCH BAND = 'gr'")
-    with pytest.raises(Unusual):
+    with pytest.raises(NeedsConsumerThread):
         open_frames(Item("a", (path,)), Request())
     np.testing.assert_array_equal(Images.open(path).data[0], CUBE)
 
@@ -302,6 +303,16 @@ def test_a_compressed_table_that_contradicts_itself(tmp_path: Path) -> None:
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(CUBE[0])]).writeto(path)
     damage(path, b"GCOUNT  =                    1", b"GCOUNT  =                    0")
     with pytest.raises(ImageReadError, match="contradicts itself"):
+        Images.open(path)
+
+
+def test_a_compressed_image_with_an_unusual_header_is_not_called_truncated(tmp_path: Path) -> None:
+    path = tmp_path / "a.fz"
+    hdu = fits.CompImageHDU(RANDOM.normal(size=(99, 99)).astype(np.float32), fits.Header({"BUNIT": "nmgy"}))
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+    assert Images.open(path).unit == "nmgy"
+    damage(path, b"BUNIT   = 'nmgy    '", b"BUNIT   = nmgy      ")
+    with pytest.raises(ImageReadError, match=r"unusual header.*funpack"):
         Images.open(path)
 
 

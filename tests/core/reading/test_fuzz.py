@@ -17,7 +17,6 @@ from PIL import Image
 
 from skyloom import Images
 from skyloom.errors import ImageReadError
-from skyloom.reading import ImageStream
 
 SMALL = np.arange(3 * 6 * 5, dtype=np.float32).reshape(3, 6, 5)
 MANY = settings(max_examples=40, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -56,7 +55,7 @@ def check(folder: Path, content: bytes) -> None:
     """Read it; an unreadable file is recorded, and nothing else happens."""
     path = folder / "file"
     path.write_bytes(content)
-    stream = ImageStream(path)
+    stream = Images.stream(path)
     with warnings.catch_warnings(record=True) as leaked:  # as errors they would look like bad files
         warnings.simplefilter("always")
         count = sum(len(images) for images in stream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,42 @@ def test_truncated_npy(tmp_path: Path, cut: Any) -> None:
     (tmp_path / "a.npy").write_bytes(content[:cut])
     with pytest.raises(ImageReadError, match=r"truncated|not an image|not a NPY"):
         Images.open(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        r"{'descr': '\d', 'fortran_order': False, 'shape': (2, 2), }",
+        "{'descr': '<f4', 'fortran_order': 1or False, 'shape': (2, 2), }",
+        "{'descr': '|a4', 'fortran_order': False, 'shape': (2, 2), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 2L), }",
+    ],
+)
+def test_npy_headers_that_python_or_numpy_would_warn_of(tmp_path: Path, header: str) -> None:
+    content = header.encode() + b"\n"
+    (tmp_path / "a.npy").write_bytes(
+        b"\x93NUMPY\1\0" + len(content).to_bytes(2, "little") + content + bytes(16)
+    )
+    with warnings.catch_warnings(record=True) as caught:  # as errors they would look like a bad file
+        warnings.simplefilter("always")
+        with pytest.raises(ImageReadError, match=r"not a valid NPY file|numbers are of type"):
+            Images.open(tmp_path / "a.npy")
+    assert caught == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr':'<f4','fortran_order':False,'shape':(2,2)}",
+        " {'shape': (2, 2), 'fortran_order': False, 'descr': '<f4'} \n",
+    ],
+)
+def test_npy_headers_as_other_programs_write_them(tmp_path: Path, header: str) -> None:
+    pixels = np.arange(4, dtype="<f4").reshape(2, 2)
+    content = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode() + pixels.tobytes()
+    (tmp_path / "a.npy").write_bytes(content)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), pixels)
+    np.testing.assert_array_equal(Images.open(tmp_path / "a.npy").data[0, 0], pixels)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

@@ -10,7 +10,7 @@ from astropy.io import fits
 from PIL import Image
 
 from skyloom import Images
-from skyloom.reading import survey
+from skyloom.reading import take_inventory
 
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the survey files are not at hand")
@@ -35,7 +35,7 @@ def test_a_compressed_field_with_one_file_a_band() -> None:
 
 
 def test_pictures() -> None:
-    found = survey(DATA / "galaxies_decals_rgb", "rgb", pattern="J00*")
+    found = take_inventory(DATA / "galaxies_decals_rgb", "rgb", pattern="J00*")
     assert found.exit_status == 0
     assert [(kind.height, kind.width, kind.bands) for kind in found.kinds] == [(256, 256, ("r", "g", "b"))]
     path = next((DATA / "galaxies_decals_rgb").glob("J*.png"))
@@ -45,7 +45,7 @@ def test_pictures() -> None:
 
 def test_a_mixed_folder() -> None:
     folder = DATA / "galaxies_kids_sdss_r"
-    found = survey(folder)
+    found = take_inventory(folder)
     assert (found.images, found.failures) == (60, ())
     for path in folder.glob("*_fitim.fits"):
         images = Images.open(path, "r")
@@ -54,7 +54,7 @@ def test_a_mixed_folder() -> None:
 
 
 def test_an_image_beside_a_table() -> None:
-    found = survey(DATA / "m51_isophotes")
+    found = take_inventory(DATA / "m51_isophotes")
     assert (found.images, found.exit_status) == (1, 1)
     assert found.failures[0].reason.startswith("not an image")
     with fits.open(DATA / "m51_isophotes" / "M51.fits") as hdus:

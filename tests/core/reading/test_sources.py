@@ -13,9 +13,7 @@ from astropy.io import fits
 
 from skyloom import Images
 from skyloom.errors import ImageReadError, InputError, MissingFileError, SkippedFilesWarning
-from skyloom.reading import find_files, survey
-from skyloom.reading.request import Request
-from skyloom.reading.sources import resolve
+from skyloom.reading import expand_source, find_files, take_inventory
 
 PLANE = np.arange(20, dtype=np.float32).reshape(4, 5)
 
@@ -140,7 +138,7 @@ def test_a_plane_of_a_cube_in_a_mapping(tmp_path: Path) -> None:
 def test_several_sources_in_the_order_given(tmp_path: Path) -> None:
     for name in ("b/1.fits", "b/2.fits", "a/3.fits"):
         put(tmp_path / name)
-    items = resolve([tmp_path / "b", str(tmp_path / "a" / "*.fits"), tmp_path / "b" / "1.fits"], Request())
+    items = expand_source([tmp_path / "b", str(tmp_path / "a" / "*.fits"), tmp_path / "b" / "1.fits"])
     assert [item.name for item in items] == ["1", "2", "3", "1"]
 
 
@@ -159,7 +157,7 @@ def test_several_sources_in_the_order_given(tmp_path: Path) -> None:
 )
 def test_names(file: Any, name: str, tmp_path: Path) -> None:
     (tmp_path / file).write_bytes(b"x")
-    assert resolve(tmp_path / file, Request())[0].name == name
+    assert expand_source(tmp_path / file)[0].name == name
 
 
 ODD = {
@@ -200,7 +198,7 @@ def test_odd_names_are_found_and_kept(tmp_path: Path, odd: str) -> None:
                 Images.open(source)
             assert caught.value.path == path
             assert str(path) in str(caught.value)
-        assert survey(folder).failures[0].path == str(path)
+        assert take_inventory(folder).failures[0].path == str(path)
         path.unlink()
         with pytest.raises(MissingFileError, match=r"no such file|no image file fits"):
             Images.open(path)
@@ -226,7 +224,7 @@ def test_a_blank_behind_the_ending_is_passed_over(tmp_path: Path) -> None:
 
 def test_a_file_with_glob_characters_in_its_name(tmp_path: Path) -> None:
     path = put(tmp_path / "m[3]1*.fits")
-    assert resolve(path, Request())[0].path == Path(path)
+    assert expand_source(path)[0].path == Path(path)
 
 
 def test_sources_of_a_list_that_stand_for_nothing_are_failures(tmp_path: Path) -> None:

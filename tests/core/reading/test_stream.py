@@ -23,7 +23,7 @@ from skyloom.errors import (
     MissingFileError,
     SkippedFilesWarning,
 )
-from skyloom.reading import ImageStream, blocks, stream
+from skyloom.reading import blocks, reader, stream
 
 RANDOM = np.random.default_rng(7)
 
@@ -54,7 +54,7 @@ def test_order_and_index(folder: Path, readers: Any, batch_size: Any) -> None:
 
 
 def test_iterating_again_reads_again(folder: Path) -> None:
-    images = ImageStream(folder, batch_size=20)
+    images = Images.stream(folder, batch_size=20)
     assert [len(batch) for batch in images] == [len(batch) for batch in images] == [20, 20, 10]
     (folder / "g03.fits").unlink()
     assert [len(batch) for batch in images] == [20, 20, 9]
@@ -93,7 +93,7 @@ def spoil(folder: Path) -> Any:
 
 def test_every_bad_file_is_reported_and_the_good_ones_are_read(folder: Path) -> None:
     expected = spoil(folder)
-    images = ImageStream(folder, "grz", batch_size=8)
+    images = Images.stream(folder, "grz", batch_size=8)
     batches = list(images)
     assert [Path(bad.path).stem for bad in images.failures] == list(expected)
     for bad, reason in zip(images.failures, expected.values(), strict=True):
@@ -113,7 +113,7 @@ def test_permission_denied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("skyloom.reading.formats.open", refuse, raising=False)
-    images = ImageStream(folder)
+    images = Images.stream(folder)
     assert list(images) == []
     assert {bad.reason for bad in images.failures} == {"permission denied"}
 
@@ -154,7 +154,7 @@ def test_stacks_and_single_files_keep_their_order(tmp_path: Path) -> None:
     fits.PrimaryHDU(stack[41:70]).writeto(tmp_path / "c.fits")
     np.savez_compressed(tmp_path / "d.npz", data=stack[70:99])
     np.save(tmp_path / "e.npy", stack[99])
-    images = ImageStream(tmp_path, batch_size=4, readers=3)
+    images = Images.stream(tmp_path, batch_size=4, readers=3)
     batches = list(images)
     whole = Images.concatenate(batches)
     expected = [number for number in range(100) if number != 7]
@@ -171,7 +171,7 @@ def test_an_unknown_unit_is_noted_and_not_fatal(tmp_path: Path) -> None:
         hdu = fits.PrimaryHDU(np.ones((4, 4)))
         hdu.header["BUNIT"] = "furlongs"
         hdu.writeto(tmp_path / f"{number}.fits")
-    images = ImageStream(tmp_path)
+    images = Images.stream(tmp_path)
     assert [batch.unit for batch in images] == [""]
     [(note, count)] = images.notes.items()
     assert "furlongs" in note
@@ -189,7 +189,7 @@ def test_options_override_the_header(tmp_path: Path) -> None:
         Images.open(tmp_path / "a.fits", zero_point=[1, 2])
     for bad in ({"pixel_scale": -1}, {"unit": "bogus"}, {"batch_size": 0}, {"readers": 0}, {"bands": "gg"}):
         with pytest.raises(InputError):
-            ImageStream(tmp_path / "a.fits", **bad)
+            Images.stream(tmp_path / "a.fits", **bad)
 
 
 def test_memory_is_bounded_however_slow_the_consumer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,12 +227,12 @@ def test_there_are_as_many_readers_as_cores_that_the_process_may_use(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    assert ImageStream(folder)._readers == readers
+    assert Images.stream(folder)._readers == readers
 
 
 def test_readers_work_ahead_and_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     together = threading.Barrier(3, timeout=10)
-    plain = blocks.read_run
+    plain = reader.read_run
 
     def wait_for_the_others(*arguments: Any) -> Any:
         together.wait()
@@ -296,7 +296,7 @@ def test_the_images_are_read_only(folder: Path) -> None:
 @pytest.mark.parametrize("source", [[], {}, 3, [3], None, b"bytes"])
 def test_sources_that_are_none(source: Any) -> None:
     with pytest.raises((InputError, InputTypeError)):
-        ImageStream(source)
+        Images.stream(source)
 
 
 @pytest.mark.parametrize("name", ["missing.fits", "missing/", "*.nothing", "*_{band}.fits", "~nobody/x"])
@@ -311,7 +311,7 @@ def test_nothing_there_is_a_file_not_found_error(tmp_path: Path, name: str) -> N
 
 
 def test_a_missing_file_among_others_is_a_failure(folder: Path) -> None:
-    images = ImageStream([folder / "g00.fits", folder / "nope.fits", folder / "g01.fits"])
+    images = Images.stream([folder / "g00.fits", folder / "nope.fits", folder / "g01.fits"])
     assert [batch.index.tolist() for batch in images] == [[0, 2]]
     assert isinstance(images.failures[0], FileNotFoundError)
     assert Path(images.failures[0].path).name == "nope.fits"

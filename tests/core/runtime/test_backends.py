@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
+from skyloom import machine
 from skyloom.cli import main
-from skyloom.runtime import BACKENDS, PRECISIONS, machine
+from skyloom.runtime import BACKENDS, PRECISIONS
 from skyloom.runtime.backends import TINY, check_backend, check_backends, tiny_input, tiny_output
 from skyloom.runtime.safety import check_safe
 from tests.core.runtime.graphs import Doubler

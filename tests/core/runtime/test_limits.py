@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from skyloom.errors import InputError, OutOfMemoryError, OutOfTimeError
 from skyloom.execution import Execution
+from skyloom.machine import memory
 from skyloom.runtime import Session, limits, open_session, openvino_engine
 from skyloom.runtime.limits import Limited, memory_limit, time_limit
-from skyloom.runtime.machine import memory
 from tests.conftest import double_plus_one
 from tests.core.runtime.graphs import model
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,15 @@ def test_a_precision_that_openvino_does_not_honour_is_an_error(monkeypatch: pyte
     monkeypatch.setattr(openvino_engine, "_core", Core)
     with pytest.raises(BackendError, match="computes in f32 where bf16 was asked for"):
         open_session(double_plus_one(), Execution("openvino", "bf16"))
+
+
+def test_an_execution_is_one_value_that_cannot_change() -> None:
+    execution = Execution("cpu", threads=2)
+    assert {execution: 1}[Execution("cpu", "fp32", 2)] == 1
+    with pytest.raises(FrozenInstanceError):
+        execution.backend = "cuda"  # type: ignore[misc]
+    with pytest.raises(InputError, match="'cpu' does not run in bf16"):
+        replace(execution, precision="bf16")
 
 
 def test_names_and_numbers_are_checked() -> None:

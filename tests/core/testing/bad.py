@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from skyloom.bundle.manifest import MANIFEST, Manifest
+from skyloom.bundle.manifest import Manifest
 from skyloom.field import Field
+from skyloom.names import MANIFEST
 from skyloom.profile import Profile
 from skyloom.random import generator
 from skyloom.specs import ModelSpec

@@ -19,7 +19,6 @@ from skyloom.testing import (
     Result,
     SkipCheck,
     Subject,
-    TaskChecks,
     all_checks,
     cases,
     check_plugin,
@@ -71,7 +70,7 @@ def test_heavy_plugin_module_is_caught() -> None:
     owner = PluginRecord(name="x", distribution="x", target="tests.core.testing.faulty.heavy")
     case = Case(
         next(check for check in COMMON if check.name == "check_import_is_light"),
-        Subject(ROWS, owner, TaskChecks()),
+        Subject(ROWS, owner),
     )
     with pytest.raises(CheckFailure, match=r"a plugin that is light to import; came .*matplotlib"):
         case()

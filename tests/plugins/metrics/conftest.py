@@ -6,11 +6,11 @@ import importlib.metadata
 
 import pytest
 
-from skyloom import entries, plugins
+from skyloom import entry_points, plugins
 
 
 @pytest.fixture
 def registry(home: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the test see the plugins that are installed, which the others do not."""
-    monkeypatch.setattr(entries, "distributions", importlib.metadata.distributions)
+    monkeypatch.setattr(entry_points, "distributions", importlib.metadata.distributions)
     plugins.refresh()

@@ -14,8 +14,9 @@ from scipy.spatial import KDTree
 
 from skyloom import Field, Images
 from skyloom.errors import InputError, InputTypeError
-from skyloom_metrics import extraction
-from skyloom_metrics.extraction import Extraction, extract
+from skyloom_metrics import detection, extraction
+from skyloom_metrics.detection import Extraction
+from skyloom_metrics.extraction import extract
 from skyloom_metrics.mosaic import Mosaic, expect_mosaic, mosaics
 from skyloom_metrics.source_counts import SourceCounts
 from skyloom_sky.fields import MockField
@@ -146,7 +147,7 @@ def test_limits_of_sep_are_raised_and_put_back() -> None:
 
 
 def test_what_cannot_be_deblended_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extraction, "_MOST_SUB_OBJECTS", 2)
+    monkeypatch.setattr(detection, "_MOST_SUB_OBJECTS", 2)
     kept = sep.get_sub_object_limit()
     data = noise((1, 512, 512))
     data[0, 20:200, 20:200] += 200 + 30 * noise((180, 180), 1)

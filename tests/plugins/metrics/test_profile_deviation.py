@@ -13,12 +13,8 @@ import skyloom
 from skyloom import Profile
 from skyloom.errors import InputError, InputTypeError
 from skyloom.testing import difference
-from skyloom_metrics.profile_deviation import (
-    NO_OVERLAP,
-    NOT_IN_CANDIDATE,
-    NOT_IN_REFERENCE,
-    ProfileDeviation,
-)
+from skyloom_metrics.profile_deviation import NO_OVERLAP, ProfileDeviation
+from skyloom_metrics.profile_matching import NOT_IN_CANDIDATE, NOT_IN_REFERENCE
 
 
 def line(

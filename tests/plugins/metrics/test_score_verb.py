@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from skyloom import Field, Images, Profile, entries
+from skyloom import Field, Images, Profile, entry_points
 from skyloom.cli.main import main
 from skyloom.plugins import refresh
 from skyloom.profile import profiles_to_table
@@ -189,7 +189,7 @@ def test_metrics_of_others_need_nothing_more(
 ) -> None:
     assert callable(install)
     install("other", THIRD_PARTY)
-    monkeypatch.setattr(entries, "distributions", distributions)
+    monkeypatch.setattr(entry_points, "distributions", distributions)
     refresh()
     assert run("plain", *folders, "--plot", tmp_path / "plain.png") == 0
     assert "6" in capsys.readouterr().out

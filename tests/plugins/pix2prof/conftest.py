@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from skyloom import entries, plugins
+from skyloom import entry_points, plugins
 
 from . import tiny
 
@@ -22,7 +22,7 @@ def tiny_bundle() -> Path:
 @pytest.fixture
 def installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the test see the plugins that are installed."""
-    monkeypatch.setattr(entries, "distributions", distributions)
+    monkeypatch.setattr(entry_points, "distributions", distributions)
     plugins.refresh()
     yield
     plugins.refresh()

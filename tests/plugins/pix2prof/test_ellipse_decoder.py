@@ -15,8 +15,9 @@ from skyloom_pix2prof.config import Pix2ProfConfig
 from skyloom_pix2prof.decoding import with_angles
 from skyloom_pix2prof.graphs import declare
 from skyloom_pix2prof.mock_images import mock_images
-from skyloom_pix2prof.network import ellipse_decoder
-from skyloom_pix2prof.network.ellipse_decoder import EllipseDecoder, EllipsePass, bend_of
+from skyloom_pix2prof.network import ellipse_decoder, ellipse_pass
+from skyloom_pix2prof.network.ellipse_decoder import EllipseDecoder, bend_of
+from skyloom_pix2prof.network.ellipse_pass import EllipsePass
 from skyloom_pix2prof.network.pix2prof import Pix2Prof
 from skyloom_pix2prof.network.random_weights import random_network
 from skyloom_pix2prof.network.stopping import CaptionerGraph
@@ -148,9 +149,9 @@ def test_waves_point_to_the_centre(x: float, y: float) -> None:
     for _ in decoder(net).parts[1:]:
         levels.append(torch.nn.functional.avg_pool2d(levels[-1], 2))
     light = decoder(net)._light(levels, points + 47.5)
-    around = ellipse_decoder.circle(24, torch.device("cpu"))
+    around = ellipse_pass.circle(24, torch.device("cpu"))
     uneven = light - light.mean(2, keepdim=True)
-    slope = ellipse_decoder.gradient(light.mean(2), decoder(net).radii)
+    slope = ellipse_pass.gradient(light.mean(2), decoder(net).radii)
     for wave, shift in zip(around, (x, y), strict=True):
         moves = -2 * (uneven * wave).mean(2) / slope
         np.testing.assert_allclose(moves[0, 14:-2], shift, atol=0.15 * max(abs(x), abs(y)) + 0.01)
@@ -169,7 +170,7 @@ def test_steps_between_knots() -> None:
 
 
 def test_ellipses_are_never_lines() -> None:
-    bent = ellipse_decoder.bounded(torch.tensor([[3.0, -4.0], [0.3, 0.0], [0.0, 0.0]]))
+    bent = ellipse_pass.bounded(torch.tensor([[3.0, -4.0], [0.3, 0.0], [0.0, 0.0]]))
     torch.testing.assert_close(bent, torch.tensor([[0.54, -0.72], [0.3, 0.0], [0.0, 0.0]]))
 
 

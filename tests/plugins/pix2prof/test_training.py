@@ -25,7 +25,7 @@ from skyloom_pix2prof.network.transformer_decoder import TransformerDecoder
 from skyloom_pix2prof.sources import source
 from skyloom_pix2prof.training import Pix2ProfSettings, ProfileTask, trainable, typical_errors
 from skyloom_train import train
-from skyloom_train.choosing import choose
+from skyloom_train.overrides import choose
 from skyloom_train.records import read_table
 
 TINY = {

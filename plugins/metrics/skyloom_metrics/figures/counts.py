@@ -12,7 +12,7 @@ from skyloom_metrics.figures.panels import histogram, panels, remark
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from skyloom_metrics.source_counts import CountsDetails
+    from skyloom_metrics.source_population import CountsDetails
 
 
 @style()

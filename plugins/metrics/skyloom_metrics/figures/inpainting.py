@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from skyloom.figures.bands import band_colours
 from skyloom.figures.style import GREY, LIGHT, style
 from skyloom_metrics.figures.panels import panels, remark
+from skyloom_metrics.inpainted_pixels import EDGES, WITHIN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from skyloom_metrics.inpainting import InpaintingDetails
+    from skyloom_metrics.inpainted_pixels import InpaintingDetails
 
 _MERGED = 4  # bins of the details to one that is drawn
 
@@ -19,8 +20,6 @@ _MERGED = 4  # bins of the details to one that is drawn
 @style()
 def draw_inpainting(details: InpaintingDetails) -> Figure:
     """Draw the fractional errors of all in-painted pixels, and of those above the background."""
-    from skyloom_metrics.inpainting import EDGES, WITHIN
-
     sigmas = details.score.method["sigmas"]
     figure, axes = panels(1, 2, panel=(3.0, 2.5))
     colours = band_colours(details.bands)
