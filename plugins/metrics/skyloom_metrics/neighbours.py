@@ -129,6 +129,7 @@ class NearestNeighbours(SampleMetric):
             reference,
             candidate,
             value,
+            seed=seed,
             unit=reference.meaning.unit,
             floor=floor,
             interval=interval_of(value, drawn, least=0.0),
@@ -141,7 +142,6 @@ class NearestNeighbours(SampleMetric):
                 "resamples": self.resamples,
             },
             notes=notes,
-            provenance=self.provenance(seed),
         )
 
     def draw(self, score: Score, reference: Sample, candidate: Sample) -> Figure:

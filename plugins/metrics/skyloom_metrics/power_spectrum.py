@@ -130,6 +130,7 @@ class PowerSpectrum(SampleMetric):
             reference,
             candidate,
             value,
+            seed=seed,
             unit="dex",
             parts=parts,
             floor=float(floor),
@@ -141,7 +142,6 @@ class PowerSpectrum(SampleMetric):
                 "floor": "resampling of the reference",
                 "resamples": self.resamples,
             },
-            provenance=self.provenance(seed),
         )
 
     def _distance(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -152,7 +153,7 @@ class SampleMetric(Metric):
         positions: list[NDArray[np.int64]] = []
         names: list[str] = []
         seen = 0
-        excluded: dict[str, int] = {}
+        excluded: Counter[str] = Counter()
         meaning = like
         none, eight_bit, filled = True, True, 0
         for given in batches_of(source, what):
@@ -164,7 +165,7 @@ class SampleMetric(Metric):
             seen += len(batch)
             batch, place, mended, hopeless = without_masked(batch, place)
             filled += mended
-            _count(excluded, MASKED, hopeless)
+            excluded[MASKED] += hopeless
             eight_bit = eight_bit and is_eight_bit(batch)
             if len(batch):
                 rows = np.asarray(self.measure(batch), dtype=np.float64)
@@ -176,7 +177,7 @@ class SampleMetric(Metric):
             raise InputError(f"{what} are none at all", "Give at least one batch with at least one image")
         count = sum(map(len, parts))
         if count < self.least:
-            left_out = ", ".join(f"{number} have {reason}" for reason, number in excluded.items())
+            left_out = ", ".join(f"{number} have {reason}" for reason, number in (+excluded).items())
             raise InputError(
                 f"{count} of {what} can be measured{left_out and f' ({left_out})'}, "
                 f"{self.least} are needed at least",
@@ -188,22 +189,23 @@ class SampleMetric(Metric):
             rows=rows[order],
             positions=np.concatenate(positions)[order],
             names=tuple(names[k] for k in order),
-            excluded=excluded,
+            excluded=dict(+excluded),
             meaning=meaning,
             filled=filled,
             eight_bit=eight_bit,
         )
 
-    def _finite(self, rows: NDArray[np.float64], excluded: dict[str, int]) -> NDArray[np.intp]:
+    def _finite(self, rows: NDArray[np.float64], excluded: Counter[str]) -> NDArray[np.intp]:
         """Return which rows are finite, and count the others by their first fault."""
         bad = ~np.isfinite(rows)
         faulty = bad.any(axis=1)
         reasons = self.reasons()
-        for column in bad[faulty].argmax(axis=1):
-            _count(excluded, reasons[min(column, len(reasons) - 1)], 1)
+        excluded.update(reasons[min(column, len(reasons) - 1)] for column in bad[faulty].argmax(axis=1))
         return np.flatnonzero(~faulty)
 
-    def make_score(self, reference: Sample, candidate: Sample, value: float, **more: Any) -> Score:
+    def make_score(
+        self, reference: Sample, candidate: Sample, value: float, *, seed: int, **more: Any
+    ) -> Score:
         """Return a score with what all of these have in common."""
         notes = [*more.pop("notes", ())]
         filled = reference.filled + candidate.filled
@@ -211,16 +213,14 @@ class SampleMetric(Metric):
             notes.append(
                 f"Masked pixels of {filled} images were filled from the opposite side of the centre."
             )
-        excluded = dict(reference.excluded)
-        for reason, number in candidate.excluded.items():
-            _count(excluded, reason, number)
         return Score(
             metric=self.name,
             value=value,
             n_reference=len(reference),
             n_candidate=len(candidate),
-            excluded=excluded,
+            excluded=dict(Counter(reference.excluded) + Counter(candidate.excluded)),
             notes=tuple(notes),
+            provenance=self.provenance(seed),
             **more,
         )
 
@@ -286,8 +286,3 @@ def is_eight_bit(images: Images) -> bool:
         if data.min(initial=0) < 0 or data.max(initial=0) > 255 or np.any(data % 1):
             return False
     return True
-
-
-def _count(excluded: dict[str, int], reason: str, number: int) -> None:
-    if number:
-        excluded[reason] = excluded.get(reason, 0) + number
