@@ -99,8 +99,7 @@ class PowerSpectrum(SampleMetric):
 
     def details(self, reference: object, candidate: object) -> Spectra:
         """Return the mean spectra of both sides."""
-        one = self.gather(reference, "the reference images")
-        other = self.gather(candidate, "the candidate images", like=one.meaning)
+        one, other = self.samples(reference, candidate)
         bands = one.meaning.bands
         means = [side.rows.mean(axis=0).reshape(len(bands), -1) for side in (one, other)]
         return Spectra(

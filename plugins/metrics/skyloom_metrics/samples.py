@@ -115,14 +115,14 @@ class SampleMetric(Metric):
             Seed of the resampling.
         """
         seed = check_seed(seed)
-        return self.score(*self._samples(reference, candidate), seed=seed)
+        return self.score(*self.samples(reference, candidate), seed=seed)
 
     def compare_and_draw(
         self, reference: object, candidate: object, *, seed: int = 0
     ) -> tuple[Score, Figure]:
         """Compare as `compare` does, and draw the samples."""
         seed = check_seed(seed)
-        one, other = self._samples(reference, candidate)
+        one, other = self.samples(reference, candidate)
         score = self.score(one, other, seed=seed)
         return score, self.draw(score, one, other)
 
@@ -133,7 +133,8 @@ class SampleMetric(Metric):
         del reference, candidate
         return draw_score(score)
 
-    def _samples(self, reference: object, candidate: object) -> tuple[Sample, Sample]:
+    def samples(self, reference: object, candidate: object) -> tuple[Sample, Sample]:
+        """Measure both sides, the candidate in the bands and units of the reference."""
         one = self.gather(reference, "the reference images")
         return one, self.gather(candidate, "the candidate images", like=one.meaning)
 
