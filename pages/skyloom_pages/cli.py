@@ -132,10 +132,10 @@ def demo(
 ) -> None:
     """Simulate a small survey, read its profiles with a trained network, and show how good they are."""
     from skyloom.figures.style import check_matplotlib
-    from skyloom_pages.demo import PAGE, Demo, run_demo
+    from skyloom_pages.demo import PAGE, run_demo
 
     check_matplotlib()
-    measured = run_demo(Demo(model=model, count=count, seed=seed), output, progress=progress)
+    measured = run_demo(model, output, count=count, seed=seed, progress=progress)
     page = output / PAGE
     _show_accuracy(measured)
     say()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,30 +61,6 @@ LIMITS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Demo:
-    """What is to be shown.
-
-    Attributes
-    ----------
-    model
-        The captioner that stands beside the baseline.
-    count
-        Number of galaxies.
-    seed
-        Of the survey.
-    """
-
-    model: str
-    count: int
-    seed: int
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """The captioners, each once."""
-        return tuple(dict.fromkeys((self.model, BASELINE)))
-
-
 def check_folder(folder: Path) -> None:
     """Refuse a folder that holds anything but an earlier demo, which is replaced."""
     check_output(folder, overwrite=True, folder=True)
@@ -101,24 +76,26 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def run_demo(demo: Demo, folder: Path, *, progress: Progress) -> Measured:
+def run_demo(model: str, folder: Path, *, count: int, seed: int, progress: Progress) -> Measured:
     """Write survey, tables, figures and page into a folder, which appears when it is complete.
 
     Parameters
     ----------
-    demo
-        What is to be shown.
+    model
+        The captioner that stands beside the baseline.
     folder
         The folder to make; that of an earlier demo is replaced.
+    count, seed
+        Number of galaxies, and seed of the survey.
     progress
         Called with what is being done; the context it returns is told how much of it is done.
     """
     check_folder(folder)
-    opened = {name: open_captioner(name) for name in demo.models}
+    opened = {name: open_captioner(name) for name in dict.fromkeys((model, BASELINE))}
     with complete(folder, overwrite=True) as part:
         (part / TABLES).mkdir(parents=True)
         (part / FIGURES).mkdir()
-        survey = _simulate(demo, part / SURVEY, progress)
+        survey = _simulate(part / SURVEY, count, seed, progress)
         truth = by_key(one for pairs in survey.batches() for row in pairs.profiles for one in row)
         results = []
         for name, (captioner, loading) in opened.items():
@@ -133,25 +110,22 @@ def run_demo(demo: Demo, folder: Path, *, progress: Progress) -> Measured:
             timed="reading FITS files, profiling and writing a table, one model after the other",
         )
         with progress("drawing"):
-            _draw(measured, demo, part)
+            _draw(measured, seed, part)
     return measured
 
 
-def _simulate(demo: Demo, folder: Path, progress: Progress) -> TestSet:
+def _simulate(folder: Path, count: int, seed: int, progress: Progress) -> TestSet:
     """Write the survey; returns it as it is read back."""
-    sky = MockSky(PRESET, demo.seed)
+    sky = MockSky(PRESET, seed)
     with progress("simulating") as update:
-        write_galaxies(
-            sky,
-            folder,
-            count=demo.count,
-            masked=False,
-            batch_size=1,
-            progress=lambda done: update(done, demo.count),
-        )
+
+        def written(done: int) -> None:
+            update(done, count)
+
+        write_galaxies(sky, folder, count=count, masked=False, batch_size=1, progress=written)
     pairs = PairFolder(folder, sky.config.survey.band_names)
-    description = f"{demo.count} simulated galaxies of the survey '{PRESET}', seed {demo.seed}"
-    return TestSet(description, demo.count, pairs, pairs.names())
+    description = f"{count} simulated galaxies of the survey '{PRESET}', seed {seed}"
+    return TestSet(description, count, pairs, pairs.names())
 
 
 def _profile(
@@ -189,10 +163,10 @@ def _crowding(survey: Path, truth: Mapping[type_key, Profile]) -> dict[type_key,
     return {key: shares[key] for key in truth}
 
 
-def _draw(measured: Measured, demo: Demo, folder: Path) -> None:
+def _draw(measured: Measured, seed: int, folder: Path) -> None:
     """Write the page, and the figures that may go elsewhere."""
-    page = make_page(measured, seed=demo.seed, title="Skyloom demo", introduction=INTRODUCTION, limits=LIMITS)
+    page = make_page(measured, seed=seed, title="Skyloom demo", introduction=INTRODUCTION, limits=LIMITS)
     (folder / PAGE).write_text(page, encoding="utf-8")
-    chosen = picks(measured, demo.seed, IN_A_README)
+    chosen = picks(measured, seed, IN_A_README)
     to_png(draw_gallery(measured, chosen), folder / FIGURES / "gallery.png")
     to_png(against_radius(measured), folder / FIGURES / "radius.png")
