@@ -20,7 +20,7 @@ import pytest
 from hypothesis import settings
 from onnx import TensorProto, helper
 
-from skyloom import entry_points, plugins
+from skyloom import entry_points, names, plugins
 from skyloom.bundle import Graph, Manifest, Tensor, write_bundle
 from skyloom.testing import subject
 
@@ -38,7 +38,7 @@ def shared_tiny_bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny-bundles"
     folder.mkdir(exist_ok=True)
-    real = subject.import_target
+    real = names.import_target
 
     def import_target(target: str) -> object:
         found: Any = real(target)

@@ -21,6 +21,8 @@ from tests.faults import Trial, contents, crash_test, every_fault, faults
 from tests.runs.toy_captioner import job
 from tests.runs.toy_models import Patches, Woven, sample, weave
 
+pytestmark = pytest.mark.no_cover  # hundreds of runs, of which one is covered as well as all
+
 IMAGES = 4
 
 

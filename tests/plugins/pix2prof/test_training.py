@@ -262,6 +262,7 @@ def test_typical_errors_are_the_width_of_the_deviations() -> None:
         Pix2ProfConfig.model_validate({"errors": errors[::-1]})
 
 
+@pytest.mark.no_cover
 @pytest.mark.usefixtures("installed")
 def test_a_training_learns_and_its_bundle_tells_profiles(tmp_path: Path) -> None:
     """From simulated galaxies to a bundle whose profiles are nearer to the truth than a mean profile."""
@@ -300,6 +301,7 @@ def test_a_training_learns_and_its_bundle_tells_profiles(tmp_path: Path) -> None
     assert captioner.config.errors
 
 
+@pytest.mark.no_cover
 def test_the_default_preset_learns_shapes_from_a_folder(installed: None, tmp_path: Path) -> None:
     """The ellipses that are learned from the tables of simulated galaxies are those of the simulation."""
     from skyloom_sky.mock import CONFIGS, MockSky
