@@ -23,7 +23,7 @@ from skyloom.files import complete
 NAMES = sorted(
     path.stem
     for path in Path(__file__).parent.glob("*.py")
-    if path.stem not in {"__init__", "__main__", "ablation", "harness", "networks"}
+    if path.stem not in {"__init__", "__main__", "harness", "networks"}
 )
 
 

@@ -78,24 +78,25 @@ def checked_paths(paths: Sequence[str | PathLike[str]] | None, count: int) -> tu
     """Return one path an image; none where they are not known."""
     if paths is None:
         return ()
-    if isinstance(paths, str) or not isinstance(paths, Iterable):
-        raise InputTypeError(f"paths is {paths!r}", "Give a list, one path an image")
-    paths = tuple(paths)
-    if len(paths) != count:
-        raise InputError(f"{len(paths)} paths are given for {count} images", "Give one path an image")
-    return tuple(str(checked_path(path, what="a path of an image")) for path in paths)
+    return tuple(
+        str(checked_path(path, what="a path of an image")) for path in _one_an_image("path", paths, count)
+    )
 
 
 def checked_names(names: Sequence[str] | None, count: int, first: int) -> tuple[str, ...]:
     """Return one name an image: their numbers where none are given."""
     if names is None:
         return tuple(str(number) for number in range(first, first + count))
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        raise InputTypeError(f"names is {names!r}", "Give a list, one name an image")
-    names = tuple(names)
-    if len(names) != count:
-        raise InputError(f"{len(names)} names are given for {count} images", "Give one name an image")
-    return tuple(str(name) for name in names)
+    return tuple(str(name) for name in _one_an_image("name", names, count))
+
+
+def _one_an_image(what: str, given: object, count: int) -> tuple[Any, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InputTypeError(f"{what}s is {given!r}", f"Give a list, one {what} an image")
+    values = tuple(given)
+    if len(values) != count:
+        raise InputError(f"{len(values)} {what}s are given for {count} images", f"Give one {what} an image")
+    return values
 
 
 def chosen_images(which: Any, count: int) -> tuple[Any, NDArray[np.intp]]:

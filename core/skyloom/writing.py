@@ -147,16 +147,10 @@ def open_fits_for_writing(
 
     Parameters
     ----------
-    like
-        Brings bands, scale, zero-point and unit.
     shape
         Rows and columns.
-    path
-        The final name.
-    provenance
-        What makes the field.
-    overwrite
-        Replace what is there.
+    like, path, provenance, overwrite
+        As for `write_fits`.
     """
     final = checked_path(path)
     with (

@@ -20,7 +20,7 @@ SHOWN = 20
 """Galaxies without a profile that are named on the terminal."""
 
 DEMO_SEED = 4_000_000
-"""None of the seeds that training, validation, reports and the ablation begin with."""
+"""None of the seeds that training, validation, and reports begin with."""
 
 
 def report(

@@ -13,7 +13,7 @@ from skyloom.reading.errors import NeedsConsumerThread, Unreadable, as_read_erro
 from skyloom.reading.fits import FitsBytes, open_fits
 from skyloom.reading.fits_header import BLOCK
 from skyloom.reading.metadata import Request
-from skyloom.reading.multiband import MultibandFrames, PlaneFrames
+from skyloom.reading.multiband import MultibandFrames
 from skyloom.reading.npy import NPY_MAGIC, ZIP_MAGIC, open_npy, open_npz
 from skyloom.reading.raster import JPEG_MAGIC, PNG_MAGIC, open_raster
 from skyloom.reading.zarr import open_zarr
@@ -88,13 +88,13 @@ def _open_bands(item: Item, bands: tuple[str, ...], request: Request, *, consume
 def _one_plane(path: Path, band: str, request: Request, *, consumer: bool) -> Frames:
     free = Request(format=request.format, extension=request.extension)
     frames = _open(path, free, consumer=consumer)
-    if frames.depth == 1:
-        return frames
     named = frames.stated.bands or ()
-    if band in named:
-        return PlaneFrames(frames, named.index(band))
-    frames.close()
-    raise Unreadable(f"wrong number of bands: {frames.depth} where the band '{band}' alone is expected")
+    if frames.depth > 1 and band not in named:
+        frames.close()
+        raise Unreadable(f"wrong number of bands: {frames.depth} where the band '{band}' alone is expected")
+    if frames.depth > 1:
+        frames.planes = (named.index(band),)
+    return frames
 
 
 def _open(path: Path, request: Request, *, consumer: bool) -> Frames:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from skyloom.reading.metadata import Request
 
+    Checks = Sequence[Callable[[], object]]
+
 
 class Closable(Protocol):
     """A file, and whatever else is closed in the end."""
@@ -68,7 +70,7 @@ class Frames(ABC):
     stated
         What the file states about them.
     planes, metadata
-        The planes to read, in order, and what their pixels mean; set by `select`.
+        The planes to read, in order, all unless others are chosen, and what their pixels mean; see `select`.
     bytes
         Memory that all of them take, as the file has it.
     sequential
@@ -76,18 +78,11 @@ class Frames(ABC):
     """
 
     sequential = False
-    planes: tuple[int, ...]
     metadata: Metadata
 
-    def __init__(
-        self,
-        shape: Sequence[int],
-        stated: FileMetadata,
-        *,
-        checks: Sequence[Callable[[], object]] = (),
-    ) -> None:
+    def __init__(self, shape: Sequence[int], stated: FileMetadata, *, checks: Checks = ()) -> None:
         self.count, self.depth, self.height, self.width = full_shape(shape)
-        self.stated = stated
+        self.stated, self.planes = stated, tuple(range(self.depth))
         self.bytes = 4 * self.count * self.depth * self.height * self.width
         self._owned: list[Closable] = []
         self._checks = tuple(checks)

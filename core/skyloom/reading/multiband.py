@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from skyloom.reading.errors import Unreadable
@@ -24,7 +23,7 @@ class MultibandFrames(Frames):
     Parameters
     ----------
     parts
-        Each with one plane.
+        Each with one plane, chosen among its `planes`.
     labels
         What to call each in a message.
     names
@@ -41,7 +40,7 @@ class MultibandFrames(Frames):
         count, height, width = sizes.pop()
         super().__init__(
             (count, len(parts), height, width),
-            _joined([part.stated for part in parts], names),
+            _joined(parts, names),
             checks=[part.check for part in reversed(parts)],  # the last one leads to the end of the file
         )
         self.parts = parts
@@ -51,40 +50,14 @@ class MultibandFrames(Frames):
     def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
         """See `Frames.read`."""
         finite = [
-            self.parts[plane].read(start, stop, (0,), out[:, place : place + 1])
+            self.parts[plane].read(start, stop, self.parts[plane].planes, out[:, place : place + 1])
             for place, plane in enumerate(planes)
         ]
         return all(finite)
 
 
-class PlaneFrames(Frames):
-    """One plane of each image of another.
-
-    Parameters
-    ----------
-    whole
-        The images.
-    plane
-        Which plane.
-    """
-
-    def __init__(self, whole: Frames, plane: int) -> None:
-        stated = whole.stated
-        if stated.zero_point is not None:
-            stated = replace(stated, zero_point=stated.zero_point[plane : plane + 1])
-        shape = (whole.count, 1, whole.height, whole.width)
-        super().__init__(shape, replace(stated, bands=None), checks=[whole.check])
-        self._whole, self._plane = whole, plane
-        self.sequential = whole.sequential
-        self.bytes = whole.bytes
-        self.owns(whole)
-
-    def read(self, start: int, stop: int, planes: tuple[int, ...], out: NDArray[np.float32]) -> bool:
-        """See `Frames.read`."""
-        return self._whole.read(start, stop, (self._plane,) * len(planes), out)
-
-
-def _joined(parts: Sequence[FileMetadata], names: tuple[str, ...] | None) -> FileMetadata:
+def _joined(frames: Sequence[Frames], names: tuple[str, ...] | None) -> FileMetadata:
+    parts = [one.stated for one in frames]
     units = {part.unit for part in parts}
     if len(units) > 1:
         raise Unreadable(
@@ -97,7 +70,9 @@ def _joined(parts: Sequence[FileMetadata], names: tuple[str, ...] | None) -> Fil
             f"its bands have different pixel scales: {min(scales):g} to {max(scales):g} arcsec",
             "Resample them to one grid, or give the scale that is meant",
         )
-    zero_points = [part.zero_point[0] for part in parts if part.zero_point is not None]
+    zero_points = [
+        one.stated.zero_point[one.planes[0]] for one in frames if one.stated.zero_point is not None
+    ]
     return FileMetadata(
         bands=names,
         pixel_scale=scales[0] if scales else None,

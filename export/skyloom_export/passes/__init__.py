@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skyloom.errors import InputError, did_you_mean
-from skyloom_export.passes.activations import rewrite_elu, rewrite_mish
 from skyloom_export.passes.attention import rewrite_attention
-from skyloom_export.passes.constants import fold_constants
 from skyloom_export.passes.contractions import rewrite_einsum, rewrite_split
 from skyloom_export.passes.graph import rename
-from skyloom_export.passes.normalisation import fold_batch_norm, rewrite_group_norm
+from skyloom_export.passes.mish import rewrite_mish
 from skyloom_export.passes.transposed import rewrite_transposed
 from skyloom_export.passes.winograd import rewrite_winograd
 
@@ -47,18 +45,12 @@ class Rewrite:
 
 
 PASSES = (
-    Rewrite("constants", "compute what is known, drop what does nothing, join equal nodes", fold_constants),
-    Rewrite("batch-norm", "fold batch norm into the convolution before it", fold_batch_norm),
     Rewrite(
         "transposed-convolution",
         "convolution with the flipped kernel (stride 1) or with depth-to-space (stride 2 and more)",
         rewrite_transposed,
     ),
     Rewrite("mish", "x tanh(log(1 + e^x)) as x / (1 + 2 / (e^x (e^x + 2)))", rewrite_mish),
-    Rewrite("elu", "exponential linear unit with the vectorised exponential", rewrite_elu),
-    Rewrite(
-        "group-norm", "group norm as instance norm over groups, then one step a channel", rewrite_group_norm
-    ),
     Rewrite("einsum", "products of two batches of matrices as MatMul", rewrite_einsum),
     Rewrite("split", "a convolution whose channels part afterwards as one for each part", rewrite_split),
     Rewrite(

@@ -63,12 +63,6 @@ def integer(node: ir.Node, name: str, default: int) -> int:
     return default if attribute is None else attribute.as_int()
 
 
-def number(node: ir.Node, name: str, default: float) -> float:
-    """Return an attribute that is a number."""
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.as_float()
-
-
 def text(node: ir.Node, name: str, default: str) -> str:
     """Return an attribute that is a string."""
     attribute = node.attributes.get(name)
@@ -86,13 +80,6 @@ def length(value: ir.Value, axis: int) -> int | None:
         return None
     found = value.shape[axis]
     return found if isinstance(found, int) else None
-
-
-def fixed_shape(value: ir.Value) -> tuple[int, ...] | None:
-    """Return the shape of a value where all of it is fixed."""
-    if value.shape is None or not all(isinstance(axis, int) for axis in value.shape):
-        return None
-    return tuple(int(axis) for axis in value.shape.numpy())
 
 
 class Builder:

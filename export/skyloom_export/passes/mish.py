@@ -1,10 +1,10 @@
-"""Activation functions written with the operators that the CPU provider vectorises well."""
+"""The activation function Mish, written with the operators that the CPU provider vectorises well."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skyloom_export.passes.graph import Builder, dtype_of, made_by, number, prune, replace, scalar, walk
+from skyloom_export.passes.graph import Builder, dtype_of, made_by, prune, replace, scalar, walk
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -63,23 +63,3 @@ def _softplus_of(value: ir.Value | None) -> ir.Value | None:
             if scalar(one) == 1.0 and exponential is not None:
                 return exponential.inputs[0]
     return None
-
-
-def rewrite_elu(model: ir.Model) -> int:
-    """Write ``Elu`` with slope 1 as ``max(x, e^min(x, 0) - 1)``; return how often.
-
-    For x >= 0 the second term is 0; for x < 0 it is larger than x, as ``e^x >= 1 + x``.
-    """
-    changed = 0
-    for node in walk(model):
-        if node.op_type != "Elu" or number(node, "alpha", 1.0) != 1.0:
-            continue
-        value = node.inputs[0]
-        assert value is not None
-        build, dtype = Builder(node), dtype_of(value)
-        negative = build("Min", value, build.scalar(0.0, dtype))
-        curve = build("Sub", build("Exp", negative), build.scalar(1.0, dtype))
-        replace(node.outputs[0], build("Max", value, curve))
-        changed += 1
-    prune(model)
-    return changed
