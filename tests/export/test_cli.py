@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,7 +217,7 @@ def test_what_is_in_the_way_is_said_before_the_work_begins(
 
 
 def test_what_became_of_each_variant_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    fields = {"graph": "line", "allowed": 0.5}
+    fields: dict[str, Any] = {"graph": "line", "allowed": 0.5}
     variants = [
         VariantReport(precision="fp16", measured=0.25, **fields),
         VariantReport(precision="bf16", measured=2.0, **fields),

@@ -259,7 +259,9 @@ def test_a_variant_keeps_what_was_declared_whatever_its_error(
     declaration = encoder()
     tolerances = {} if tolerance is None else {"code": Tolerance(atol=tolerance, rtol=0.0)}
     variant = PrecisionVariant(precision="fp16", allowed=1.0, measure=lambda _: 0.0, tolerances=tolerances)
-    _, found, _ = precision.judge(declaration, variant, shifted(off), reference.run_grid(declaration))
+    _, found, _ = precision.measure_variant(
+        declaration, variant, shifted(off), reference.run_grid(declaration)
+    )
     assert found.startswith(reason)
     assert bool(found) == bool(reason)
 
@@ -407,7 +409,7 @@ def test_a_variant_whose_outputs_are_no_numbers_is_left_out() -> None:
 
     broken: Any = Fixed(fail)
     problem = "the output 'code' of the graph 'encoder' is not finite"
-    assert precision.judge(encoder(), science(1.0), broken, []) == (np.inf, problem, [])
+    assert precision.measure_variant(encoder(), science(1.0), broken, []) == (np.inf, problem, [])
 
 
 def test_without_openvino_bf16_is_not_measured(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
