@@ -19,7 +19,7 @@ from benchmarks.harness import Row
 from skyloom.images import Images
 from skyloom_classical.background import border_level
 from skyloom_classical.isophote import Isophote
-from skyloom_classical.moments import measure_moments, pixel_noise
+from skyloom_classical.moments import BandImage, measure_moments, pixel_noise
 from skyloom_sky.mock import MockSky
 
 SEED, BAND, LIMIT, OFF = 77, "r", 26.5, 0.3
@@ -57,7 +57,8 @@ def _photutils(images: Images) -> list[tuple[Any, Any]]:
     found = []
     for pixels, mask in zip(images.data[:, 0].astype(float), masks[:, 0], strict=True):
         data = pixels if images.mask is None else np.ma.masked_array(pixels, mask)
-        start = measure_moments(pixels, ~mask, border_level(pixels, ~mask), pixel_noise(pixels, ~mask))
+        sky, noise = border_level(pixels, ~mask), pixel_noise(pixels, ~mask)
+        start = measure_moments(BandImage(pixels, ~mask, sky, noise))
         shape = (max(start.ellipticity, 0.05), start.angle % np.pi)
         geometry = EllipseGeometry(start.x, start.y, max(start.radius, 5.0), *shape)
         with warnings.catch_warnings():

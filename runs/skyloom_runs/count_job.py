@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Generic
 
 from skyloom_runs.failures import ENDED, RefusedError
 from skyloom_runs.job import Begun, Ended, Event, Failed, Job, M, Outcome, Produced, Worker
-from skyloom_runs.plan import Plan
 from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
@@ -23,24 +22,9 @@ if TYPE_CHECKING:
 class CountJob(Job[M]):
     """What a model makes a number of, such as samples, or tiles of a field."""
 
-    @property
-    @abstractmethod
-    def total(self) -> int:
-        """The number of items."""
-
     @abstractmethod
     def make(self, model: M, numbers: range) -> Outcome:
         """Make the items of some numbers."""
-
-    def plan(self) -> Plan:
-        """Return everything that the result will depend on."""
-        return Plan(
-            job=self.described(),
-            recipe=self.recipe,
-            made_by=self.made_by,
-            count=self.total,
-            shard_size=self.shard_size,
-        )
 
     def open(self, *, threads: int | None = None) -> CountWorker[M]:
         """Load the model, to run on so many threads where the recipe says nothing else."""

@@ -121,7 +121,6 @@ def attempt(
     *,
     refusal: Callable[[B, str, str], RefusedError],
     fault: Callable[[R], str],
-    first: int = 0,
 ) -> tuple[list[R], list[tuple[int, RefusedError]]]:
     """Give a batch to a model, and where that fails, one by one, so that one does not spoil the others.
 
@@ -135,8 +134,6 @@ def attempt(
         Makes an error of a batch of one, the reason, and the remedy.
     fault
         Says what is wrong with what the model made, or nothing.
-    first
-        The place of the first of the batch.
 
     Returns
     -------
@@ -157,14 +154,13 @@ def attempt(
             raise
         reason, remedy = _reason(error)
     if len(batch) == 1:
-        return [], [(first, refusal(batch, reason, remedy))]
+        return [], [(0, refusal(batch, reason, remedy))]
     found: list[R] = []
     refused: list[tuple[int, RefusedError]] = []
     for place in range(len(batch)):
-        one = batch[place : place + 1]
-        some, faults = attempt(model, one, refusal=refusal, fault=fault, first=first + place)
+        some, faults = attempt(model, batch[place : place + 1], refusal=refusal, fault=fault)
         found += some
-        refused += faults
+        refused += [(place, error) for _, error in faults]
     return found, refused
 
 

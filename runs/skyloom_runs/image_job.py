@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os.path import relpath
 from time import sleep
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from skyloom_runs.inputs import TRIES, Input, changed, inputs_of
 from skyloom_runs.job import Begun, Dropped, Ended, Event, Failed, Job, M, Outcome, Produced, Worker
 from skyloom_runs.names import escaped
 from skyloom_runs.pipeline import read_ahead
-from skyloom_runs.plan import Plan
 from skyloom_runs.results import Counts
 
 if TYPE_CHECKING:
@@ -54,7 +53,11 @@ class ImageJob(Job[M]):
         How files are read, as for `skyloom.Images.stream`.
     root
         The folder that paths in the results start from, where these move with the files.
+    verb
+        What is done, in a word.
     """
+
+    verb: ClassVar[str]
 
     items: Sequence[Item]
     bands: Sequence[str] | None = None
@@ -68,17 +71,10 @@ class ImageJob(Job[M]):
         """The files as they are when they are first looked at."""
         return inputs_of(self.items)
 
-    def plan(self) -> Plan:
-        """Look at the inputs, and return everything that the result will depend on."""
-        asked: dict[str, JsonValue] = {"bands": None if self.bands is None else list(self.bands)}
-        asked |= dict(self.options)
-        return Plan(
-            job={**self.described(), **asked},
-            recipe=self.recipe,
-            made_by=self.made_by,
-            inputs=self.inputs,
-            shard_size=self.shard_size,
-        )
+    def described(self) -> dict[str, JsonValue]:
+        """Say what is done, and how files are read."""
+        bands = None if self.bands is None else list(self.bands)
+        return {"verb": self.verb, "bands": bands, **self.options}
 
     @abstractmethod
     def process(self, *, threads: int | None = None) -> Process:

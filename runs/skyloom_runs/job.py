@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from skyloom.expect import expect_count
 from skyloom.interfaces import Model
+from skyloom_runs.plan import Plan
 from skyloom_runs.recipe import Recipe
 from skyloom_runs.results import Counts
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
     from skyloom.provenance import Provenance
     from skyloom_runs.failures import Fault, RefusedError
+    from skyloom_runs.inputs import Input
     from skyloom_runs.pipeline import ClosableQueue
-    from skyloom_runs.plan import Plan, Shard
+    from skyloom_runs.plan import Shard
     from skyloom_runs.results import Result
 
 
@@ -142,11 +144,28 @@ class Job(ABC, Generic[M]):
 
     @abstractmethod
     def described(self) -> dict[str, JsonValue]:
-        """Say what is done, and with which options, beside what all jobs of this kind have."""
+        """Say what is done, and with which options."""
 
-    @abstractmethod
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The files that are read, as they are when they are first looked at; none where items are made."""
+        return ()
+
+    @property
+    def total(self) -> int:
+        """The number of items that are made; 0 where files are read."""
+        return 0
+
     def plan(self) -> Plan:
         """Look at the inputs, and return everything that the result will depend on."""
+        return Plan(
+            job=self.described(),
+            recipe=self.recipe,
+            made_by=self.made_by,
+            inputs=self.inputs,
+            count=self.total,
+            shard_size=self.shard_size,
+        )
 
     @abstractmethod
     def name_of(self, number: int) -> str:

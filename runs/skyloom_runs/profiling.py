@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
-    from pydantic import JsonValue
 
     from skyloom import Images, Profile
     from skyloom_runs.image_job import Process
@@ -36,11 +35,7 @@ if TYPE_CHECKING:
 class ProfileJob(ImageJob[SequenceCaptioner]):
     """Reads profiles."""
 
-    interface = SequenceCaptioner
-
-    def described(self) -> dict[str, JsonValue]:
-        """Say what is done."""
-        return {"verb": "profile"}
+    interface, verb = SequenceCaptioner, "profile"
 
     def process(self, *, threads: int | None = None) -> Process:
         """Load the captioner."""
@@ -52,7 +47,7 @@ class ProfileJob(ImageJob[SequenceCaptioner]):
 
 def profiled(captioner: SequenceCaptioner, images: Images, meta: Mapping[str, str]) -> Outcome:
     """Return the profiles of images as rows of a table."""
-    found, refused = _read(captioner, images, 0)
+    found, refused = _read(captioner, images)
     products = []
     for _, some in groupby(found, lambda one: _columns(one[0])):
         profiles, paths = zip(*some, strict=True)
@@ -61,34 +56,23 @@ def profiled(captioner: SequenceCaptioner, images: Images, meta: Mapping[str, st
 
 
 def caption(
-    captioner: SequenceCaptioner, images: Images, first: int = 0
+    captioner: SequenceCaptioner, images: Images
 ) -> tuple[list[Profile], list[tuple[int, RefusedError]]]:
     """Caption images; where they are refused, one by one, so that one does not spoil the others.
-
-    Parameters
-    ----------
-    captioner
-        The captioner.
-    images
-        The images.
-    first
-        The place of the first of them.
 
     Returns
     -------
     The profiles, and the place of each image without one, with the reason.
     """
-    found, refused = _read(captioner, images, first)
+    found, refused = _read(captioner, images)
     return [profile for profile, _ in found], refused
 
 
 def _read(
-    captioner: SequenceCaptioner, images: Images, first: int
+    captioner: SequenceCaptioner, images: Images
 ) -> tuple[list[tuple[Profile, str]], list[tuple[int, RefusedError]]]:
     """Return the profiles of images, each with the path of its image, and the images without one."""
-    found, refused = attempt(
-        partial(_captioned, captioner), images, refusal=_refused, fault=_fault, first=first
-    )
+    found, refused = attempt(partial(_captioned, captioner), images, refusal=_refused, fault=_fault)
     return [pair for pairs in found for pair in pairs], refused
 
 

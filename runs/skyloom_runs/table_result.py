@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skyloom.frozen import Frozen
 from skyloom_runs.failures import write_failures
@@ -101,91 +101,61 @@ class TableResult(Result):
 
 
 class _Writer:
-    """Writes the rows of a part in their order."""
+    """Writes the rows of a part in their order; those that can share a table go to one file."""
 
     def __init__(self, folder: Path, kind: TableFormat, files: ExitStack) -> None:
         self._folder, self._format, self._files = folder, kind, files
         self._groups: list[_Group] = []
-        self._order: list[tuple[_Group, int]] = []
+        self._opened = 0
 
     def add(self, product: tuple[Schema, Block], counts: Counts) -> None:
         """Write rows."""
         schema, block = product
-        group = next((one for one in self._groups if one.schema.columns == schema.columns), None)
+        group = next((one for one in self._groups if not one.schema.clash(schema)), None)
         if group is None:
-            path = self._folder / f"rows-{len(self._groups)}{self._format.suffix}"
-            write = self._files.enter_context(self._format.writer(path, schema))
-            group = _Group(path, schema, write)
+            group = _Group(*self._open(schema), schema)
             self._groups.append(group)
-        group.write(block)
+        elif group.schema.columns != schema.columns:
+            self._widen(group, merged([group.schema, schema]))
+        group.write(group.schema.completed(block))
         group.counts += counts
         group.sources |= dict.fromkeys(zip(block[PATH].tolist(), block[NAME].tolist(), strict=True))
-        self._order.append((group, len(block[PATH])))
 
     def finish(self) -> JsonValue:
-        """Close the files, and put those together that can share a table."""
+        """Close the files, and say what is in them."""
         self._files.close()
-        rows = []
-        waiting = self._groups
-        while waiting:
-            alike = [one for one in waiting if not waiting[0].schema.clash(one.schema)]
-            waiting = [one for one in waiting if one not in alike]
-            path, table = alike[0].path, alike[0].schema
-            if len(alike) > 1:
-                path, table = self._together(alike)
-            rows.append(
-                Rows(
-                    file=path.name,
-                    table=table,
-                    counts=sum((one.counts for one in alike), Counts()),
-                    sources=tuple(dict.fromkeys(source for one in alike for source in one.sources)),
-                )
-            )
-        return About(rows=tuple(rows)).model_dump(mode="json")
+        rows = tuple(
+            Rows(file=one.path.name, table=one.schema, counts=one.counts, sources=tuple(one.sources))
+            for one in self._groups
+        )
+        return About(rows=rows).model_dump(mode="json")
 
-    def _together(self, groups: Sequence[_Group]) -> tuple[Path, Schema]:
-        """Write the rows of several files to one, in the order in which they came."""
-        table = merged(group.schema for group in groups)
-        path = groups[0].path.with_stem(f"{groups[0].path.stem}-all")
-        unread = {
-            group.path: _Unread(self._format.blocks(Piece(group.path, group.schema))) for group in groups
-        }
-        with self._format.writer(path, table) as write:
-            for group, count in self._order:
-                if group in groups:
-                    for block in unread[group.path].take(count):
-                        write(table.completed(block))
-        for group in groups:
-            group.path.unlink()
-        return path, table
+    def _open(self, schema: Schema) -> tuple[Path, ExitStack, Add]:
+        path = self._folder / f"rows-{self._opened}{self._format.suffix}"
+        self._opened += 1
+        file = self._files.enter_context(ExitStack())
+        return path, file, file.enter_context(self._format.writer(path, schema))
+
+    def _widen(self, group: _Group, schema: Schema) -> None:
+        """Give a file the columns of a wider table; what was written to it is copied."""
+        if schema == group.schema:
+            return
+        group.file.close()
+        narrow = Piece(group.path, group.schema)
+        group.path, group.file, group.write = self._open(schema)
+        group.schema = schema
+        for block in self._format.converted(narrow, schema):
+            group.write(block)
+        narrow.path.unlink()
 
 
 class _Group:
-    """A file of rows with the same columns."""
+    """An open file of rows."""
 
-    def __init__(self, path: Path, schema: Schema, write: Add) -> None:
-        self.path, self.schema, self.write = path, schema, write
+    def __init__(self, path: Path, file: ExitStack, write: Add, schema: Schema) -> None:
+        self.path, self.file, self.write, self.schema = path, file, write, schema
         self.counts = Counts()
-        self.sources: dict[tuple[str, str], Any] = {}
-
-
-class _Unread:
-    """Rows of a file that were not taken yet."""
-
-    def __init__(self, blocks: Iterator[Block]) -> None:
-        self._blocks = blocks
-        self._rest: Block = {}
-
-    def take(self, count: int) -> Iterator[Block]:
-        """Take the next rows."""
-        while count:
-            if not self._rest:
-                self._rest = next(self._blocks)
-            length = len(next(iter(self._rest.values())))
-            yield {name: array[:count] for name, array in self._rest.items()}
-            left = {name: array[count:] for name, array in self._rest.items()}
-            self._rest = left if length > count else {}
-            count -= min(count, length)
+        self.sources: dict[tuple[str, str], None] = {}
 
 
 def _all_rows(parts: Sequence[Stored]) -> Iterator[tuple[Path, Rows]]:

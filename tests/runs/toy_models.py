@@ -127,8 +127,7 @@ class CarriedField(FieldJob):
 class InpaintJob(ImageJob[Any]):
     """Repairs images of any number of files."""
 
-    def described(self) -> dict[str, Any]:
-        return {"verb": "inpaint"}
+    verb = "inpaint"
 
     def process(self, *, threads: int | None = None) -> Process:
         return lambda images: Outcome([(Patches().inpaint(images), Counts(results=len(images)))])

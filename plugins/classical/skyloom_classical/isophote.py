@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -14,10 +15,11 @@ from skyloom_classical.background import Sky, border_level, fit_level
 from skyloom_classical.ellipses import position_angle
 from skyloom_classical.fitting import FittedEllipses, fit_ellipses
 from skyloom_classical.harmonics import refine
-from skyloom_classical.moments import Moments, measure_moments, pixel_noise, significance
+from skyloom_classical.moments import BandImage, Moments, measure_moments, pixel_noise, significance
 from skyloom_classical.neighbours import fill_gaps, find_neighbours
-from skyloom_classical.quality_flags import band_flags, with_gap_flags
+from skyloom_classical.quality_flags import band_flags
 from skyloom_classical.sampling import Intensities, intensities, sample
+from skyloom_photometry import judge_gaps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,7 +120,9 @@ class Isophote(SequenceCaptioner):
                 found = None if band.refused else shared or self._fit(band)
                 profile = self._read(band, found, images, name, number)
                 if found is not None:
-                    profile = with_gap_flags(profile, gaps, band.valid, found.ellipses, images.pixel_scale)
+                    centre, scale = (found.ellipses.y, found.ellipses.x), images.pixel_scale
+                    flags = judge_gaps(profile, gaps, pixel_scale=scale, unseen=~band.valid, centre=centre)
+                    profile = replace(profile, flags=(*profile.flags, *flags))
                 profiles.append(profile)
         return profiles
 
@@ -126,20 +130,20 @@ class Isophote(SequenceCaptioner):
         self, pixels: NDArray[np.float64], valid: NDArray[np.bool_], images: Images, number: int
     ) -> _Band:
         """Prepare one band of a galaxy for fitting, and check what it shows."""
-        sky, noise = border_level(pixels, valid), pixel_noise(pixels, valid)
-        start = measure_moments(pixels, valid, sky, noise)
+        image = BandImage(pixels, valid, border_level(pixels, valid), pixel_noise(pixels, valid))
+        start = measure_moments(image)
         flags = (MASKED_CENTRE,) * (not valid[round(start.y), round(start.x)])
         if self.neighbours == "find":
-            others = find_neighbours(pixels, valid, sky=sky, noise=noise, x=start.x, y=start.y)
+            others = find_neighbours(image, start)
             if others.any():
-                valid = valid & ~others
-                start = measure_moments(pixels, valid, sky, noise)
-        found, refused = band_flags(pixels, valid, start, images, number, subtracted=self.sky == "none")
-        if not refused and significance(pixels, valid, start, sky=sky, noise=noise) < _SIGNIFICANT:
+                image = image._replace(valid=valid & ~others)
+                start = measure_moments(image)
+        found, refused = band_flags(image, start, images, number, subtracted=self.sky == "none")
+        if not refused and significance(image, start) < _SIGNIFICANT:
             found, refused = (NO_GALAXY,), NO_LIGHT
-        signal = float((pixels[valid] - sky).sum() / (noise or 1.0))
-        filled = fill_gaps(pixels, valid, x=start.x, y=start.y)
-        return _Band(filled, valid, start, -np.inf if refused else signal, (*flags, *found), refused)
+        signal = float((pixels[image.valid] - image.sky).sum() / (image.noise or 1.0))
+        filled, flags = fill_gaps(image, start), (*flags, *found)
+        return _Band(filled, image.valid, start, -np.inf if refused else signal, flags, refused)
 
     def _fit(self, band: _Band) -> FittedEllipses:
         seen = bool(band.valid[round(band.start.y), round(band.start.x)])
@@ -153,17 +157,12 @@ class Isophote(SequenceCaptioner):
         self, band: _Band, found: FittedEllipses | None, images: Images, name: str, number: int
     ) -> Profile:
         """Read the profile of one band along ellipses; where none were found, it has no step."""
+        labels: dict[str, Any] = {"name": name, "band": images.bands[number], "provenance": self.provenance()}
         if found is None:
             nothing = np.empty(0)
             shape = {"ellipticity": nothing, "position_angle": nothing}
-            return Profile(
-                **_calibrated(nothing, nothing, nothing, nothing, shape, images, number),
-                name=name,
-                band=images.bands[number],
-                stopped=band.refused,
-                flags=band.flags,
-                provenance=self.provenance(),
-            )
+            empty = _calibrated(nothing, nothing, nothing, nothing, shape, images, number)
+            return Profile(**empty, **labels, stopped=band.refused, flags=band.flags)
         ellipses = found.ellipses
         largest = float(np.hypot(*band.pixels.shape) / 2)
         samples = sample(band.pixels, band.valid, ellipses, largest)
@@ -183,14 +182,8 @@ class Isophote(SequenceCaptioner):
         ellipticity, angle = ellipses.at(axis[kept])
         flux_within = _growth(axis[kept], mean[kept], 1 - ellipticity)
         shape = {"ellipticity": ellipticity, "position_angle": position_angle(angle)}
-        return Profile(
-            **_calibrated(axis[kept], mean[kept], error[kept], flux_within, shape, images, number),
-            name=name,
-            band=images.bands[number],
-            stopped=stopped,
-            flags=flags,
-            provenance=self.provenance(),
-        )
+        values = _calibrated(axis[kept], mean[kept], error[kept], flux_within, shape, images, number)
+        return Profile(**values, **labels, stopped=stopped, flags=flags)
 
     def _axis(self, largest: float, pixel_scale: float | None) -> NDArray[np.float64]:
         """Return the semi-major axes (step,) in pixels."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -44,16 +44,27 @@ class Moments:
     radius: float
 
 
-def pixel_noise(pixels: NDArray[np.float64], valid: NDArray[np.bool_]) -> float:
-    """Return the standard deviation of the noise of a pixel, from the differences of neighbours.
+class BandImage(NamedTuple):
+    """One band of an image.
 
-    Parameters
+    Attributes
     ----------
     pixels : float array (y, x)
-        The image.
+        The light.
     valid : bool array (y, x)
         Which pixels count.
+    sky, noise
+        Level of the empty sky, and standard deviation of the noise of a pixel.
     """
+
+    pixels: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    sky: float
+    noise: float
+
+
+def pixel_noise(pixels: NDArray[np.float64], valid: NDArray[np.bool_]) -> float:
+    """Return the standard deviation of the noise of a pixel (y, x), from the differences of neighbours."""
     both = valid[:, 2:] & valid[:, :-2]  # neighbours but one, as resampling ties those side by side
     differences = (pixels[:, 2:] - pixels[:, :-2])[both]
     if not len(differences):
@@ -70,27 +81,13 @@ def smoothed(pixels: NDArray[np.float64], valid: NDArray[np.bool_], sigma: float
     return np.asarray(np.divide(light, weight, out=np.zeros_like(light), where=weight > 1e-3), np.float64)
 
 
-def measure_moments(
-    pixels: NDArray[np.float64], valid: NDArray[np.bool_], sky: float, noise: float
-) -> Moments:
-    """Find the galaxy in the middle of an image.
-
-    Parameters
-    ----------
-    pixels : float array (y, x)
-        The image.
-    valid : bool array (y, x)
-        Which pixels count.
-    sky
-        Level of the empty sky.
-    noise
-        Standard deviation of the noise of a pixel.
-    """
+def measure_moments(image: BandImage) -> Moments:
+    """Find the galaxy in the middle of an image."""
     from scipy import ndimage
 
-    light = smoothed(pixels, valid, _BLUR) - sky
+    light = smoothed(image.pixels, image.valid, _BLUR) - image.sky
     x, y = _peak(light)
-    faintest = _ABOVE_NOISE * noise / (2 * np.sqrt(np.pi) * _BLUR)  # the blur averages over pixels
+    faintest = _ABOVE_NOISE * image.noise / (2 * np.sqrt(np.pi) * _BLUR)  # the blur averages over pixels
     labels, _ = ndimage.label(light > faintest)
     here = labels == labels[round(y), round(x)]
     if light[round(y), round(x)] <= faintest or here.sum() < _LEAST_PIXELS:
@@ -100,22 +97,9 @@ def measure_moments(
     return _moments(light[rows, columns], columns - np.float64(x), rows - np.float64(y), x, y)
 
 
-def significance(
-    pixels: NDArray[np.float64], valid: NDArray[np.bool_], start: Moments, *, sky: float, noise: float
-) -> float:
-    """Return how many times its noise the light of a galaxy is, within the best of a few circles.
-
-    Parameters
-    ----------
-    pixels : float array (y, x)
-        The image.
-    valid : bool array (y, x)
-        Which pixels count.
-    start
-        Where it is.
-    sky, noise
-        Level of the empty sky, and standard deviation of the noise of a pixel.
-    """
+def significance(image: BandImage, start: Moments) -> float:
+    """Return how many times its noise the light of a galaxy is, within the best of a few circles."""
+    pixels, valid, sky, noise = image
     height, width = pixels.shape
     rows, columns = np.ogrid[:height, :width]
     distance = np.hypot(rows - start.y, columns - start.x)

@@ -9,37 +9,20 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from skyloom_classical.moments import BandImage, Moments
+
 _ABOVE_NOISE = 2.0
 _LEAST_PIXELS = 6
 _GROW = 2
 _CONTRAST = 0.002
 
 
-def find_neighbours(
-    pixels: NDArray[np.float64],
-    valid: NDArray[np.bool_],
-    *,
-    sky: float,
-    noise: float,
-    x: float,
-    y: float,
-) -> NDArray[np.bool_]:
-    """Return True (y, x) where another source than the one at a place is bright.
-
-    Parameters
-    ----------
-    pixels : float array (y, x)
-        The image.
-    valid : bool array (y, x)
-        Which pixels count.
-    sky, noise
-        Level of the empty sky, and standard deviation of the noise of a pixel.
-    x, y
-        Where the galaxy is.
-    """
+def find_neighbours(image: BandImage, galaxy: Moments) -> NDArray[np.bool_]:
+    """Return True (y, x) where another source than the galaxy is bright."""
     import sep
     from scipy import ndimage
 
+    pixels, valid, sky, noise = image
     if noise <= 0:
         return np.zeros(pixels.shape, bool)
     _, labels = sep.extract(
@@ -51,28 +34,17 @@ def find_neighbours(
         deblend_cont=_CONTRAST,
         segmentation_map=True,
     )
-    others = (labels > 0) & (labels != labels[round(y), round(x)])
-    return np.asarray(
-        ndimage.binary_dilation(others, iterations=_GROW) & (labels != labels[round(y), round(x)]), np.bool_
-    )
+    elsewhere = labels != labels[round(galaxy.y), round(galaxy.x)]
+    others = (labels > 0) & elsewhere
+    return np.asarray(ndimage.binary_dilation(others, iterations=_GROW) & elsewhere, np.bool_)
 
 
-def fill_gaps(
-    pixels: NDArray[np.float64], valid: NDArray[np.bool_], *, x: float, y: float
-) -> NDArray[np.float64]:
-    """Put into invalid pixels what lies opposite of them, beyond the centre; isophotes are symmetric.
+def fill_gaps(image: BandImage, galaxy: Moments) -> NDArray[np.float64]:
+    """Return the pixels (y, x), in place of invalid ones those opposite, as isophotes are symmetric.
 
-    Where there is nothing either, the nearest valid pixel is taken.
-
-    Parameters
-    ----------
-    pixels : float array (y, x)
-        The image.
-    valid : bool array (y, x)
-        Which pixels count.
-    x, y
-        The centre.
+    Where there is nothing beyond the centre either, the nearest valid pixel is taken.
     """
+    pixels, valid = image.pixels, image.valid
     if valid.all():
         return pixels
     from scipy import ndimage
@@ -80,11 +52,9 @@ def fill_gaps(
     filled = pixels.copy()
     rows, columns = np.nonzero(~valid)
     height, width = pixels.shape
-    opposite_rows, opposite_columns = np.rint(2 * y - rows).astype(int), np.rint(2 * x - columns).astype(int)
-    within = (
-        (opposite_rows >= 0) & (opposite_rows < height) & (opposite_columns >= 0) & (opposite_columns < width)
-    )
-    opposite = (opposite_rows.clip(0, height - 1), opposite_columns.clip(0, width - 1))
+    y, x = np.rint(2 * galaxy.y - rows).astype(int), np.rint(2 * galaxy.x - columns).astype(int)
+    within = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    opposite = (y.clip(0, height - 1), x.clip(0, width - 1))
     good = within & valid[opposite]
     filled[rows[good], columns[good]] = pixels[opposite][good]
     if not good.all():

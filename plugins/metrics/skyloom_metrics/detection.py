@@ -259,17 +259,6 @@ def _kernel(smoothing: float | None) -> type_f4 | None:
 
 
 def _nothing(bands: tuple[str, ...]) -> Sources:
-    empty, whole = np.empty(0), np.empty(0, np.int64)
-    return Sources(
-        bands=bands,
-        x=empty,
-        y=empty,
-        x_peak=whole,
-        y_peak=whole,
-        flux=np.empty((0, len(bands))),
-        radius=empty,
-        a=empty,
-        b=empty,
-        theta=empty,
-        flags=whole,
-    )
+    columns: dict[str, Any] = dict.fromkeys(("x", "y", "radius", "a", "b", "theta"), np.empty(0))
+    columns |= dict.fromkeys(("x_peak", "y_peak", "flags"), np.empty(0, np.int64))
+    return Sources(bands=bands, flux=np.empty((0, len(bands))), **columns)

@@ -116,6 +116,7 @@ class Frechet(FeatureMetric):
             reference,
             candidate,
             value,
+            seed=seed,
             parts={"means": means, "covariances": max(value - means, 0.0)},
             floor=floor,
             interval=interval_of(value, drawn, least=0.0),
@@ -124,8 +125,7 @@ class Frechet(FeatureMetric):
                 "floor": "closed form" if closed else "resampling of the reference",
                 "resamples": self.resamples,
             },
-            notes=too_few(n, m, d),
-            provenance=self.provenance(seed),
+            notes=too_few(one, other),
         )
 
 
@@ -180,21 +180,21 @@ def discrepancy_score(
     seed: int,
 ) -> Score:
     """Return the score of a maximum mean discrepancy."""
-    found = discrepancy(*features, kernel)
-    (n, d), m = features[0].shape, len(features[1])
+    value, error = discrepancy(*features, kernel)
     return metric.make_score(
         *samples,
-        found.value,
+        value,
+        seed=seed,
         floor=0.0,
-        interval=(found.value - found.error, found.value + found.error),
+        interval=(value - error, value + error),
         method=record | {"estimator": "unbiased", "floor": "closed form", "interval": "jackknife"},
-        notes=too_few(n, m, d),
-        provenance=metric.provenance(seed),
+        notes=too_few(*features),
     )
 
 
-def too_few(n: int, m: int, dimensions: int) -> tuple[str, ...]:
+def too_few(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[str, ...]:
     """Warn of samples that are smaller than the number of features."""
+    (n, dimensions), m = one.shape, len(other)
     if min(n, m) >= dimensions:
         return ()
     return (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,18 +24,22 @@ if TYPE_CHECKING:
 CELLS = 16  # rows and columns that the pixels of an image are averaged to
 
 
-class Extractor(Protocol):
+class Extractor(ABC):
     """Turns images into features."""
 
     def expect(self, images: object, what: str) -> Images:
         """Return images that features can be made of, or say what is wrong with them."""
+        return expect_images(images, what=what)
 
+    @abstractmethod
     def measure(self, images: Images) -> NDArray[np.float64]:
         """Return features (image, feature)."""
 
     def reasons(self) -> tuple[str, ...]:
-        """Say for each feature why an image can lack it."""
+        """Say for each feature why an image can lack it; a network can overflow."""
+        return ("no finite features",)
 
+    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return what belongs into the record of a score."""
 
@@ -52,7 +57,7 @@ def extractor(features: str | PathLike[str]) -> Extractor:
     )
 
 
-class Pixels:
+class Pixels(Extractor):
     """The pixels of each band, averaged to cells.
 
     Parameters
@@ -86,24 +91,19 @@ class Pixels:
         return {"features": "pixels", "cells": f"{self.cells}x{self.cells} a band"}
 
 
-class Properties:
+class Properties(SyntheticGalaxyDistance, Extractor):
     """The properties of the synthetic galaxy distance: size, magnitudes and colours."""
 
     def __init__(self) -> None:
-        self._metric = SyntheticGalaxyDistance(radius="half-light")
-        self.expect, self.measure, self.reasons = (
-            self._metric.expect,
-            self._metric.measure,
-            self._metric.reasons,
-        )
+        super().__init__(radius="half-light")
 
     def describe(self) -> dict[str, Any]:
         """Name them."""
-        return {"features": "properties", "columns": list(self._metric.columns)}
+        return {"features": "properties", "columns": list(self.columns)}
 
 
-class GraphFeatures:
-    """The first output of an ONNX graph whose one input is images (image, band, y, x).
+class GraphFeatures(Extractor):
+    """The first output of an ONNX graph whose one input is images (image, band, y, x), of any shape it takes.
 
     Parameters
     ----------
@@ -130,10 +130,6 @@ class GraphFeatures:
         self._digest = sha256(graph)
         self._session = open_session(graph, Execution("cpu"))
 
-    def expect(self, images: object, what: str) -> Images:
-        """Return the images; whatever the graph needs of them, it says itself."""
-        return expect_images(images, what=what)
-
     def measure(self, images: Images) -> NDArray[np.float64]:
         """Return the output of the graph as rows."""
         found = self._session.run({self._input: images.data})[self._output]
@@ -143,10 +139,6 @@ class GraphFeatures:
                 "Give one whose first output is features (image, ...)",
             )
         return found.reshape(len(found), -1).astype(np.float64)
-
-    def reasons(self) -> tuple[str, ...]:
-        """Say that a network can overflow."""
-        return ("no finite features",)
 
     def describe(self) -> dict[str, Any]:
         """Name the graph, and say which one it was."""

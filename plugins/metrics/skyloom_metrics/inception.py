@@ -9,6 +9,7 @@ import numpy as np
 from skyloom.errors import InputError
 from skyloom.expect import expect_count, expect_images, expect_number
 from skyloom_metrics.feature_metrics import Frechet
+from skyloom_metrics.features import Extractor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class FrechetInception(Frechet):
         self.backend = self.extractor.backend
 
 
-class InceptionFeatures:
+class InceptionFeatures(Extractor):
     """The last pool of Inception-v3.
 
     Parameters
@@ -92,10 +93,6 @@ class InceptionFeatures:
             scaled = np.broadcast_to(scaled, (len(batch), 3, *batch.shape[2:]))
             rows.append(self._session.run({"images": np.ascontiguousarray(scaled)})["features"])
         return np.concatenate(rows).astype(np.float64)
-
-    def reasons(self) -> tuple[str, ...]:
-        """Say that a network can overflow."""
-        return ("no finite features",)
 
     def describe(self) -> dict[str, Any]:
         """Say which network it was, by its digests, and what was done to the pixels."""

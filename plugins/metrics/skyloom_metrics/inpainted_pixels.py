@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,28 +31,6 @@ _PICTURE = "the pixels are those of an 8-bit picture: fractional errors are not 
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PixelErrors:
-    """What was measured of one pair of images.
-
-    Attributes
-    ----------
-    errors : one float64 array (pixel,) a band
-        Fractional errors of the in-painted pixels.
-    significant : one bool array (pixel,) a band
-        Which of them rise above the background.
-    floors : float64 array (band,)
-        Median absolute fractional error that noise alone makes of these; NaN where there is none.
-    remarks
-        What is to be noted, in words that end a sentence with the number of images.
-    """
-
-    errors: list[type_f8]
-    significant: list[type_mask]
-    floors: type_f8
-    remarks: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
 class InpaintingDetails:
     """The score of `InpaintingError`, and what it was made of.
 
@@ -75,71 +54,50 @@ class InpaintingDetails:
     errors: type_f8
 
 
-def measure_pair(
-    truth: Images, repaired: Images, *, sigmas: float, noise: float | None, random: np.random.Generator
-) -> PixelErrors:
-    """Return the errors of the in-painted pixels of one image, band by band; the options are the metric's."""
-    hole, source = _hole(truth, repaired)
-    unknown = truth.mask[0] if truth.mask is not None and source is not truth else np.zeros_like(hole)
-    errors, significant, floors, remarks = [], [], [], []
-    for band in range(len(truth.bands)):
-        here = truth.data[0, band].astype(np.float64)
-        level, spread = _clipped(here[~unknown[band]])
-        sigma = spread if noise is None else noise
-        if abs(level) > _CLIP * sigma > 0:
-            remarks.append(_OFFSET)
-        pixels = hole[band] & (here != 0)
-        flux = here[pixels]
-        errors.append((repaired.data[0, band][pixels] - flux) / np.abs(flux))
-        bright = flux > level + sigmas * sigma
-        significant.append(bright)
-        drawn = np.sqrt(2) * sigma * random.standard_normal(int(bright.sum())) / np.abs(flux[bright])
-        floors.append(float(np.median(np.abs(drawn))) if len(drawn) else np.nan)
-    if source is None:
-        remarks.append(_GUESSED)
-    if is_picture(truth.data[0]):
-        remarks.append(_PICTURE)
-    return PixelErrors(
-        errors=errors,
-        significant=significant,
-        floors=np.array(floors),
-        remarks=tuple(dict.fromkeys(remarks)),
-    )
-
-
 class Tally:
-    """What is kept of the pairs seen so far."""
+    """What is kept of the pairs seen so far; the options are those of the metric."""
 
-    def __init__(self, like: Images) -> None:
-        self.bands = like.bands
+    def __init__(self, like: Images, *, sigmas: float, noise: float | None) -> None:
+        self.bands, self._sigmas, self._noise = like.bands, sigmas, noise
         shape = (len(like.bands), len(EDGES) - 1)
         self.every, self.significant = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self.close = np.zeros(len(like.bands))
         self.rows: list[type_f8] = []
-        self.remarks: dict[str, int] = {}
+        self._remarks: Counter[str] = Counter()
 
-    def add(self, measured: PixelErrors) -> None:
-        """Count the pixels of one pair, and keep its medians."""
-        row = np.full((4, len(self.bands)), np.nan)
-        row[3] = measured.floors
-        for band, (error, bright) in enumerate(zip(measured.errors, measured.significant, strict=True)):
+    def add(self, truth: Images, repaired: Images, random: np.random.Generator) -> None:
+        """Count the in-painted pixels of one image by their errors, and keep the medians of each band.
+
+        These are the absolute error of the significant pixels and of all, the bias, and the absolute error
+        that noise alone makes of the significant ones.
+        """
+        hole, source = _hole(truth, repaired)
+        unknown = truth.mask[0] if truth.mask is not None and source is not truth else np.zeros_like(hole)
+        row, offset = np.full((4, len(self.bands)), np.nan), False
+        for band in range(len(self.bands)):
+            here = truth.data[0, band].astype(np.float64)
+            level, spread = _clipped(here[~unknown[band]])
+            sigma = spread if self._noise is None else self._noise
+            offset = offset or abs(level) > _CLIP * sigma > 0
+            pixels = hole[band] & (here != 0)
+            flux = here[pixels]
+            error = (repaired.data[0, band][pixels] - flux) / np.abs(flux)
+            bright = flux > level + self._sigmas * sigma
+            drawn = np.sqrt(2) * sigma * random.standard_normal(int(bright.sum())) / np.abs(flux[bright])
             shown = np.clip(error, EDGES[0], EDGES[-1])
             self.every[band] += np.histogram(shown, EDGES)[0]
             self.significant[band] += np.histogram(shown[bright], EDGES)[0]
             self.close[band] += np.count_nonzero(np.abs(error[bright]) <= WITHIN)
             if bright.any():
-                row[:3, band] = (
-                    np.median(np.abs(error[bright])),
-                    np.median(np.abs(error)),
-                    np.median(error[bright]),
-                )
+                off = np.abs(error[bright]), np.abs(error), error[bright], np.abs(drawn)
+                row[:, band] = [np.median(values) for values in off]
         self.rows.append(row)
-        for remark in measured.remarks:
-            self.remarks[remark] = self.remarks.get(remark, 0) + 1
+        noticed = {_OFFSET: offset, _GUESSED: source is None, _PICTURE: is_picture(truth.data[0])}
+        self._remarks.update(remark for remark, holds in noticed.items() if holds)
 
     def notes(self) -> tuple[str, ...]:
         """Return what was noticed, and of how many images."""
-        return tuple(f"{remark} ({number} images)" for remark, number in self.remarks.items())
+        return tuple(f"{remark} ({number} images)" for remark, number in self._remarks.items())
 
 
 def _hole(truth: Images, repaired: Images) -> tuple[type_mask, Images | None]:

@@ -10,7 +10,7 @@ from skyloom import Metric, Score
 from skyloom.errors import InputError
 from skyloom.expect import expect_count, expect_number
 from skyloom.random import check_seed, generator
-from skyloom_metrics.inpainted_pixels import InpaintingDetails, Tally, measure_pair
+from skyloom_metrics.inpainted_pixels import InpaintingDetails, Tally
 from skyloom_metrics.pairing import Pairs
 from skyloom_metrics.resampling import FLOOR, interval_of, ordered, resample
 
@@ -102,9 +102,8 @@ class InpaintingError(Metric):
         pairs = Pairs(reference, candidate)
         tally: Tally | None = None
         for number, (truth, repaired) in enumerate(pairs):
-            tally = tally or Tally(truth)
-            random = generator(seed, FLOOR, int(truth.index[0]))
-            tally.add(measure_pair(truth, repaired, sigmas=self.sigmas, noise=self.noise, random=random))
+            tally = tally or Tally(truth, sigmas=self.sigmas, noise=self.noise)
+            tally.add(truth, repaired, generator(seed, FLOOR, int(truth.index[0])))
             if progress is not None:
                 progress(number + 1, None)
         assert tally is not None  # Pairs has at least one, or refuses

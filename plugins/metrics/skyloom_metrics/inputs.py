@@ -53,12 +53,7 @@ class Side:
             return found[0] if len(found) == 1 else found
         if metric.compares == "fields":
             return self.mosaics() if getattr(metric, "takes_mosaics", False) else list(self.fields())
-        if metric.streams:
-            return self.batches()
-        batches = list(self.batches())
-        if not batches:
-            raise self._nothing()
-        return Images.concatenate(batches)
+        return self.batches() if metric.streams else Images.concatenate(list(self.batches()))
 
     def batches(self) -> Iterator[Images]:
         """Yield images in batches; files that cannot be read are left out."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,27 +17,14 @@ _BLOCK = 1024  # rows of the matrix of the kernel that are in memory at a time
 _MEDIAN_OF = 1000  # items of each side that the median distance is taken over
 
 
-@dataclass(frozen=True)
-class Discrepancy:
-    """A squared maximum mean discrepancy.
-
-    Attributes
-    ----------
-    value
-        The unbiased estimate; it scatters around zero, and below, where the two are of one population.
-    error
-        Its standard error, by leaving out one item at a time.
-    """
-
-    value: float
-    error: float
-
-
-def discrepancy(one: NDArray[np.float64], other: NDArray[np.float64], kernel: type_kernel) -> Discrepancy:
-    """Return the unbiased squared maximum mean discrepancy of two samples, (n, d) and (m, d).
+def discrepancy(
+    one: NDArray[np.float64], other: NDArray[np.float64], kernel: type_kernel
+) -> tuple[float, float]:
+    """Return the unbiased squared maximum mean discrepancy of two samples, (n, d) and (m, d), and its error.
 
     It is the mean of the kernel over pairs of different items of one side, plus that of the other side,
-    less twice that over pairs across.
+    less twice that over pairs across; it scatters around zero, and below, where the two are of one
+    population. Its standard error is that of leaving out one item at a time.
     """
     n, m = len(one), len(other)
     within, cross = _sums(one, one, kernel), _sums(one, other, kernel)
@@ -54,7 +40,7 @@ def discrepancy(one: NDArray[np.float64], other: NDArray[np.float64], kernel: ty
             total_cross - cross_other
         ) / (n * (m - 1))
         error = float(np.sqrt((n - 1) * without.var() + (m - 1) * without_other.var()))
-    return Discrepancy(float(value), error)
+    return float(value), error
 
 
 def cubic(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skyloom import Images
 from skyloom.expect import expect_count
-from skyloom.random import check_seed
 from skyloom_metrics.features import Pixels
 from skyloom_metrics.kernels import squared_distances
 from skyloom_metrics.resampling import interval_of, resample
@@ -76,8 +75,6 @@ class NearestNeighbours(SampleMetric):
         Number of resamplings behind the interval.
     """
 
-    least: ClassVar[int] = 2
-
     def __init__(self, *, cells: int = 32, count: int = 5, resamples: int = 200) -> None:
         self.pixels = Pixels(expect_count(cells, what="cells"))
         self.count = expect_count(count, what="count")
@@ -104,8 +101,7 @@ class NearestNeighbours(SampleMetric):
             Real images that the model has not seen. Where nothing is given, each image of the training
             set is compared with the others.
         """
-        one = self.gather(reference, "the reference images")
-        other = self.gather(candidate, "the candidate images", like=one.meaning)
+        one, other = self.samples(reference, candidate)
         unseen = None
         if held_out is not None:
             unseen = self.gather(held_out, "the held-out images", like=one.meaning)
@@ -113,7 +109,6 @@ class NearestNeighbours(SampleMetric):
 
     def score(self, reference: Sample, candidate: Sample, *, seed: int) -> Score:
         """Compare the distances of the candidates with those of new images."""
-        seed = check_seed(seed)
         found = self._search(reference, candidate, None)
         nearest = np.sort(found.distances[:, 0])
         value, floor = float(np.median(nearest)), float(np.median(found.baseline))
@@ -129,6 +124,7 @@ class NearestNeighbours(SampleMetric):
             reference,
             candidate,
             value,
+            seed=seed,
             unit=reference.meaning.unit,
             floor=floor,
             interval=interval_of(value, drawn, least=0.0),
@@ -141,7 +137,6 @@ class NearestNeighbours(SampleMetric):
                 "resamples": self.resamples,
             },
             notes=notes,
-            provenance=self.provenance(seed),
         )
 
     def draw(self, score: Score, reference: Sample, candidate: Sample) -> Figure:

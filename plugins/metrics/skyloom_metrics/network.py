@@ -6,13 +6,19 @@ trained with: average pools leave out the padding, and the last block pools the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 Size = int | tuple[int, int]
+Channels = Callable[[int], int]
+"""The number of channels where the published network has so many."""
 
 FULL = 32  # channels of the first layer of the published network
+ROW, COLUMN = (1, 7), (7, 1)
 
 
 class Convolution(nn.Module):
@@ -28,13 +34,46 @@ class Convolution(nn.Module):
         return functional.relu(self.bn(self.conv(x)))
 
 
+class Layer(NamedTuple):
+    """A convolution of a block; without a stride it keeps the size of the image."""
+
+    made: int
+    kernel: Size
+    stride: int = 1
+
+    def after(self, given: int) -> Convolution:
+        """Return it for so many channels."""
+        rows, columns = self.kernel if isinstance(self.kernel, tuple) else (self.kernel, self.kernel)
+        padding = (rows // 2, columns // 2) if self.stride == 1 else 0
+        return Convolution(given, self.made, self.kernel, stride=self.stride, padding=padding)
+
+
 class Block(nn.Module):
     """Branches side by side.
 
-    A branch is a list of names of layers, of pools and, in brackets, of layers whose outputs are joined.
+    A branch is a list of layers, which are numbered where there are several, of names of pools, and of lists
+    of two layers whose outputs are joined.
     """
 
-    branches: tuple[tuple[str | tuple[str, ...], ...], ...]
+    def __init__(self, given: int, **branches: Sequence[Layer | str | list[Layer]]) -> None:
+        super().__init__()
+        self.branches: list[list[str | list[str]]] = []
+        self.made = 0
+        for branch, steps in branches.items():
+            channels, names = given, list[str | list[str]]()
+            several = sum(not isinstance(step, str) for step in steps) > 1
+            for step in steps:
+                if isinstance(step, str):
+                    names.append(step)
+                    continue
+                layers = step if isinstance(step, list) else [step]
+                name = f"{branch}_{len(names) + 1}" if several else branch
+                names.append([name] if len(layers) == 1 else [f"{name}a", f"{name}b"])
+                for own, layer in zip(names[-1], layers, strict=True):
+                    self.add_module(own, layer.after(channels))
+                channels = sum(layer.made for layer in layers)
+            self.branches.append(names)
+            self.made += channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, given, y, x) to all branches along the channels."""
@@ -42,12 +81,8 @@ class Block(nn.Module):
         for branch in self.branches:
             found = [x]
             for step in branch:
-                if isinstance(step, tuple):
-                    found = [self.get_submodule(name)(found[0]) for name in step]
-                elif step in POOLS:
-                    found = [POOLS[step](found[0])]
-                else:
-                    found = [self.get_submodule(step)(found[0])]
+                layers = [POOLS[step]] if isinstance(step, str) else map(self.get_submodule, step)
+                found = [layer(found[0]) for layer in layers]
             joined += found
         return torch.cat(joined, 1)
 
@@ -67,121 +102,60 @@ def _halved(x: Tensor) -> Tensor:
 POOLS = {"average": _average, "largest": _largest, "halved": _halved}
 
 
-class Wide(Block):
-    """5x5 and 3x3 convolutions, at 35x35."""
-
-    branches = (
-        ("branch1x1",),
-        ("branch5x5_1", "branch5x5_2"),
-        ("branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"),
-        ("average", "branch_pool"),
+def wide(given: int, pooled: int, c: Channels) -> Block:
+    """Return 5x5 and 3x3 convolutions, at 35x35."""
+    return Block(
+        given,
+        branch1x1=[Layer(c(64), 1)],
+        branch5x5=[Layer(c(48), 1), Layer(c(64), 5)],
+        branch3x3dbl=[Layer(c(64), 1), Layer(c(96), 3), Layer(c(96), 3)],
+        branch_pool=["average", Layer(pooled, 1)],
     )
 
-    def __init__(self, given: int, pooled: int, c: Channels) -> None:
-        super().__init__()
-        self.branch1x1 = Convolution(given, c(64), 1)
-        self.branch5x5_1 = Convolution(given, c(48), 1)
-        self.branch5x5_2 = Convolution(c(48), c(64), 5, padding=2)
-        self.branch3x3dbl_1 = Convolution(given, c(64), 1)
-        self.branch3x3dbl_2 = Convolution(c(64), c(96), 3, padding=1)
-        self.branch3x3dbl_3 = Convolution(c(96), c(96), 3, padding=1)
-        self.branch_pool = Convolution(given, pooled, 1)
-        self.made = 2 * c(64) + c(96) + pooled
 
-
-class ToMiddle(Block):
-    """From 35x35 to 17x17."""
-
-    branches = (("branch3x3",), ("branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"), ("halved",))
-
-    def __init__(self, given: int, c: Channels) -> None:
-        super().__init__()
-        self.branch3x3 = Convolution(given, c(384), 3, stride=2)
-        self.branch3x3dbl_1 = Convolution(given, c(64), 1)
-        self.branch3x3dbl_2 = Convolution(c(64), c(96), 3, padding=1)
-        self.branch3x3dbl_3 = Convolution(c(96), c(96), 3, stride=2)
-        self.made = c(384) + c(96) + given
-
-
-class Long(Block):
-    """Rows and columns of 7, at 17x17."""
-
-    branches = (
-        ("branch1x1",),
-        ("branch7x7_1", "branch7x7_2", "branch7x7_3"),
-        ("branch7x7dbl_1", "branch7x7dbl_2", "branch7x7dbl_3", "branch7x7dbl_4", "branch7x7dbl_5"),
-        ("average", "branch_pool"),
+def to_middle(given: int, c: Channels) -> Block:
+    """Return what leads from 35x35 to 17x17."""
+    return Block(
+        given,
+        branch3x3=[Layer(c(384), 3, stride=2)],
+        branch3x3dbl=[Layer(c(64), 1), Layer(c(96), 3), Layer(c(96), 3, stride=2)],
+        branch_pool=["halved"],
     )
 
-    def __init__(self, given: int, inner: int, c: Channels) -> None:
-        super().__init__()
-        row: tuple[Size, Size] = (1, 7), (0, 3)
-        column: tuple[Size, Size] = (7, 1), (3, 0)
-        self.branch1x1 = Convolution(given, c(192), 1)
-        self.branch7x7_1 = Convolution(given, inner, 1)
-        self.branch7x7_2 = Convolution(inner, inner, row[0], padding=row[1])
-        self.branch7x7_3 = Convolution(inner, c(192), column[0], padding=column[1])
-        self.branch7x7dbl_1 = Convolution(given, inner, 1)
-        self.branch7x7dbl_2 = Convolution(inner, inner, column[0], padding=column[1])
-        self.branch7x7dbl_3 = Convolution(inner, inner, row[0], padding=row[1])
-        self.branch7x7dbl_4 = Convolution(inner, inner, column[0], padding=column[1])
-        self.branch7x7dbl_5 = Convolution(inner, c(192), row[0], padding=row[1])
-        self.branch_pool = Convolution(given, c(192), 1)
-        self.made = 4 * c(192)
 
-
-class ToSmall(Block):
-    """From 17x17 to 8x8."""
-
-    branches = (
-        ("branch3x3_1", "branch3x3_2"),
-        ("branch7x7x3_1", "branch7x7x3_2", "branch7x7x3_3", "branch7x7x3_4"),
-        ("halved",),
+def long(given: int, inner: int, c: Channels) -> Block:
+    """Return rows and columns of 7, at 17x17."""
+    first, row, column = Layer(inner, 1), Layer(inner, ROW), Layer(inner, COLUMN)
+    return Block(
+        given,
+        branch1x1=[Layer(c(192), 1)],
+        branch7x7=[first, row, Layer(c(192), COLUMN)],
+        branch7x7dbl=[first, column, row, column, Layer(c(192), ROW)],
+        branch_pool=["average", Layer(c(192), 1)],
     )
 
-    def __init__(self, given: int, c: Channels) -> None:
-        super().__init__()
-        self.branch3x3_1 = Convolution(given, c(192), 1)
-        self.branch3x3_2 = Convolution(c(192), c(320), 3, stride=2)
-        self.branch7x7x3_1 = Convolution(given, c(192), 1)
-        self.branch7x7x3_2 = Convolution(c(192), c(192), (1, 7), padding=(0, 3))
-        self.branch7x7x3_3 = Convolution(c(192), c(192), (7, 1), padding=(3, 0))
-        self.branch7x7x3_4 = Convolution(c(192), c(192), 3, stride=2)
-        self.made = c(320) + c(192) + given
+
+def to_small(given: int, c: Channels) -> Block:
+    """Return what leads from 17x17 to 8x8."""
+    first, last = Layer(c(192), 1), Layer(c(192), 3, stride=2)
+    return Block(
+        given,
+        branch3x3=[first, Layer(c(320), 3, stride=2)],
+        branch7x7x3=[first, Layer(c(192), ROW), Layer(c(192), COLUMN), last],
+        branch_pool=["halved"],
+    )
 
 
-class Split(Block):
-    """Rows and columns of 3 side by side, at 8x8."""
-
-    def __init__(self, given: int, c: Channels, *, pool: str) -> None:
-        super().__init__()
-        self.branches = (
-            ("branch1x1",),
-            ("branch3x3_1", ("branch3x3_2a", "branch3x3_2b")),
-            ("branch3x3dbl_1", "branch3x3dbl_2", ("branch3x3dbl_3a", "branch3x3dbl_3b")),
-            (pool, "branch_pool"),
-        )
-        self.branch1x1 = Convolution(given, c(320), 1)
-        self.branch3x3_1 = Convolution(given, c(384), 1)
-        self.branch3x3_2a = Convolution(c(384), c(384), (1, 3), padding=(0, 1))
-        self.branch3x3_2b = Convolution(c(384), c(384), (3, 1), padding=(1, 0))
-        self.branch3x3dbl_1 = Convolution(given, c(448), 1)
-        self.branch3x3dbl_2 = Convolution(c(448), c(384), 3, padding=1)
-        self.branch3x3dbl_3a = Convolution(c(384), c(384), (1, 3), padding=(0, 1))
-        self.branch3x3dbl_3b = Convolution(c(384), c(384), (3, 1), padding=(1, 0))
-        self.branch_pool = Convolution(given, c(192), 1)
-        self.made = c(320) + 4 * c(384) + c(192)
-
-
-class Channels:
-    """Numbers of channels of a network whose first layer has `first` of them instead of 32."""
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-
-    def __call__(self, full: int) -> int:
-        """Return the number where the published network has `full`."""
-        return max(full * self.first // FULL, 1)
+def split(given: int, c: Channels, *, pool: str) -> Block:
+    """Return rows and columns of 3 side by side, at 8x8."""
+    both = [Layer(c(384), (1, 3)), Layer(c(384), (3, 1))]
+    return Block(
+        given,
+        branch1x1=[Layer(c(320), 1)],
+        branch3x3=[Layer(c(384), 1), both],
+        branch3x3dbl=[Layer(c(448), 1), Layer(c(384), 3), both],
+        branch_pool=[pool, Layer(c(192), 1)],
+    )
 
 
 class Inception(nn.Module):
@@ -197,24 +171,28 @@ class Inception(nn.Module):
 
     def __init__(self, *, first: int = FULL, size: int = 299) -> None:
         super().__init__()
-        c = Channels(first)
+
+        def c(full: int) -> int:
+            """Return the number of channels where the published network has `full`."""
+            return max(full * first // FULL, 1)
+
         self.size = size
         self.Conv2d_1a_3x3 = Convolution(3, c(32), 3, stride=2)
         self.Conv2d_2a_3x3 = Convolution(c(32), c(32), 3)
         self.Conv2d_2b_3x3 = Convolution(c(32), c(64), 3, padding=1)
         self.Conv2d_3b_1x1 = Convolution(c(64), c(80), 1)
         self.Conv2d_4a_3x3 = Convolution(c(80), c(192), 3)
-        self.Mixed_5b = Wide(c(192), c(32), c)
-        self.Mixed_5c = Wide(self.Mixed_5b.made, c(64), c)
-        self.Mixed_5d = Wide(self.Mixed_5c.made, c(64), c)
-        self.Mixed_6a = ToMiddle(self.Mixed_5d.made, c)
-        self.Mixed_6b = Long(self.Mixed_6a.made, c(128), c)
-        self.Mixed_6c = Long(self.Mixed_6b.made, c(160), c)
-        self.Mixed_6d = Long(self.Mixed_6c.made, c(160), c)
-        self.Mixed_6e = Long(self.Mixed_6d.made, c(192), c)
-        self.Mixed_7a = ToSmall(self.Mixed_6e.made, c)
-        self.Mixed_7b = Split(self.Mixed_7a.made, c, pool="average")
-        self.Mixed_7c = Split(self.Mixed_7b.made, c, pool="largest")
+        self.Mixed_5b = wide(c(192), c(32), c)
+        self.Mixed_5c = wide(self.Mixed_5b.made, c(64), c)
+        self.Mixed_5d = wide(self.Mixed_5c.made, c(64), c)
+        self.Mixed_6a = to_middle(self.Mixed_5d.made, c)
+        self.Mixed_6b = long(self.Mixed_6a.made, c(128), c)
+        self.Mixed_6c = long(self.Mixed_6b.made, c(160), c)
+        self.Mixed_6d = long(self.Mixed_6c.made, c(160), c)
+        self.Mixed_6e = long(self.Mixed_6d.made, c(192), c)
+        self.Mixed_7a = to_small(self.Mixed_6e.made, c)
+        self.Mixed_7b = split(self.Mixed_7a.made, c, pool="average")
+        self.Mixed_7c = split(self.Mixed_7b.made, c, pool="largest")
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (b, 3, y, x), of values from 0 to 1, to features (b, 64 * first)."""

@@ -99,8 +99,7 @@ class PowerSpectrum(SampleMetric):
 
     def details(self, reference: object, candidate: object) -> Spectra:
         """Return the mean spectra of both sides."""
-        one = self.gather(reference, "the reference images")
-        other = self.gather(candidate, "the candidate images", like=one.meaning)
+        one, other = self.samples(reference, candidate)
         bands = one.meaning.bands
         means = [side.rows.mean(axis=0).reshape(len(bands), -1) for side in (one, other)]
         return Spectra(
@@ -130,6 +129,7 @@ class PowerSpectrum(SampleMetric):
             reference,
             candidate,
             value,
+            seed=seed,
             unit="dex",
             parts=parts,
             floor=float(floor),
@@ -141,7 +141,6 @@ class PowerSpectrum(SampleMetric):
                 "floor": "resampling of the reference",
                 "resamples": self.resamples,
             },
-            provenance=self.provenance(seed),
         )
 
     def _distance(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

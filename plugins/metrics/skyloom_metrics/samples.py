@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -114,14 +115,14 @@ class SampleMetric(Metric):
             Seed of the resampling.
         """
         seed = check_seed(seed)
-        return self.score(*self._samples(reference, candidate), seed=seed)
+        return self.score(*self.samples(reference, candidate), seed=seed)
 
     def compare_and_draw(
         self, reference: object, candidate: object, *, seed: int = 0
     ) -> tuple[Score, Figure]:
         """Compare as `compare` does, and draw the samples."""
         seed = check_seed(seed)
-        one, other = self._samples(reference, candidate)
+        one, other = self.samples(reference, candidate)
         score = self.score(one, other, seed=seed)
         return score, self.draw(score, one, other)
 
@@ -132,7 +133,8 @@ class SampleMetric(Metric):
         del reference, candidate
         return draw_score(score)
 
-    def _samples(self, reference: object, candidate: object) -> tuple[Sample, Sample]:
+    def samples(self, reference: object, candidate: object) -> tuple[Sample, Sample]:
+        """Measure both sides, the candidate in the bands and units of the reference."""
         one = self.gather(reference, "the reference images")
         return one, self.gather(candidate, "the candidate images", like=one.meaning)
 
@@ -152,7 +154,7 @@ class SampleMetric(Metric):
         positions: list[NDArray[np.int64]] = []
         names: list[str] = []
         seen = 0
-        excluded: dict[str, int] = {}
+        excluded: Counter[str] = Counter()
         meaning = like
         none, eight_bit, filled = True, True, 0
         for given in batches_of(source, what):
@@ -164,7 +166,7 @@ class SampleMetric(Metric):
             seen += len(batch)
             batch, place, mended, hopeless = without_masked(batch, place)
             filled += mended
-            _count(excluded, MASKED, hopeless)
+            excluded[MASKED] += hopeless
             eight_bit = eight_bit and is_eight_bit(batch)
             if len(batch):
                 rows = np.asarray(self.measure(batch), dtype=np.float64)
@@ -176,7 +178,7 @@ class SampleMetric(Metric):
             raise InputError(f"{what} are none at all", "Give at least one batch with at least one image")
         count = sum(map(len, parts))
         if count < self.least:
-            left_out = ", ".join(f"{number} have {reason}" for reason, number in excluded.items())
+            left_out = ", ".join(f"{number} have {reason}" for reason, number in (+excluded).items())
             raise InputError(
                 f"{count} of {what} can be measured{left_out and f' ({left_out})'}, "
                 f"{self.least} are needed at least",
@@ -188,22 +190,23 @@ class SampleMetric(Metric):
             rows=rows[order],
             positions=np.concatenate(positions)[order],
             names=tuple(names[k] for k in order),
-            excluded=excluded,
+            excluded=dict(+excluded),
             meaning=meaning,
             filled=filled,
             eight_bit=eight_bit,
         )
 
-    def _finite(self, rows: NDArray[np.float64], excluded: dict[str, int]) -> NDArray[np.intp]:
+    def _finite(self, rows: NDArray[np.float64], excluded: Counter[str]) -> NDArray[np.intp]:
         """Return which rows are finite, and count the others by their first fault."""
         bad = ~np.isfinite(rows)
         faulty = bad.any(axis=1)
         reasons = self.reasons()
-        for column in bad[faulty].argmax(axis=1):
-            _count(excluded, reasons[min(column, len(reasons) - 1)], 1)
+        excluded.update(reasons[min(column, len(reasons) - 1)] for column in bad[faulty].argmax(axis=1))
         return np.flatnonzero(~faulty)
 
-    def make_score(self, reference: Sample, candidate: Sample, value: float, **more: Any) -> Score:
+    def make_score(
+        self, reference: Sample, candidate: Sample, value: float, *, seed: int, **more: Any
+    ) -> Score:
         """Return a score with what all of these have in common."""
         notes = [*more.pop("notes", ())]
         filled = reference.filled + candidate.filled
@@ -211,16 +214,14 @@ class SampleMetric(Metric):
             notes.append(
                 f"Masked pixels of {filled} images were filled from the opposite side of the centre."
             )
-        excluded = dict(reference.excluded)
-        for reason, number in candidate.excluded.items():
-            _count(excluded, reason, number)
         return Score(
             metric=self.name,
             value=value,
             n_reference=len(reference),
             n_candidate=len(candidate),
-            excluded=excluded,
+            excluded=dict(Counter(reference.excluded) + Counter(candidate.excluded)),
             notes=tuple(notes),
+            provenance=self.provenance(seed),
             **more,
         )
 
@@ -286,8 +287,3 @@ def is_eight_bit(images: Images) -> bool:
         if data.min(initial=0) < 0 or data.max(initial=0) > 255 or np.any(data % 1):
             return False
     return True
-
-
-def _count(excluded: dict[str, int], reason: str, number: int) -> None:
-    if number:
-        excluded[reason] = excluded.get(reason, 0) + number

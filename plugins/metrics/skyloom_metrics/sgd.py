@@ -126,6 +126,7 @@ class SyntheticGalaxyDistance(SampleMetric):
             reference,
             candidate,
             value,
+            seed=seed,
             parts=dict(zip(self.columns, terms, strict=True)),
             floor=sum(wasserstein_floor(column, *sizes) for column in one.T),
             interval=interval_of(value, drawn, least=0.0),
@@ -138,7 +139,6 @@ class SyntheticGalaxyDistance(SampleMetric):
                 "resamples": self.resamples,
             },
             notes=self.notes_of(reference, candidate),
-            provenance=self.provenance(seed),
         )
 
     def notes_of(self, reference: Sample, candidate: Sample) -> tuple[str, ...]:
