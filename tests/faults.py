@@ -100,7 +100,12 @@ _PART = re.compile(r"\..*\.part")  # what a kill may leave beside a name
 
 
 def every_nth(number: int) -> pytest.MarkDecorator:
-    """Give a test `every`: in it each call of that number fails, and in ``make nightly`` each."""
+    """Give a test `every`: in it each call of that number fails, and in ``make nightly`` each.
+
+    The more a trial costs, the larger the number. What everything stands on is walked call by call each
+    time, in small tests without this mark: `skyloom.files.complete`, the parts of a run and their joining,
+    checkpoints, and the writer of bundles.
+    """
     return pytest.mark.parametrize(
         "every",
         [pytest.param(number, id="some"), pytest.param(1, id="all", marks=pytest.mark.nightly)],

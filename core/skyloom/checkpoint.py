@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from skyloom.errors import CheckpointError, MissingExtraError
 from skyloom.files import complete
-from skyloom.frozen import Frozen
+from skyloom.frozen import Frozen, first_fault
 from skyloom.names import Name
 
 if TYPE_CHECKING:
@@ -92,10 +92,8 @@ class Checkpoint:
         try:
             config = CheckpointConfig.model_validate_json((folder / CONFIG).read_bytes())
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
             raise CheckpointError(
-                f"{CONFIG} of the checkpoint '{folder}' is not valid at '{place}': {first['msg']}",
+                f"{CONFIG} of the checkpoint '{folder}' is not valid {first_fault(error)}",
                 "Correct it, or save the checkpoint again",
             ) from None
         except OSError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from skyloom.digest import sha256_of_file
 from skyloom.errors import DownloadError, SpecError
 from skyloom.files import complete, make_folder
-from skyloom.home import downloads_folder
+from skyloom.home import home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ _CHUNK = 2**12  # bytes; a slow server sends several in a window
 
 def download_path(weights: WeightsSpec) -> Path:
     """Return where the downloaded file of these weights lies, or will lie."""
-    return downloads_folder() / f"{weights.sha256[:12]}-{weights.name}.zip"
+    return home("downloads") / f"{weights.sha256[:12]}-{weights.name}.zip"
 
 
 def fetch(weights: WeightsSpec) -> Path:

@@ -8,31 +8,15 @@ from pathlib import Path
 HOME_VARIABLE = "SKYLOOM_HOME"
 
 
-def home() -> Path:
-    """Return the user's folder: ``SKYLOOM_HOME``, or the place the system keeps for such data."""
+def home(*parts: str) -> Path:
+    """Return the user's folder: ``SKYLOOM_HOME``, or the place the system keeps for such data.
+
+    With `parts`, a folder in it: ``"bundles"`` that were added, ``"downloads"``, bundles ``"unpacked"`` from
+    their archives, and what ``"tuning"`` measured.
+    """
     given = os.environ.get(HOME_VARIABLE, "").strip()
     if given:
-        return Path(given).expanduser()
+        return Path(given).expanduser().joinpath(*parts)
     from platformdirs import user_data_path
 
-    return user_data_path("skyloom")
-
-
-def bundles_folder() -> Path:
-    """Return the folder of the bundles that were added."""
-    return home() / "bundles"
-
-
-def downloads_folder() -> Path:
-    """Return the folder of downloaded files."""
-    return home() / "downloads"
-
-
-def unpacked_folder() -> Path:
-    """Return the folder where zipped bundles are unpacked, one folder a digest."""
-    return home() / "unpacked"
-
-
-def tuning_folder() -> Path:
-    """Return the folder of what was measured, one file for a bundle and a machine."""
-    return home() / "tuning"
+    return user_data_path("skyloom").joinpath(*parts)

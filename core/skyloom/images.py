@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from skyloom.image_arrays import (
     with_mask,
 )
 from skyloom.images_from_files import FromFiles
+from skyloom.read_only import ReadOnly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Images(FromFiles):
+class Images(ReadOnly, FromFiles):
     """A batch of images of one size, one set of bands and one scale.
 
     Make one with `from_array`, `from_fits`, `from_folder` or `open`; `stream` reads more images
@@ -162,10 +162,6 @@ class Images(FromFiles):
         for array in (self.data, self.mask, self.index, self.item):
             if array is not None:
                 array.flags.writeable = False
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by way of the constructor, so that the arrays stay read-only."""
-        return partial(type(self), **{item.name: getattr(self, item.name) for item in fields(self)}), ()
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -16,7 +16,7 @@ from skyloom.provenance import Provenance
 from skyloom.random import check_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from os import PathLike
 
     import numpy as np
@@ -113,9 +113,18 @@ class FieldGenerator(Model, ABC):
         )
 
     def stream(
-        self, path: str | PathLike[str], shape: tuple[int, int], seed: int = 0, *, overwrite: bool = False
+        self,
+        path: str | PathLike[str],
+        shape: tuple[int, int],
+        seed: int = 0,
+        *,
+        overwrite: bool = False,
+        progress: Callable[[int, int], object] | None = None,
     ) -> Path:
-        """Write the field that `generate` makes to a FITS file, holding one tile at a time in memory."""
+        """Write the field that `generate` makes to a FITS file, holding one tile at a time in memory.
+
+        `progress` is called with the number of tiles made so far, and of all.
+        """
         from skyloom.writing import open_fits_for_writing
 
         height, width = expect_shape(shape)
@@ -123,18 +132,25 @@ class FieldGenerator(Model, ABC):
         with open_fits_for_writing(
             first, (height, width), path, provenance=self.provenance(seed), overwrite=overwrite
         ) as data:
-            self._weave(data, seed, first)
+            self._weave(data, seed, first, progress)
         return Path(path)
 
-    def _weave(self, data: NDArray[np.float32], seed: int, first: Tile) -> None:
+    def _weave(
+        self,
+        data: NDArray[np.float32],
+        seed: int,
+        first: Tile,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> None:
         """Fill `data` (band, y, x) tile by tile."""
         rows, columns = self.tile_shape
-        for top in range(0, data.shape[1], rows):
-            for left in range(0, data.shape[2], columns):
-                place = (top // rows, left // columns)
-                tile = first if place == (0, 0) else self.tile(seed, *place)
-                window = data[:, top : top + rows, left : left + columns]
-                window[...] = tile.data[:, : window.shape[1], : window.shape[2]]
+        corners = [(y, x) for y in range(0, data.shape[1], rows) for x in range(0, data.shape[2], columns)]
+        for done, (top, left) in enumerate(corners, start=1):
+            tile = first if done == 1 else self.tile(seed, top // rows, left // columns)
+            window = data[:, top : top + rows, left : left + columns]
+            window[...] = tile.data[:, : window.shape[1], : window.shape[2]]
+            if progress is not None:
+                progress(done, len(corners))
 
 
 class ImagePrior(Model, ABC):

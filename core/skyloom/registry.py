@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from skyloom.errors import BundleError, InputTypeError, NameClashError, UnknownNameError, did_you_mean, listed
 from skyloom.frozen import Frozen
-from skyloom.home import bundles_folder
+from skyloom.home import home
+from skyloom.names import MANIFEST
 from skyloom.plugins import PluginRecord, plugins
 from skyloom.specs import ModelSpec, TaskSpec, WeightsSpec
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _STORE = "your bundles"
-MANIFEST = "manifest.json"  # as in skyloom.bundle, which a listing can do without
 
 
 class ModelInfo(Frozen):
@@ -201,7 +201,7 @@ def _names() -> set[str]:
 
 
 def _stored_paths() -> list[Path]:
-    folder = bundles_folder()
+    folder = home("bundles")
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     return [path for path in found if not path.name.startswith(".")]
 

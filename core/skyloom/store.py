@@ -10,7 +10,7 @@ from skyloom.bundle import Bundle
 from skyloom.bundle.verify import verify
 from skyloom.errors import InputError, OutputError, UnknownNameError, did_you_mean
 from skyloom.files import complete, make_folder
-from skyloom.home import bundles_folder
+from skyloom.home import home
 from skyloom.loading import model_of
 from skyloom.names import MANIFEST, is_name
 from skyloom.registry import ModelInfo, find, model_spec, offered
@@ -49,7 +49,7 @@ def add(path: str | os.PathLike[str], *, name: str | None = None, overwrite: boo
         raise OutputError(
             f"'{name}' is offered by {taken[0].plugin} already", "Choose another one with --name (name=...)"
         )
-    target = bundles_folder() / name
+    target = home("bundles") / name
     if target.exists() and not overwrite:
         raise OutputError(
             f"there is a bundle '{name}' in your store already",
@@ -75,7 +75,7 @@ def remove(name: str) -> Path:
     name
         What it is called there.
     """
-    folder = bundles_folder()
+    folder = home("bundles")
     known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if name not in known:
         raise UnknownNameError(f"there is no bundle '{name}' in your store", did_you_mean(name, known))

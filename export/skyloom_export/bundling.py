@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from skyloom.bundle import Graph, Manifest, Tensor, Tolerance, write_bundle
 from skyloom.bundle.golden import golden_key
 from skyloom.errors import InputError, SpecError, listed
 from skyloom.files import check_output
+from skyloom.frozen import first_fault
 from skyloom_export.errors import DeclarationError
 from skyloom_export.passes import PASSES, rewrite
 from skyloom_export.portability import check_portable
@@ -138,8 +141,8 @@ def export_bundle(
                 "graphs": graphs,
             }
         )
-    except ValueError as error:
-        raise SpecError(f"the manifest of '{name}' is not valid: {error}") from error
+    except ValidationError as error:
+        raise SpecError(f"the manifest of '{name}' is not valid {first_fault(error)}") from error
     verdicts = [verdict for graph in made.values() for verdict in graph.verdicts]
     reports = [report for graph in made.values() for report in graph.reports]
     of_variants = [verdict for report in reports for verdict in report.verdicts if verdict.graph in graphs]

@@ -76,11 +76,11 @@ def make_variant(
     """
     made: bytes | None = None
     if variant.precision == "bf16":
-        measured, note, verdicts = _judge_bf16(declaration, variant, graph, golden)
+        measured, note, verdicts = _measure_bf16(declaration, variant, graph, golden)
     else:
         made = to_fp16(graph, keep=variant.keep, only=variant.only)
         with open_session(made, Execution("cpu", threads=1)) as session:
-            measured, note, verdicts = judge(declaration, variant, session, golden)
+            measured, note, verdicts = measure_variant(declaration, variant, session, golden)
     report = VariantReport(
         graph=declaration.name,
         precision=variant.precision,
@@ -92,26 +92,26 @@ def make_variant(
     return (made if report.passed else None), report
 
 
-Judged = tuple[float, str, list[Verdict]]
+Measured = tuple[float, str, list[Verdict]]
 """How wrong the science is, which output is wrong, and the verdict on each."""
 
 
-def _judge_bf16(
+def _measure_bf16(
     declaration: GraphDeclaration, variant: PrecisionVariant, graph: bytes, golden: list[Golden]
-) -> Judged:
-    """Judge a graph in bf16, just as it will be run."""
+) -> Measured:
+    """Measure a graph in bf16, just as it will be run."""
     if importlib.util.find_spec("openvino") is None:
         return np.inf, "OpenVINO is not installed", []
     try:
         with open_session(graph, Execution("openvino", "bf16", threads=1)) as session:
-            return judge(declaration, variant, session, golden)
+            return measure_variant(declaration, variant, session, golden)
     except (BackendError, BundleError) as error:
         return np.inf, str(error), []
 
 
-def judge(
+def measure_variant(
     declaration: GraphDeclaration, variant: PrecisionVariant, session: Session, golden: list[Golden]
-) -> Judged:
+) -> Measured:
     """Measure the science of a variant, and compare its outputs with those of the network."""
 
     def tolerance_of(output: str) -> Tolerance:

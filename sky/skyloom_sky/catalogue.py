@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,8 +82,7 @@ class Catalogue:
 
     def moved(self, x: float, y: float) -> Catalogue:
         """Return the catalogue with all positions moved by (x, y) pixels."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return Catalogue(**(values | {"x": self.x + x, "y": self.y + y}))
+        return replace(self, x=self.x + x, y=self.y + y)
 
     @classmethod
     def joined(cls, parts: Sequence[Catalogue]) -> Catalogue:

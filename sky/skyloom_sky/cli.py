@@ -15,7 +15,6 @@ app = typer.Typer(
     help="Mock galaxies and fields whose truth is known.", no_args_is_help=True, rich_markup_mode=None
 )
 
-
 if TYPE_CHECKING:
     from skyloom.frozen import Frozen
 
@@ -88,15 +87,13 @@ def _config(preset: str, kind: type[Kind]) -> str | Kind:
     from pydantic import ValidationError
 
     from skyloom.errors import InputError
+    from skyloom.frozen import first_fault
 
     remedy = "Start from the config.json of a run"
     try:
         return kind.model_validate_json(Path(preset).read_text(encoding="utf-8"))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        what = f"at '{place}': {first['msg']}" if place else first["msg"]
-        raise InputError(f"'{preset}' is not a configuration, {what}", remedy) from None
+        raise InputError(f"'{preset}' is not a configuration, {first_fault(error)}", remedy) from None
     except UnicodeDecodeError:
         raise InputError(f"'{preset}' is not a configuration, it is not text", remedy) from None
     except OSError as error:

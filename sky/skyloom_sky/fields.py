@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skyloom.errors import UnknownNameError, did_you_mean
 from skyloom.expect import expect_place, expect_shape
-from skyloom.field import Field, Tile, empty_pixels
+from skyloom.field import Field, Tile
 from skyloom.frozen import Frozen
+from skyloom.interfaces import FieldGenerator
 from skyloom.provenance import Provenance
 from skyloom.random import check_seed, generator
-from skyloom.writing import open_fits_for_writing
 from skyloom_sky.catalogue import Catalogue, add_light, draw_catalogue
 from skyloom_sky.drawing import SIZES
 from skyloom_sky.noise import expose
@@ -21,13 +21,9 @@ from skyloom_sky.population import Background
 from skyloom_sky.survey import DESI, SDSS, XDF, Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from os import PathLike
-
     from numpy.typing import NDArray
 
 _NEIGHBOURS = (-1, 0, 1)
-_SMALLEST_TILE = 64
 
 
 class FieldConfig(Frozen):
@@ -56,7 +52,7 @@ FIELDS: dict[str, FieldConfig] = {
 """Presets by the name of their survey."""
 
 
-class MockField:
+class MockField(FieldGenerator):
     """An endless field; every tile depends on the seed and its place alone, and joins its neighbours.
 
     Parameters
@@ -79,11 +75,8 @@ class MockField:
                 raise UnknownNameError(f"no mock field is called {config!r}", did_you_mean(config, FIELDS))
             config = FIELDS[config]
         self.config = config
-
-    @property
-    def tile_shape(self) -> tuple[int, int]:
-        """Rows and columns of a tile."""
-        return self.config.tile, self.config.tile
+        self.tile_shape = (config.tile, config.tile)
+        self.origin = Provenance(model=f"mock-{config.survey.name}", task="field-generator")
 
     def sources(self, seed: int, row: int, column: int) -> Catalogue:
         """Return the sources whose centre lies on a tile, in pixels of the field."""
@@ -120,26 +113,15 @@ class MockField:
             zero_point=(survey.zero_point,) * len(data),
             unit=survey.unit,
             catalogue=catalogue.to_table(survey),
-            provenance=self._provenance(seed),
+            provenance=self.provenance(seed),
             row=row,
             column=column,
         )
 
     def generate(self, shape: tuple[int, int], seed: int = 0) -> Field:
         """Make the first `shape` rows and columns of the field of a seed, with its catalogue."""
-        shape = expect_shape(shape)
-        survey = self.config.survey
-        data = empty_pixels(len(survey.bands), shape)
-        self._weave(data, seed)
-        return Field(
-            data=data,
-            bands=survey.band_names,
-            pixel_scale=survey.pixel_scale,
-            zero_point=(survey.zero_point,) * len(data),
-            unit=survey.unit,
-            catalogue=self.catalogue(shape, seed).to_table(survey),
-            provenance=self._provenance(seed),
-        )
+        field = super().generate(shape, seed)
+        return replace(field, catalogue=self.catalogue(shape, seed).to_table(self.config.survey))
 
     def catalogue(self, shape: tuple[int, int], seed: int = 0) -> Catalogue:
         """Return the sources whose centre lies on the first `shape` rows and columns."""
@@ -151,48 +133,3 @@ class MockField:
             [self.sources(seed, row, column) for row in range(rows) for column in range(columns)]
         )
         return found[(found.x < width - 0.5) & (found.y < height - 0.5)]
-
-    def stream(
-        self,
-        path: str | PathLike[str],
-        shape: tuple[int, int],
-        seed: int = 0,
-        *,
-        overwrite: bool = False,
-        progress: Callable[[int, int], object] | None = None,
-    ) -> Path:
-        """Write the pixels that `generate` makes to a FITS file, holding one tile at a time in memory.
-
-        Parameters
-        ----------
-        path
-            The file.
-        shape, seed
-            See `generate`.
-        overwrite
-            Replace what is there.
-        progress
-            Called with the number of tiles made so far, and of all.
-        """
-        shape = expect_shape(shape)
-        like = self.tile(seed, 0, 0)
-        with open_fits_for_writing(
-            like, shape, path, provenance=self._provenance(seed), overwrite=overwrite
-        ) as data:
-            self._weave(data, seed, progress)
-        return Path(path)
-
-    def _weave(
-        self, data: NDArray[np.float32], seed: int, progress: Callable[[int, int], object] | None = None
-    ) -> None:
-        side = self.config.tile
-        corners = [(y, x) for y in range(0, data.shape[1], side) for x in range(0, data.shape[2], side)]
-        for done, (top, left) in enumerate(corners, start=1):
-            tile = self.tile(seed, top // side, left // side).data
-            window = data[:, top : top + side, left : left + side]
-            window[...] = tile[:, : window.shape[1], : window.shape[2]]
-            if progress is not None:
-                progress(done, len(corners))
-
-    def _provenance(self, seed: int) -> Provenance:
-        return Provenance(model=f"mock-{self.config.survey.name}", task="field-generator", seed=seed)

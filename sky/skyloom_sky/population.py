@@ -163,13 +163,8 @@ def draw_target(targets: Targets, survey: Survey, size: int, random: np.random.G
     magnitude = random.uniform(brightest, faintest)
     share = (faintest - magnitude) / max(faintest - brightest, 1e-9)
     smallest, largest = np.log(targets.radius)
-    radius = float(
-        np.exp(
-            np.clip(
-                random.normal(smallest + share * (largest - smallest), targets.scatter), smallest, largest
-            )
-        )
-    )
+    drawn = random.normal(smallest + share * (largest - smallest), targets.scatter)
+    radius = float(np.exp(np.clip(drawn, smallest, largest)))
     middle = (size - 1) / 2
     centre = (
         middle + targets.offset * random.standard_normal(),
@@ -177,7 +172,9 @@ def draw_target(targets: Targets, survey: Survey, size: int, random: np.random.G
     )
     angle = random.uniform(0, 180)
     if random.random() < targets.ellipticals:
-        return _elliptical(magnitude, radius, angle, centre, survey, random)
+        part = Sersic(round(random.uniform(2.5, 5.5), 2), radius, random.uniform(0.5, 1.0), angle)
+        magnitudes = _magnitudes(magnitude, [1.0], [random.uniform(0.85, 1.1)], survey)
+        return Galaxy((part,), magnitudes, centre)
 
     axis_ratio = float(draw_axis_ratios(1, random)[0])
     bulge_share = float(np.clip(random.gamma(1.3, 0.12), 0.01, 0.7))
@@ -189,34 +186,16 @@ def draw_target(targets: Targets, survey: Survey, size: int, random: np.random.G
         min(1.0, axis_ratio + random.uniform(0.3, 0.6) * (1 - axis_ratio)),
         angle,
     )
-    parts, shares, redness = (
-        [disc, bulge],
-        [1 - bulge_share - bar_share, bulge_share],
-        [
-            random.uniform(0.05, 0.75),
-            random.uniform(0.6, 1.1),
-        ],
-    )
+    parts, shares = [disc, bulge], [1 - bulge_share - bar_share, bulge_share]
+    redness = [random.uniform(0.05, 0.75), random.uniform(0.6, 1.1)]
     if bar_share:
         parts.append(_bar(disc, random))
         shares.append(bar_share)
         redness.append(random.uniform(0.5, 0.9))
-    texture = (
-        draw_texture_of(disc, bulge.half_light_radius, random) if random.random() < targets.spirals else None
-    )
+    texture = None
+    if random.random() < targets.spirals:
+        texture = draw_texture_of(disc, bulge.half_light_radius, random)
     return Galaxy(tuple(parts), _magnitudes(magnitude, shares, redness, survey), centre, texture=texture)
-
-
-def _elliptical(
-    magnitude: float,
-    radius: float,
-    angle: float,
-    centre: tuple[float, float],
-    survey: Survey,
-    random: np.random.Generator,
-) -> Galaxy:
-    part = Sersic(round(random.uniform(2.5, 5.5), 2), radius, random.uniform(0.5, 1.0), angle)
-    return Galaxy((part,), _magnitudes(magnitude, [1.0], [random.uniform(0.85, 1.1)], survey), centre)
 
 
 def _magnitudes(magnitude: float, shares: list[float], redness: list[float], survey: Survey) -> type_f8:
@@ -228,12 +207,8 @@ def _bar(disc: Sersic, random: np.random.Generator) -> Sersic:
     """Draw a bar in the plane of the disc, and look at it as the disc is looked at."""
     length, thickness, turn = random.uniform(0.25, 0.5), random.uniform(0.2, 0.4), random.uniform(0, np.pi)
     turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    flattened = (
-        np.diag([1.0, disc.axis_ratio])
-        @ turned
-        @ np.diag([length, length * thickness])
-        * disc.half_light_radius
-    )
+    flattened = np.diag([1.0, disc.axis_ratio]) @ turned @ np.diag([length, length * thickness])
+    flattened *= disc.half_light_radius
     directions, radii, _ = np.linalg.svd(flattened)
     angle = disc.angle + np.degrees(np.arctan2(-directions[1, 0], directions[0, 0]))
     return Sersic(0.6, float(radii[0]), float(max(radii[1] / radii[0], 0.1)), float(angle % 180))

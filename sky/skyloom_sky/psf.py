@@ -20,7 +20,16 @@ _FWHM_OVER_SIGMA = 2 * np.sqrt(2 * np.log(2))
 _CACHED_TABLES = 64
 
 
-class Gaussian(Frozen):
+class _Round(Frozen):
+    has_pixel: ClassVar[bool] = False
+    is_round: ClassVar[bool] = True
+
+    def rotated(self, angle: float) -> Self:  # noqa: ARG002
+        """Return the PSF as seen in axes turned by an angle in degrees: the same, for it is round."""
+        return self
+
+
+class Gaussian(_Round):
     """A round Gaussian.
 
     Attributes
@@ -32,9 +41,6 @@ class Gaussian(Frozen):
     kind: Literal["gaussian"] = "gaussian"
     fwhm: Positive
 
-    has_pixel: ClassVar[bool] = False
-    is_round: ClassVar[bool] = True
-
     def noise_area(self) -> float:
         """Return the noise-equivalent area in arcsec2: one over the integral of the squared PSF."""
         return float(4 * np.pi * (self.fwhm / _FWHM_OVER_SIGMA) ** 2)
@@ -45,10 +51,6 @@ class Gaussian(Frozen):
         log = np.log(np.maximum(contrast / (2 * np.pi * variance), np.e))
         return np.asarray(np.sqrt(2 * variance * log), np.float64)
 
-    def rotated(self, angle: float) -> Self:  # noqa: ARG002
-        """Return the PSF as seen in axes turned by an angle in degrees: the same, for it is round."""
-        return self
-
     def transform(self, kx: type_f8, ky: type_f8) -> NDArray[np.float32]:
         """Return the Fourier transform (ky, kx) at the wave numbers in radian / arcsec."""
         sigma = self.fwhm / _FWHM_OVER_SIGMA
@@ -57,7 +59,7 @@ class Gaussian(Frozen):
             return np.asarray(np.multiply.outer(y, x), np.float32)
 
 
-class Moffat(Frozen):
+class Moffat(_Round):
     """A round Moffat (1969) function, ``(1 + (r / alpha)**2)**-beta``.
 
     Attributes
@@ -73,9 +75,6 @@ class Moffat(Frozen):
     fwhm: Positive
     beta: Annotated[float, Field(gt=1.5, le=20)] = 3.5
 
-    has_pixel: ClassVar[bool] = False
-    is_round: ClassVar[bool] = True
-
     @property
     def alpha(self) -> float:
         """The core radius in arcsec."""
@@ -90,10 +89,6 @@ class Moffat(Frozen):
         peak = (self.beta - 1) / (np.pi * self.alpha**2)
         power = np.maximum(contrast * peak, 2) ** (1 / self.beta)
         return np.asarray(self.alpha * np.sqrt(power - 1), np.float64)
-
-    def rotated(self, angle: float) -> Self:  # noqa: ARG002
-        """Return the PSF as seen in axes turned by an angle in degrees: the same, for it is round."""
-        return self
 
     def transform(self, kx: type_f8, ky: type_f8) -> NDArray[np.float32]:
         """Return the Fourier transform (ky, kx) at the wave numbers in radian / arcsec."""

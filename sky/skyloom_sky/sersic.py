@@ -84,11 +84,6 @@ def enclosed(radius: type_f8, n: float, half_light_radius: float) -> type_f8:
     return np.asarray(special.gammainc(2 * n, _b(float(n)) * x ** (1 / n)), np.float64)
 
 
-def radius_enclosing(fraction: float, n: float, half_light_radius: float) -> float:
-    """Return the elliptical radius that holds a fraction of the light."""
-    return float(half_light_radius * (special.gammaincinv(2 * n, fraction) / b_of(n)) ** n)
-
-
 @lru_cache(maxsize=_CACHED_TABLES)
 def transform(n: float) -> RadialTable:
     """Return the Fourier transform of a circular profile with flux 1 and half-light radius 1.

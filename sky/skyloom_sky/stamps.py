@@ -53,10 +53,6 @@ class Canvas:
     psf: type_psf
     tolerance: float = 1.0
 
-    def response(self, grid: Grid) -> type_f4 | type_c8:
-        """Return the transform (ky, kx) of PSF, pixel and window of one grid."""
-        return _response(self.psf, self.pixel_scale, grid)
-
     def plan(self, components: Iterable[Sersic | None]) -> tuple[int, ...]:
         """Return the sizes of the smallest grids that fold back too little to be seen.
 
@@ -186,7 +182,10 @@ def _mix(components: Sequence[Sersic | None], weights: type_f4, grid: Grid, pixe
 @lru_cache(maxsize=64)
 def responses(canvases: tuple[Canvas, ...], grid: Grid) -> type_f4 | type_c8:
     """Return the transforms (band, ky, kx) of PSF, pixel and window of one grid."""
-    return cast("type_f4 | type_c8", np.stack([canvas.response(grid) for canvas in canvases]))
+    return cast(
+        "type_f4 | type_c8",
+        np.stack([_response(canvas.psf, canvas.pixel_scale, grid) for canvas in canvases]),
+    )
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from skyloom.errors import UnknownNameError, did_you_mean
 from skyloom.frozen import Frozen
 from skyloom_sky.psf import Moffat, Positive, Psf
 
@@ -94,20 +93,6 @@ class Survey(Frozen):
         reads = np.array([band.read_noise for band in self.bands])
         return np.asarray(np.sqrt(electrons + reads**2) / [band.gain for band in self.bands], np.float64)
 
-    def point_depth(self, sigmas: float = 5.0) -> type_f8:
-        """Return the magnitude (band,) of a point source at a signal-to-noise ratio, fitted with the PSF."""
-        pixels = np.array([band.psf.noise_area() for band in self.bands]) / self.pixel_scale**2
-        return np.asarray(
-            self.zero_point - 2.5 * np.log10(sigmas * self.noise() * np.sqrt(pixels)), np.float64
-        )
-
-
-def survey(name: str) -> Survey:
-    """Return a preset: ``"sdss"``, ``"desi"`` or ``"xdf"``."""
-    if name not in SURVEYS:
-        raise UnknownNameError(f"no survey is called {name!r}", did_you_mean(name, SURVEYS))
-    return SURVEYS[name]
-
 
 def _gain_for(depth: float, sky: float, fwhm: float, beta: float) -> float:
     """Return the electrons a nanomaggie that reach a 5 sigma depth for points under a sky."""
@@ -176,5 +161,3 @@ arcsec wide; which filter reaches how deep is approximated here, and it is asked
 its PSF. Widths and wings of the PSF are approximate for drizzled images of the Advanced Camera, the
 sky that of a low zodiacal background.
 """
-
-SURVEYS: dict[str, Survey] = {survey.name: survey for survey in (SDSS, DESI, XDF)}

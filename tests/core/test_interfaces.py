@@ -71,8 +71,10 @@ def test_stream_writes_the_field_once(tmp_path: Path) -> None:
         assert hdus[0].header["SKYSEED"] == "1"
     with pytest.raises(OutputError, match="exists already"):
         model.stream(path, (5, 7))
-    model.stream(path, (1, 1), overwrite=True)
-    assert fits.getdata(path).shape == (1, 1, 1)
+    made: list[tuple[int, int]] = []
+    model.stream(path, (1, 5), overwrite=True, progress=lambda *done: made.append(done))
+    assert fits.getdata(path).shape == (1, 1, 5)
+    assert made == [(1, 2), (2, 2)]
 
 
 def test_provenance_names_the_class_until_a_model_is_loaded() -> None:

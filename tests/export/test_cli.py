@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ from skyloom.errors import (
     PluginError,
     UnknownNameError,
 )
-from skyloom_export import cli
+from skyloom_export import ExportReport, cli
+from skyloom_export.precision import VariantReport
 
 PLUGIN = """
 import skyloom
@@ -212,3 +214,19 @@ def test_what_is_in_the_way_is_said_before_the_work_begins(
     odd.write_text("")
     with pytest.raises(InputError, match=r"'a:b.html' cannot be the name of a file in a bundle"):
         cli.run(path, tmp_path / "other", attach=(odd,))
+
+
+def test_what_became_of_each_variant_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    fields: dict[str, Any] = {"graph": "line", "allowed": 0.5}
+    variants = [
+        VariantReport(precision="fp16", measured=0.25, **fields),
+        VariantReport(precision="bf16", measured=2.0, **fields),
+        VariantReport(precision="bf16", measured=0.1, note="OpenVINO is not installed", **fields),
+    ]
+    cli._show(ExportReport(path=Path("b"), verdicts=[], variants=variants, passes={}))
+    assert capsys.readouterr().out.splitlines() == [
+        "line in fp16: measured 0.25, allowed 0.5; kept",
+        "line in bf16: measured 2, allowed 0.5; left out",
+        "line in bf16: measured 0.1, allowed 0.5; left out: OpenVINO is not installed",
+        "Wrote b",
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +17,8 @@ from torch import nn
 
 from skyloom.bundle import Bundle, Tolerance
 from skyloom.bundle.golden import Golden, golden_of
-from skyloom.bundle.verify import compare_graph, verify
-from skyloom.errors import BundleError, InputError
+from skyloom.bundle.verify import Verdict, compare_graph, verify
+from skyloom.errors import BundleError, InputError, NotFiniteError, SpecError
 from skyloom.execution import Execution
 from skyloom_export import bundling, precision, reference
 from skyloom_export.bundling import export_bundle, make_graph
@@ -257,7 +259,9 @@ def test_a_variant_keeps_what_was_declared_whatever_its_error(
     declaration = encoder()
     tolerances = {} if tolerance is None else {"code": Tolerance(atol=tolerance, rtol=0.0)}
     variant = PrecisionVariant(precision="fp16", allowed=1.0, measure=lambda _: 0.0, tolerances=tolerances)
-    _, found, _ = precision.judge(declaration, variant, shifted(off), reference.run_grid(declaration))
+    _, found, _ = precision.measure_variant(
+        declaration, variant, shifted(off), reference.run_grid(declaration)
+    )
     assert found.startswith(reason)
     assert bool(found) == bool(reason)
 
@@ -388,6 +392,37 @@ def test_the_exporter_fills_in_its_own_fields(traced: Traced, untraced: None, tm
     exportable = Exportable(graphs=(encoder(module=traced("encoder")[0].module),), manifest={"name": "x"})
     with pytest.raises(DeclarationError, match="fills 'name' in itself"):
         export_bundle(exportable, tmp_path / "tiny", **NAMES)
+
+
+def test_a_manifest_that_is_not_valid_says_so(traced: Traced, untraced: None, tmp_path: Path) -> None:
+    exportable = Exportable(
+        graphs=(encoder(module=traced("encoder")[0].module),), manifest={"pixel_scale": "wide"}
+    )
+    with pytest.raises(SpecError, match=r"the manifest of 'tiny' is not valid at 'pixel_scale'"):
+        export_bundle(exportable, tmp_path / "tiny", **NAMES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_variant_whose_outputs_are_no_numbers_is_left_out() -> None:
+    def fail(_: object) -> Any:
+        raise NotFiniteError("encoder", "code")
+
+    broken: Any = Fixed(fail)
+    problem = "the output 'code' of the graph 'encoder' is not finite"
+    assert precision.measure_variant(encoder(), science(1.0), broken, []) == (np.inf, problem, [])
+
+
+def test_without_openvino_bf16_is_not_measured(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    made, report = precision.make_variant(traced("encoder")[0], science(1.0, "bf16"), b"", [])
+    assert (made, report.passed, report.note) == (None, False, "OpenVINO is not installed")
+
+
+def test_an_error_of_a_worker_is_the_same_here(traced: Traced) -> None:
+    verdict = Verdict(graph="g", output="y", precision="fp32", backend="cpu", error=3.0, excess=2.0)
+    copy = pickle.loads(pickle.dumps(ToleranceError(verdict)))
+    assert (copy.verdict, str(copy)) == (verdict, str(ToleranceError(verdict)))
+    assert "'y' differs by 3 at a fixed size, 2 times the tolerance" in str(copy)
 
 
 class Branching(nn.Module):

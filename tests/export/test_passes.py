@@ -139,6 +139,61 @@ def test_a_crop_as_same_padding_makes_it_becomes_padding(kernel: int, stride: in
         assert kinds(model) == ["Conv"]
 
 
+@pytest.mark.parametrize(
+    ("attributes", "axes"),
+    [
+        pytest.param({"auto_pad": "SAME_UPPER", "strides": [2, 2]}, 2, id="padding computed at run time"),
+        pytest.param({"output_shape": [11, 11], "strides": [2, 2]}, 2, id="a size that is asked for"),
+        pytest.param({"strides": [1, 2]}, 2, id="two strides"),
+        pytest.param({"strides": [2, 2], "dilations": [2, 2]}, 2, id="dilated and strided"),
+        pytest.param({"pads": [3, 3, 3, 3]}, 2, id="more padding than kernel"),
+        pytest.param({"strides": [2, 2], "pads": [4, 4, 4, 4]}, 2, id="more padding than kernel, strided"),
+        pytest.param({"strides": [2]}, 1, id="one axis"),
+    ],
+)
+def test_transposed_convolutions_that_must_stay(attributes: dict[str, Any], axes: int) -> None:
+    random = np.random.default_rng(0)
+    constants = {"w": random.standard_normal((2, 3, *[3] * axes), dtype=np.float32)}
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], **attributes)
+    model = graph([node], {"x": ("batch", 2, *[7] * axes)}, constants)
+    x = random.standard_normal((1, 2, *[7] * axes), dtype=np.float32)
+    check(model, "transposed-convolution", {"x": x}, applies=False)
+
+
+@pytest.mark.parametrize(
+    ("starts", "steps", "whole", "uses"),
+    [
+        pytest.param(1, 2, "rows + 3", 1, id="every other row"),
+        pytest.param(-4, 1, "rows + 3", 1, id="counted from the end"),
+        pytest.param(1, 1, "unknown", 1, id="a length that is not known"),
+        pytest.param(1, 1, None, 1, id="no length"),
+        pytest.param(1, 1, "rows + 3", 2, id="used twice"),
+    ],
+)
+def test_crops_that_are_no_padding_stay(starts: int, steps: int, whole: str | None, uses: int) -> None:
+    random = np.random.default_rng(1)
+    constants = {
+        "w": random.standard_normal((2, 2, 4, 1), dtype=np.float32),
+        "starts": np.asarray([starts]),
+        "ends": np.asarray([np.iinfo(np.int64).max]),
+        "axes": np.asarray([2]),
+        "steps": np.asarray([steps]),
+    }
+    nodes = [
+        helper.make_node("ConvTranspose", ["x", "w"], ["t"]),
+        helper.make_node("Slice", ["t", "starts", "ends", "axes", "steps"], ["s"]),
+        helper.make_node("Add" if uses == 1 else "Concat", ["s", "s" if uses == 1 else "t"], ["y"]),
+    ]
+    if uses > 1:
+        nodes[-1].attribute.append(helper.make_attribute("axis", 2))
+    between: dict[str, Any] = {"s": ("batch", 2, "rows", 5)}
+    if whole is not None:
+        between["t"] = ("batch", 2, whole, 5)
+    model = graph(nodes, {"x": ("batch", 2, "rows", 5)}, constants, None, between)
+    check(model, "transposed-convolution", {"x": random.standard_normal((2, 2, 6, 5), dtype=np.float32)})
+    assert "Slice" in kinds(model)
+
+
 MISH = {
     "softplus": [("Softplus", ["x"], ["s"]), ("Tanh", ["s"], ["t"]), ("Mul", ["x", "t"], ["y"])],
     "thresholded": [

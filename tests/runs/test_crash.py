@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from astropy.table import QTable
 
+from skyloom.errors import SkyloomError
 from skyloom.testing.examples import galaxies
-from skyloom_runs import image_job
-from skyloom_runs.results import Summary
-from skyloom_runs.run import run
-from tests.faults import Trial, contents, crash_test, every_fault, faults
+from skyloom_runs import image_job, parts
+from skyloom_runs.parts import Draft, Parts
+from skyloom_runs.plan import Shard
+from skyloom_runs.results import Contents, Counts, Result, Stored, Summary
+from skyloom_runs.run import _put, run
+from tests.faults import Trial, contents, crash_test, every_nth, faults
 from tests.runs.toy_captioner import job
 from tests.runs.toy_models import Patches, Woven, sample, weave
 
 pytestmark = pytest.mark.no_cover  # hundreds of runs, of which one is covered as well as all
 
 IMAGES = 4
+MODES = ("error", "kill", "power")
+RAISED = (SkyloomError, OSError)  # a run says the latter in its own words
 
 
 @contextmanager
@@ -69,7 +75,7 @@ def whole(root: Path, output: str) -> dict[str, bytes]:
     return tables(folder)
 
 
-@every_fault
+@every_nth(23)
 @pytest.mark.parametrize("ending", ["ecsv", "parquet", "fits"])
 def test_a_run_survives_any_fault(tmp_path: Path, ending: str, every: int) -> None:
     output = f"out.{ending}"
@@ -102,11 +108,11 @@ def test_a_run_survives_any_fault(tmp_path: Path, ending: str, every: int) -> No
         check=check,
         atomic=False,
         every=every,
-        modes=("error", "kill", "power"),
+        modes=MODES,
     )
 
 
-@every_fault
+@every_nth(11)
 def test_a_disk_that_fails_halfway_and_stays_so(tmp_path: Path, every: int) -> None:
     """A write that is cut short loses no row; a file that cannot be read any more is a failure."""
     output = "out.ecsv"
@@ -132,7 +138,7 @@ def results(folder: Path) -> dict[str, bytes | None]:
     return {name: data for name, data in contents(folder).items() if name.startswith("out")}
 
 
-@every_fault
+@every_nth(23)
 @pytest.mark.parametrize("output", ["out", "out.zarr", "out.fits"])
 def test_sets_of_images_and_fields_survive_any_fault(tmp_path: Path, output: str, every: int) -> None:
     """One of the samples, or tiles, fails, so that there is a table of failures too."""
@@ -171,5 +177,79 @@ def test_sets_of_images_and_fields_survive_any_fault(tmp_path: Path, output: str
         check=check,
         atomic=False,
         every=every,
-        modes=("error", "kill", "power"),
+        modes=MODES,
+    )
+
+
+class Lines(Result):
+    """A text of the lines of all parts."""
+
+    @contextmanager
+    def writer(self, folder: Path) -> Iterator[Any]:
+        with (folder / "lines").open("w") as file:
+            yield SimpleNamespace(add=lambda product, counts: file.write(product), finish=file.close)
+
+    def contents(self, parts: Sequence[Stored]) -> Contents:
+        return Contents(Counts(results=len(parts)))
+
+    def join(self, parts: Sequence[Stored], path: Path) -> None:
+        path.write_text("".join((part.folder / "lines").read_text() for part in parts))
+
+
+@pytest.fixture
+def unlocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let parts be written without the lock of a run."""
+    monkeypatch.setattr(parts, "check_held", lambda folder, token: None)
+
+
+def commit(folder: Path, number: int) -> Stored:
+    """Write a part, if it is not there yet."""
+    (folder / "parts").mkdir(exist_ok=True)
+    written, shard = Parts(folder / "parts", "plan", "token"), Shard(number, number, number + 1)
+    part = written.find(shard)
+    if part is None:
+        draft = Draft(written, shard, Lines())
+        draft.add(f"{number}\n", Counts())
+        part = draft.commit(Counts(results=1), ())
+    return written.stored(shard, part)
+
+
+def test_a_part_is_committed_whole_or_not_at_all(tmp_path: Path, unlocked: None) -> None:
+    """Whatever call fails; of a whole run, only some are tried outside ``make nightly``."""
+    crash_test(
+        tmp_path,
+        setup=lambda folder: commit(folder, 0),
+        action=lambda folder: commit(folder, 1),
+        raises=RAISED,
+        every=1,
+        modes=MODES,
+    )
+
+
+def test_parts_are_joined_whole_or_not_at_all(tmp_path: Path, unlocked: None) -> None:
+    def join(folder: Path) -> None:
+        stored = [commit(folder, number) for number in (0, 1)]
+        written = Parts(folder / "parts", "plan", "token")
+        failures = folder / "failures"
+
+        def before() -> None:
+            assert not (folder / "out").exists() or failures.exists()
+            failures.write_text("none")
+
+        _put(SimpleNamespace(result=Lines()), stored, folder / "out", written, overwrite=False, before=before)  # type: ignore[arg-type]
+
+    def check(trial: Trial) -> None:
+        if (trial.folder / "out").exists():
+            assert (trial.folder / "out").read_text() == "0\n1\n"
+            assert (trial.folder / "failures").exists()
+
+    crash_test(
+        tmp_path,
+        setup=lambda folder: [commit(folder, number) for number in (0, 1)],
+        action=join,
+        result=lambda folder: (folder / "out").exists(),
+        check=check,
+        raises=RAISED,
+        every=1,
+        modes=MODES,
     )

@@ -13,7 +13,7 @@ from skyloom_sky.drawing import draw_galaxy
 from skyloom_sky.fields import FIELDS, MockField
 from skyloom_sky.mock import CONFIGS
 from skyloom_sky.population import Background
-from skyloom_sky.survey import DESI, SURVEYS
+from skyloom_sky.survey import DESI, SDSS, XDF, Survey
 
 FIELD = MockField(
     FIELDS["desi"].model_copy(
@@ -94,10 +94,11 @@ def test_density_follows_the_counts() -> None:
     assert np.mean(counts) == pytest.approx(expected, abs=5 * float(np.sqrt(expected / 20)))
 
 
-@pytest.mark.parametrize("name", SURVEYS)
-def test_what_a_patch_leaves_out_is_lost_in_the_noise(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    survey = SURVEYS[name]
-    drawn = draw_catalogue(CONFIGS[name].background, survey, (0, 0, 300, 300), generator(2))
+@pytest.mark.parametrize("survey", [SDSS, DESI, XDF], ids=lambda survey: survey.name)
+def test_what_a_patch_leaves_out_is_lost_in_the_noise(
+    survey: Survey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = draw_catalogue(CONFIGS[survey.name].background, survey, (0, 0, 300, 300), generator(2))
     limits = reach(drawn, survey)
     monkeypatch.setattr("skyloom_sky.catalogue.reach", lambda sources, _: np.full(len(sources), 96.0))
     for number in np.flatnonzero(limits < 40)[:20]:

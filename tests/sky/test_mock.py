@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from skyloom.errors import InputError, UnknownNameError
 from skyloom.random import generator
@@ -13,7 +14,7 @@ from skyloom_sky.drawing import draw_galaxy
 from skyloom_sky.mock import CONFIGS, MockConfig, MockSky
 from skyloom_sky.noise import expose, poisson, sky_plane
 from skyloom_sky.population import Background, Targets, galaxy_density
-from skyloom_sky.survey import DESI, SDSS, SURVEYS, survey
+from skyloom_sky.survey import DESI, SDSS, XDF, Survey
 
 SMALL = CONFIGS["desi"].model_copy(update={"size": 64})
 QUIET = SMALL.model_copy(
@@ -39,7 +40,7 @@ def test_read_noise_adds_to_the_variance_and_not_to_the_skewness() -> None:
 
 
 def test_an_empty_image_has_the_noise_of_the_survey_and_no_sky() -> None:
-    for chosen in SURVEYS.values():
+    for chosen in (SDSS, DESI, XDF):
         image = expose(np.zeros((3, 300, 300), np.float32), chosen, generator(2))
         np.testing.assert_allclose(image.std(axis=(1, 2)), chosen.noise(), rtol=0.02)
         assert (np.abs(image.mean(axis=(1, 2))) < 5 * chosen.noise() / 300).all()
@@ -55,11 +56,14 @@ def test_bright_light_has_its_own_photon_noise() -> None:
 
 
 def test_presets_reach_the_depth_of_their_surveys() -> None:
-    np.testing.assert_allclose(SDSS.point_depth(), [23.3, 23.1, 22.3], atol=0.5)
-    np.testing.assert_allclose(DESI.point_depth(), [24.7, 24.0, 23.2], atol=0.01)
-    assert SURVEYS["xdf"].point_depth().min() > 29.1
-    with pytest.raises(UnknownNameError, match="Did you mean 'sdss'"):
-        survey("sds")
+    def depth(survey: Survey) -> NDArray[np.float64]:
+        """Return the magnitude (band,) of a point that is fitted with the PSF at 5 sigma."""
+        pixels = np.array([band.psf.noise_area() for band in survey.bands]) / survey.pixel_scale**2
+        return np.asarray(survey.zero_point - 2.5 * np.log10(5 * survey.noise() * np.sqrt(pixels)))
+
+    np.testing.assert_allclose(depth(SDSS), [23.3, 23.1, 22.3], atol=0.5)
+    np.testing.assert_allclose(depth(DESI), [24.7, 24.0, 23.2], atol=0.01)
+    assert depth(XDF).min() > 29.1
 
 
 def test_an_image_does_not_depend_on_its_batch_or_on_processes() -> None:

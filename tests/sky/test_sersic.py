@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import integrate
 
 from skyloom.errors import InputError
@@ -34,14 +32,6 @@ def test_the_intensity_integrates_to_the_enclosed_light(n: float) -> None:
 
     flux, _ = integrate.quad(ring, 0, 5.0 ** (1 / 8), limit=200)
     assert flux == pytest.approx(float(sersic.enclosed(np.array([5.0]), n, 2.0)[0]), rel=1e-6)
-
-
-@given(st.floats(0.3, 8), st.floats(0.05, 0.95))
-def test_the_radius_that_encloses_a_share_is_the_inverse_of_the_enclosed_share(
-    n: float, share: float
-) -> None:
-    radius = sersic.radius_enclosing(share, n, 1.7)
-    assert sersic.enclosed(np.array([radius]), n, 1.7)[0] == pytest.approx(share, abs=1e-9)
 
 
 def test_the_transform_of_an_exponential_has_its_closed_form() -> None:

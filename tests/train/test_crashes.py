@@ -52,12 +52,12 @@ def sound(trial: Trial) -> None:
         assert read_state(run / "state.pt")["step"] in {2, 4}
 
 
-@every_nth(41)
+@every_nth(83)
 def test_a_training_comes_to_the_same_weights(tmp_path: Path, every: int) -> None:
     crash_test(tmp_path, action=go_on, check=sound, result=outcome, atomic=False, every=every)
 
 
-@every_nth(41)
+@every_nth(83)
 def test_a_resumed_training_comes_to_the_same_weights(tmp_path: Path, every: int) -> None:
     """The second half of it, after a first half without faults."""
 

@@ -11,7 +11,7 @@ from skyloom.bundle.tolerance import Measured
 from skyloom.errors import InputError, UnknownNameError, did_you_mean, listed
 from skyloom.execution import AUTO, Execution
 from skyloom.frozen import Frozen
-from skyloom.home import tuning_folder
+from skyloom.home import home
 from skyloom.machine import fingerprint
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Tuning(Frozen):
 
 def read_tuning(manifest: Manifest, digest: str) -> Tuning | None:
     """Return what was measured of a bundle on this machine; nothing where it was not, or is unreadable."""
-    if not digest or not any(tuning_folder().glob(f"{digest[:32]}-*")):
+    if not digest or not any(home("tuning").glob(f"{digest[:32]}-*")):
         return None  # without the cost of a fingerprint
     try:
         found = Tuning.model_validate_json(tuning_path(digest).read_bytes())
@@ -176,4 +176,4 @@ def read_tuning(manifest: Manifest, digest: str) -> Tuning | None:
 
 def tuning_path(digest: str) -> Path:
     """Return where what was measured of a bundle on this machine is kept."""
-    return tuning_folder() / f"{digest[:32]}-{fingerprint()[:32]}.json"
+    return home("tuning") / f"{digest[:32]}-{fingerprint()[:32]}.json"

@@ -19,7 +19,7 @@ from skyloom.bundle.manifest import (
 from skyloom.digest import sha256_of_file
 from skyloom.errors import BundleError, OutputError, SkyloomError
 from skyloom.files import complete, make_folder
-from skyloom.home import unpacked_folder
+from skyloom.home import home
 from skyloom.names import MANIFEST
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _place(archive: Path) -> Path:
     size = archive.stat().st_size
     if size > MAX_BUNDLE_BYTES:
         raise BundleError(f"'{archive}' has {size} bytes, allowed are {MAX_BUNDLE_BYTES}", _AGAIN)
-    return unpacked_folder() / sha256_of_file(archive)[:32]
+    return home("unpacked") / sha256_of_file(archive)[:32]
 
 
 def _same_manifest(archive: Path, folder: Path) -> bool:

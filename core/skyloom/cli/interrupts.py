@@ -6,10 +6,7 @@ import atexit
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from typing import Self
 
 INTERRUPTED = 130
 MESSAGE = "interrupted"
@@ -45,9 +42,7 @@ class Interrupts:
             atexit.register(self.hold)  # now, to be the last: as it ends, Python takes handlers away
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._installed and not self._came:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             atexit.unregister(self.hold)

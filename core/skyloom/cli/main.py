@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skyloom.cli import bundles, images, listing, plugins, running, scaffold
+from skyloom.cli import bundles, images, listing, plugins, running
 from skyloom.cli.interrupts import INTERRUPTED, MESSAGE, Interrupts
 from skyloom.cli.output import say
 from skyloom.cli.verbs import add_plugin_verbs
@@ -35,7 +35,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "backends": running.backends,
     "tune": running.tune,
     "images": images.images,
-    "new-plugin": scaffold.new_plugin,
+    "new-plugin": plugins.new_plugin,
 }
 GROUPS = {"plugins": plugins.app}
 OWN_VERBS = frozenset({*VERBS, *GROUPS})  # which plugins cannot bring; `plugins doctor` says so

@@ -1,4 +1,4 @@
-"""The verbs for plugins: ``plugins list``, ``check`` and ``doctor``."""
+"""The verbs for plugins: ``plugins list``, ``check`` and ``doctor``, and ``new-plugin``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import platform
 import sys
 from collections import Counter
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -124,6 +125,23 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
             say("Nothing is wrong.")
     if faulty or problems:
         raise typer.Exit(1)
+
+
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="What to call it; 'dawn' becomes the package skyloom_dawn.")],
+    task: Annotated[str, typer.Option(help="The task its model will do.")],
+    folder: Annotated[Path, typer.Option(help="Where to write it.")] = Path(),
+) -> None:
+    """Write a plugin to start from.
+
+    It is complete: code, tests that run the conformance kit, packaging, README.
+    """
+    from skyloom.scaffold import new_plugin as write
+
+    path = write(name, task, folder)
+    say(f"Wrote {path}. Next:")
+    say(f'  pip install -e "{path}"')
+    say(f"  skyloom plugins check {path.name}")
 
 
 def _show_report(report: Report) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from skyloom.reading.sources import Source
 
+_SHARED = ("height", "width", "bands", "pixel_scale", "zero_point", "unit")
+"""The fields of a `Kind` that its images have in common."""
+
 
 class BadFile(Frozen):
     """A file that could not be read, and why."""
@@ -140,37 +143,23 @@ def take_inventory(
     stream = ImageStream(source, bands, make=Batch, **options)
     images: Counter[tuple[Any, ...]] = Counter()
     hidden: Counter[tuple[Any, ...]] = Counter()
-    pixels = 0
+    pixels: Counter[tuple[Any, ...]] = Counter()
     for batch in stream:
-        kind = _kind(batch)
+        kind = (*batch.data.shape[2:], batch.bands, batch.pixel_scale, batch.zero_point, batch.unit)
         images[kind] += len(batch.data)
         hidden[kind] += 0 if batch.mask is None else int(batch.mask.sum())
-        pixels += batch.data.size
+        pixels[kind] += batch.data.size
         if progress is not None:
             progress(stream.done, stream.total)
     kinds = tuple(
-        Kind(
-            images=count,
-            height=height,
-            width=width,
-            bands=names,
-            pixel_scale=scale,
-            zero_point=zero_point,
-            unit=unit,
-            masked=hidden[kind] / (count * len(names) * height * width),
-        )
+        Kind(images=count, masked=hidden[kind] / pixels[kind], **dict(zip(_SHARED, kind, strict=True)))
         for kind, count in images.most_common()
-        for height, width, names, scale, zero_point, unit in [kind]
     )
     return Inventory(
         files=stream.total,
         images=images.total(),
         kinds=kinds,
-        masked=hidden.total() / pixels if pixels else 0.0,
+        masked=hidden.total() / max(pixels.total(), 1),
         failures=tuple(BadFile(path=str(bad.path), reason=bad.reason) for bad in stream.failures),
         notes=stream.notes,
     )
-
-
-def _kind(batch: Batch) -> tuple[Any, ...]:
-    return (*batch.data.shape[2:], batch.bands, batch.pixel_scale, batch.zero_point, batch.unit)

@@ -24,7 +24,6 @@ from skyloom.machine import memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 if sys.platform == "linux":
     import resource
@@ -96,9 +95,7 @@ class Limited:
         self._mine = _watchdog.enter(self)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _watchdog.leave(self)
         with self._lock:
             self._over = True

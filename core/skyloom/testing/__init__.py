@@ -14,15 +14,13 @@ Without it::
 from __future__ import annotations
 
 from skyloom.testing.cases import Case, all_checks, cases
-from skyloom.testing.check import Check, check, checks_in
+from skyloom.testing.check import Check, TaskChecks, check, checks_in
 from skyloom.testing.compare import difference, not_finite
 from skyloom.testing.failures import CheckFailure, SkipCheck, expect
 from skyloom.testing.inputs import Call, ImageInputs, Inputs
-from skyloom.testing.parametrize import parametrize_with_checks
 from skyloom.testing.refusals import expect_refusal, result_or_refusal
-from skyloom.testing.report import Report, Result, check_plugin
+from skyloom.testing.report import Report, Result, check_plugin, parametrize_with_checks
 from skyloom.testing.subject import Subject
-from skyloom.testing.task_checks import TaskChecks
 
 __all__ = [
     "Call",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.testing.check import check, checks_in
+from skyloom.testing.check import check
 from skyloom.testing.compare import REBATCH, difference, leaves
 from skyloom.testing.examples import with_holes
-from skyloom.testing.failures import expect
+from skyloom.testing.failures import expect, expect_same
 from skyloom.testing.subject import takes_images, takes_inputs, treats_items_alone
 
 if TYPE_CHECKING:
@@ -93,7 +93,4 @@ def _each(call: Call, subject: Subject, batch: Any, numbers: Sequence[int]) -> S
 def _expect_same(call: Call, one: Sequence[object], other: Sequence[object], what: str) -> None:
     for number, (here, there) in enumerate(zip(one, other, strict=True)):
         wrong = call.difference(here, there, tolerance=REBATCH)
-        expect(not wrong, what, f"for item {number}, {wrong}", _ALONE)
-
-
-CHECKS = checks_in(__name__)
+        expect_same(wrong and f"for item {number}, {wrong}", what, _ALONE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from skyloom.bundle.verify import verify
 from skyloom.errors import BundleError
 from skyloom.execution import Execution
-from skyloom.testing.check import check, checks_in
+from skyloom.testing.check import check
 from skyloom.testing.failures import CheckFailure, expect
 from skyloom.testing.subject import has_bundle
 
@@ -60,6 +60,3 @@ def check_backend_is_honoured(subject: Subject) -> None:
         f"'{model.backend}'",
         "Open sessions with bundle.session(graph) alone, and set self.backend to what the session reports",
     )
-
-
-CHECKS = checks_in(__name__)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom.profile import Profile, profiles_to_table
-from skyloom.testing.check import check, checks_in
+from skyloom.testing.check import TaskChecks, check, checks_in
 from skyloom.testing.compare import difference
-from skyloom.testing.failures import CheckFailure, expect
+from skyloom.testing.failures import CheckFailure, expect, expect_same
 from skyloom.testing.inputs import Call
-from skyloom.testing.task_checks import TaskChecks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +30,9 @@ def _split(result: Any, images: Images) -> Sequence[object]:
 
 def checks() -> TaskChecks:
     """Return what the task ``sequence-captioner`` adds to the kit."""
-    return TaskChecks(calls=(Call(name="caption", run=_caption, per_item=_split),), checks=CHECKS)
+    return TaskChecks(
+        calls=(Call(name="caption", run=_caption, per_item=_split),), checks=checks_in(__name__)
+    )
 
 
 def _profiles(subject: Subject) -> tuple[Images, list[Profile]]:
@@ -129,13 +130,8 @@ def check_batch_decides_no_value(subject: Subject) -> None:
         batch = images[numbers]
         together = _split(_caption(subject.model, batch, 1), batch)
         for number, found in zip(numbers, together, strict=True):
-            wrong = difference(alone[number], found, tolerance=0)
-            expect(
-                not wrong,
+            expect_same(
+                difference(alone[number], found, tolerance=0),
                 f"image {number} to have the same profiles in a batch of {len(numbers)} as alone",
-                wrong,
                 "Call networks with batches of one size: skyloom.runtime.run_in_batches",
             )
-
-
-CHECKS = checks_in(__name__)

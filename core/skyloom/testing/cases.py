@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from skyloom.errors import PluginError, SkyloomError, UnknownNameError, did_you_mean
 from skyloom.plugins import PluginRecord, plugins
 from skyloom.specs import ModelSpec, TaskSpec
-from skyloom.testing import batches, bundles, determinism, images, imports, refusals, results, specification
-from skyloom.testing.check import check
+from skyloom.testing import batches, bundles, determinism, images, refusals, results, specification
+from skyloom.testing.check import TaskChecks, check, checks_in
 from skyloom.testing.failures import expect
 from skyloom.testing.subject import Subject
-from skyloom.testing.task_checks import TaskChecks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,16 +38,10 @@ def check_expected_failures_exist(subject: Subject) -> None:
         )
 
 
+_MODULES = (specification, results, batches, determinism, refusals, images, bundles)
 COMMON = (
-    *specification.CHECKS,
+    *(one for module in _MODULES for one in checks_in(module.__name__)),
     check_expected_failures_exist,
-    *imports.CHECKS,
-    *results.CHECKS,
-    *batches.CHECKS,
-    *determinism.CHECKS,
-    *refusals.CHECKS,
-    *images.CHECKS,
-    *bundles.CHECKS,
 )
 
 

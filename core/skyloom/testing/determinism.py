@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.testing.check import check, checks_in
-from skyloom.testing.failures import expect
+from skyloom.testing.check import check
+from skyloom.testing.failures import expect, expect_same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +23,9 @@ def _expect_same(
     subject: Subject, one: Mapping[str, object], other: Mapping[str, object], when: str, remedy: str
 ) -> None:
     for name, result in one.items():
-        wrong = subject.difference(name, result, other[name])
-        expect(not wrong, f"{name} to return the same {when}", wrong, remedy)
+        expect_same(
+            subject.difference(name, result, other[name]), f"{name} to return the same {when}", remedy
+        )
 
 
 @check()
@@ -107,6 +108,3 @@ def check_global_random_state(subject: Subject) -> None:
 
 def _global_state() -> tuple[Any, Any]:
     return random.getstate(), np.random.get_state()  # noqa: NPY002
-
-
-CHECKS = checks_in(__name__)

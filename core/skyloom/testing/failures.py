@@ -41,6 +41,11 @@ def expect(condition: bool, expected: str, came: str, remedy: str) -> None:
         raise CheckFailure(expected, came, remedy)
 
 
+def expect_same(difference: str, expected: str, remedy: str) -> None:
+    """Raise `CheckFailure` where two results differ, or another fault is named."""
+    expect(not difference, expected, difference, remedy)
+
+
 def is_optional(error: ImportError, target: str) -> bool:
     """Say whether `target` could not be imported for want of a package that need not be installed."""
     if isinstance(error, MissingExtraError):

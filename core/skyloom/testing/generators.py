@@ -10,25 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom.field import Field, Tile
-from skyloom.testing.check import check, checks_in
+from skyloom.testing.check import TaskChecks, check, checks_in
 from skyloom.testing.compare import difference, not_finite
-from skyloom.testing.failures import expect
+from skyloom.testing.failures import expect, expect_same
 from skyloom.testing.inputs import Call
 from skyloom.testing.refusals import expect_refusal
-from skyloom.testing.task_checks import TaskChecks
 
 if TYPE_CHECKING:
     from skyloom.testing.subject import Subject
-
-
-def _tile(model: Any, images: object, seed: int) -> object:
-    del images
-    return model.tile(seed, 1, 2)
-
-
-def _generate(model: Any, images: object, seed: int) -> object:
-    del images
-    return model.generate(_odd_shape(model), seed)
 
 
 def _odd_shape(model: Any) -> tuple[int, int]:
@@ -39,16 +28,20 @@ def _odd_shape(model: Any) -> tuple[int, int]:
 def checks() -> TaskChecks:
     """Return what the task ``field-generator`` adds to the kit."""
     calls = (
-        Call(name="tile", run=_tile, takes_inputs=False),
-        Call(name="generate", run=_generate, takes_inputs=False),
+        Call(name="tile", run=lambda model, _, seed: model.tile(seed, 1, 2), takes_inputs=False),
+        Call(
+            name="generate",
+            run=lambda model, _, seed: model.generate(_odd_shape(model), seed),
+            takes_inputs=False,
+        ),
     )
-    return TaskChecks(calls=calls, checks=CHECKS)
+    return TaskChecks(calls=calls, checks=checks_in(__name__))
 
 
 @check()
 def check_tile_is_as_declared(subject: Subject) -> None:
     """A tile has the declared shape, knows its place, and has the bands of all others."""
-    model: Any = subject.model
+    model = subject.model
     bands = model.tile(1, 0, 0).bands
     for place in ((0, 0), (1, 2)):
         tile = model.tile(1, *place)
@@ -74,14 +67,12 @@ def check_tiles_need_no_order(subject: Subject) -> None:
     """A tile is the same whatever was made before it."""
     forward, backward = subject.make(), subject.make()
     places = [(0, 0), (0, 1), (1, 0), (1, 1)]
-    one: Any = {place: forward.tile(3, *place) for place in places}  # type: ignore[attr-defined]
-    other: Any = {place: backward.tile(3, *place) for place in places[::-1]}  # type: ignore[attr-defined]
+    one = {place: forward.tile(3, *place) for place in places}
+    other = {place: backward.tile(3, *place) for place in places[::-1]}
     for place in places:
-        wrong = difference(one[place], other[place])
-        expect(
-            not wrong,
+        expect_same(
+            difference(one[place], other[place]),
             f"tile {place} to be the same in any order",
-            wrong,
             "Draw its random numbers from generator(seed, row, column), and keep no state",
         )
 
@@ -89,9 +80,8 @@ def check_tiles_need_no_order(subject: Subject) -> None:
 @check()
 def check_tiles_differ(subject: Subject) -> None:
     """Tiles at different places are different, transposed and negative places included."""
-    model: Any = subject.model
     places = [(0, 0), (0, 1), (1, 0), (-1, 0), (0, -1)]
-    tiles = [model.tile(3, *place).data for place in places]
+    tiles = [subject.model.tile(3, *place).data for place in places]
     for number, place in enumerate(places):
         twins = [places[k] for k in range(number) if np.array_equal(tiles[k], tiles[number])]
         expect(
@@ -105,7 +95,7 @@ def check_tiles_differ(subject: Subject) -> None:
 @check()
 def check_field_is_woven_tiles(subject: Subject) -> None:
     """A field is its tiles side by side, cut to the shape asked for, for shapes that are no multiple."""
-    model: Any = subject.model
+    model = subject.model
     rows, columns = model.tile_shape
     tiles = [[model.tile(1, row, column).data for column in range(2)] for row in range(2)]
     woven = np.concatenate([np.concatenate(row, axis=2) for row in tiles], axis=1)
@@ -118,7 +108,7 @@ def check_field_is_woven_tiles(subject: Subject) -> None:
             "Leave generate() as FieldGenerator has it, or return what it returns",
         )
         wrong = difference(woven[:, : shape[0], : shape[1]], field.data)
-        expect(not wrong, f"a field of {shape} pixels that is its tiles", wrong, "Weave what tile() returns")
+        expect_same(wrong, f"a field of {shape} pixels that is its tiles", "Weave what tile() returns")
 
 
 @check()
@@ -126,29 +116,25 @@ def check_stream_is_field(subject: Subject) -> None:
     """The file that ``stream`` writes holds the field that ``generate`` returns."""
     from astropy.io import fits
 
-    model: Any = subject.model
-    shape = _odd_shape(model)
-    field = model.generate(shape, 1)
+    shape = _odd_shape(subject.model)
+    field = subject.model.generate(shape, 1)
     with tempfile.TemporaryDirectory(prefix="skyloom-check-") as folder:
-        written = fits.getdata(model.stream(Path(folder, "field.fits"), shape, 1), memmap=False)
+        written = fits.getdata(subject.model.stream(Path(folder, "field.fits"), shape, 1), memmap=False)
     wrong = difference(field.data, np.asarray(written, np.float32))
-    expect(not wrong, "the file to hold the field", wrong, "Leave stream() as FieldGenerator has it")
+    expect_same(wrong, "the file to hold the field", "Leave stream() as FieldGenerator has it")
 
 
 @check()
 def check_bad_shape_refused(subject: Subject) -> None:
     """A field without pixels, or of a shape that is no pair of integers, is refused."""
-    model: Any = subject.model
     for shape in ((0, 5), (-1, 5), (2.5, 5), (5,), "5x5"):
-        expect_refusal(partial(model.generate, shape, 1), ValueError, f"generate of the shape {shape!r}")
+        expect_refusal(
+            partial(subject.model.generate, shape, 1), ValueError, f"generate of the shape {shape!r}"
+        )
 
 
 @check()
 def check_bad_place_refused(subject: Subject) -> None:
     """A tile at a place that is no pair of integers is refused."""
-    model: Any = subject.model
     for place in ((0, 1.5), (1.5, 0), ("a", 0), (0, None)):
-        expect_refusal(partial(model.tile, 1, *place), TypeError, f"tile at the place {place!r}")
-
-
-CHECKS = checks_in(__name__)
+        expect_refusal(partial(subject.model.tile, 1, *place), TypeError, f"tile at the place {place!r}")

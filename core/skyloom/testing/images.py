@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skyloom.images import Images
-from skyloom.testing.check import check, checks_in
+from skyloom.testing.check import check
 from skyloom.testing.compare import not_finite
 from skyloom.testing.examples import with_holes
-from skyloom.testing.failures import expect
+from skyloom.testing.failures import expect, expect_same
 from skyloom.testing.refusals import expect_refusal, result_or_refusal
 from skyloom.testing.subject import names_bands, names_no_bands, takes_images
 
@@ -59,11 +59,9 @@ def check_bands_found_by_name(subject: Subject) -> None:
         unit=images.unit,
     ).select(("extra", *bands)[::-1])
     for call in subject.input_calls:
-        wrong = call.difference(call.run(subject.model, images, 1), call.run(subject.model, mixed, 1))
-        expect(
-            not wrong,
+        expect_same(
+            call.difference(call.run(subject.model, images, 1), call.run(subject.model, mixed, 1)),
             f"{call.name} to use the bands {', '.join(bands)} wherever they are",
-            wrong,
             "Select them: expect_images(images, bands=...)",
         )
 
@@ -85,11 +83,9 @@ def check_values_under_mask_do_not_count(subject: Subject) -> None:
             )
             for under in (0.0, 1000.0)
         ]
-        wrong = call.difference(*found)
-        expect(
-            not wrong,
+        expect_same(
+            call.difference(*found),
             f"{call.name} not to look under the mask",
-            wrong,
             "Leave masked pixels out, or fill them: images.filled(value)",
         )
 
@@ -125,6 +121,3 @@ def _expect_finite_or_refusal(subject: Subject, images: Images, what: str) -> No
             f"NaN or infinity in {where}",
             "Leave out what has no value, or refuse with skyloom.errors.InputError",
         )
-
-
-CHECKS = checks_in(__name__)

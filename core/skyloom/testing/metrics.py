@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from skyloom.images import Images
 from skyloom.score import Score
-from skyloom.testing.check import check, checks_in
+from skyloom.testing.check import TaskChecks, check, checks_in
 from skyloom.testing.compare import difference
-from skyloom.testing.examples import convert, with_noise
-from skyloom.testing.failures import expect
+from skyloom.testing.examples import convert, galaxies, with_noise
+from skyloom.testing.failures import expect, expect_same
 from skyloom.testing.inputs import Call
 from skyloom.testing.refusals import expect_refusal, result_or_refusal
 from skyloom.testing.subject import takes_images
-from skyloom.testing.task_checks import TaskChecks
 
 if TYPE_CHECKING:
     from skyloom.testing.subject import Subject
@@ -32,10 +31,6 @@ def _sees_images(model: type) -> bool:
     return getattr(model, "compares", "images") == "images"
 
 
-def _sees_others(model: type) -> bool:
-    return not _sees_images(model)
-
-
 def _compare(model: Any, images: Any, seed: int) -> object:
     noisy = with_noise(images, 0.5) if isinstance(images, Images) and len(images) else images
     return model.compare(images, noisy, seed=seed)
@@ -43,35 +38,35 @@ def _compare(model: Any, images: Any, seed: int) -> object:
 
 def _compare_others(model: Any, images: Any, seed: int) -> object:
     del images
-    return _score(model, _examples(size=(32, 32)), noise=0.5, seed=seed)
+    return _score(model, galaxies(_COUNT, size=(32, 32)), noise=0.5, seed=seed)
 
 
 def checks() -> TaskChecks:
     """Return what the task ``metric`` adds to the kit."""
     calls = (
         Call(name="compare", run=_compare, when=_sees_images),
-        Call(name="compare", run=_compare_others, takes_inputs=False, when=_sees_others),
+        Call(
+            name="compare",
+            run=_compare_others,
+            takes_inputs=False,
+            when=lambda model: not _sees_images(model),
+        ),
     )
-    return TaskChecks(calls=calls, checks=CHECKS)
-
-
-def _examples(**options: Any) -> Images:
-    from skyloom.testing.examples import galaxies
-
-    return galaxies(_COUNT, **options)
+    return TaskChecks(calls=calls, checks=checks_in(__name__))
 
 
 def _score(model: Any, images: Images, *, noise: float, seed: int = 1) -> Score:
     candidate = images if noise == 0 else with_noise(images, noise)
-    found = model.compare(convert(images, model.compares), convert(candidate, model.compares), seed=seed)
+    found: Score = model.compare(
+        convert(images, model.compares), convert(candidate, model.compares), seed=seed
+    )
     expect(
         isinstance(found, Score),
         "compare to return a Score",
         f"a {type(found).__name__}",
         "Return skyloom.Score(metric=..., value=..., n_reference=..., n_candidate=...)",
     )
-    score: Score = found
-    return score
+    return found
 
 
 def _badness(score: Score) -> float:
@@ -98,8 +93,7 @@ def check_sample_sizes(subject: Subject) -> None:
     """A score says how many items were compared on each side, with what was left out."""
     images = subject.images(_COUNT)
     kind = subject.factory.compares
-    found: Any = subject.model
-    score = found.compare(convert(images, kind), convert(with_noise(images[:10], 0.5), kind), seed=1)
+    score = subject.model.compare(convert(images, kind), convert(with_noise(images[:10], 0.5), kind), seed=1)
     sides: Any = (convert(images, kind), convert(images[:10], kind))
     wanted = tuple(len(side) for side in sides)
     counted = score.n_reference + score.n_candidate + sum(score.excluded.values())
@@ -184,40 +178,39 @@ def check_more_noise_is_worse(subject: Subject) -> None:
 @check()
 def check_order_of_items_is_free(subject: Subject) -> None:
     """The score is the same for the items in another order."""
-    model: Any = subject.model
     images = subject.images(_COUNT)
     noisy = with_noise(images, 0.5)
     kind = subject.factory.compares
     turned = slice(None, None, -1)
-    one = model.compare(convert(images, kind), convert(noisy, kind), seed=1)
-    other = model.compare(convert(images[turned], kind), convert(noisy[turned], kind), seed=1)
-    wrong = difference(one, other, tolerance=1e-5)
-    remedy = "Sort what is drawn from before a bootstrap, and do not cut the samples at their head"
-    expect(not wrong, "the same score for any order", wrong, remedy)
+    one = subject.model.compare(convert(images, kind), convert(noisy, kind), seed=1)
+    other = subject.model.compare(convert(images[turned], kind), convert(noisy[turned], kind), seed=1)
+    expect_same(
+        difference(one, other, tolerance=1e-5),
+        "the same score for any order",
+        "Sort what is drawn from before a bootstrap, and do not cut the samples at their head",
+    )
 
 
 @check(takes_images)
 def check_bands_of_both_sides(subject: Subject) -> None:
     """Reference and candidate without a band in common are refused."""
-    model: Any = subject.model
     other = subject.images(_COUNT, bands=("x", "y", "z"))
-    action = partial(model.compare, subject.images(_COUNT), other, seed=1)
+    action = partial(subject.model.compare, subject.images(_COUNT), other, seed=1)
     expect_refusal(action, ValueError, "compare of images without a band in common")
 
 
 @check(takes_images)
 def check_zero_points_of_both_sides(subject: Subject) -> None:
     """A candidate with other zero-points scores as if it had those of the reference, or is refused."""
-    model: Any = subject.model
     images = replace(subject.images(_COUNT), unit="")
     images = replace(images, zero_point=(22.5,) * len(images.bands))
     noisy = with_noise(images, 0.5)
     shift = _OTHER_ZERO_POINT - 22.5
     scaled = noisy.with_data(noisy.data * 10 ** (0.4 * shift), mask=noisy.mask)
     scaled = replace(scaled, zero_point=(_OTHER_ZERO_POINT,) * len(images.bands))
-    score = model.compare(images, noisy, seed=1)
+    score = subject.model.compare(images, noisy, seed=1)
     made: Any = result_or_refusal(
-        lambda: model.compare(images, scaled, seed=1), "compare of images with other zero-points"
+        lambda: subject.model.compare(images, scaled, seed=1), "compare of images with other zero-points"
     )
     expect(
         made is None or math.isclose(made.value, score.value, rel_tol=1e-3, abs_tol=1e-9),
@@ -225,6 +218,3 @@ def check_zero_points_of_both_sides(subject: Subject) -> None:
         "" if made is None else f"{made.value:.5g}",
         "Bring the candidate to the zero-points of the reference with skyloom.expect.expect_alike",
     )
-
-
-CHECKS = checks_in(__name__)

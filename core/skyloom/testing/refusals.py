@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from skyloom.errors import SkyloomError
-from skyloom.testing.check import check, checks_in
+from skyloom.testing.check import check
 from skyloom.testing.failures import CheckFailure, expect
 from skyloom.testing.subject import is_stochastic, takes_inputs
 
@@ -81,6 +81,3 @@ def check_empty_batch_refused(subject: Subject) -> None:
     empty = subject.inputs.take(subject.batch(), [])
     for call in subject.input_calls:
         expect_refusal(partial(call.run, subject.model, empty, 1), ValueError, f"{call.name} of no item")
-
-
-CHECKS = checks_in(__name__)

@@ -6,9 +6,9 @@ import pickle
 from typing import TYPE_CHECKING
 
 from skyloom.provenance import Provenance
-from skyloom.testing.check import check, checks_in
+from skyloom.testing.check import check
 from skyloom.testing.compare import difference, not_finite
-from skyloom.testing.failures import CheckFailure, expect
+from skyloom.testing.failures import CheckFailure, expect, expect_same
 from skyloom.testing.subject import takes_inputs
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def check_results_can_be_pickled(subject: Subject) -> None:
                 "Keep functions, sessions and open files out of results",
             ) from error
         wrong = subject.difference(name, result, again)
-        expect(not wrong, f"{name} to survive pickling", wrong, "Define __reduce__ where state is lost")
+        expect_same(wrong, f"{name} to survive pickling", "Define __reduce__ where state is lost")
 
 
 def _items(result: object) -> Iterator[object]:
@@ -76,6 +76,3 @@ def _items(result: object) -> Iterator[object]:
             yield from _items(item)
     else:
         yield result
-
-
-CHECKS = checks_in(__name__)

@@ -53,8 +53,8 @@ def _import(spec: ModelSpec, owner: PluginRecord, seen: OtherProcess) -> None:
 
 def _use(spec: ModelSpec, owner: PluginRecord, bundle: Path | None, seen: OtherProcess) -> None:
     from skyloom.bundle import Bundle
+    from skyloom.testing.check import TaskChecks
     from skyloom.testing.subject import Subject
-    from skyloom.testing.task_checks import TaskChecks
 
     task = TaskChecks.of(spec.task)
     subject = Subject(spec, owner, task.inputs, task.calls)

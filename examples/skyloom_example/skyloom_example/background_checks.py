@@ -26,7 +26,7 @@ class BrightSkies(ImageInputs):
 def checks() -> TaskChecks:
     """Return example inputs and how estimators are called, for the checks of all models, and their own."""
     call = Call(name="estimate", run=_estimate, per_item=_split)
-    return TaskChecks(inputs=BrightSkies(), calls=(call,), checks=CHECKS)
+    return TaskChecks(inputs=BrightSkies(), calls=(call,), checks=checks_in(__name__))
 
 
 def _estimate(model: Any, images: Images, seed: int) -> object:
@@ -43,23 +43,18 @@ def _split(result: Any, images: Images) -> Sequence[object]:
 def check_one_level_a_band(subject: Subject) -> None:
     """There is one background for each band of each image, in order."""
     images = subject.images()
-    model: Any = subject.model
     wanted = [(name, band) for name in images.names for band in images.bands]
-    found = [(one.name, one.band) for one in model.estimate(images)]
+    found = [(one.name, one.band) for one in subject.model.estimate(images)]
     expect(found == wanted, f"backgrounds of {wanted}", f"{found}", "Loop over images, then over bands")
 
 
 @check()
 def check_level_of_empty_sky(subject: Subject) -> None:
     """Noise without galaxies has the level and the scatter it was made with, to 5 standard errors."""
-    model: Any = subject.model
     images = subject.images(2)
     noise = np.random.default_rng(0).normal(3.0, 0.5, images.shape)
     allowed = 5 * 0.5 / np.sqrt(noise[0, 0].size)
-    for one in model.estimate(images.with_data(noise)):
+    for one in subject.model.estimate(images.with_data(noise)):
         right = abs(one.level - 3) < 2 * allowed and abs(one.scatter - 0.5) < 2 * allowed
         came = f"{one.level:.3f} and {one.scatter:.3f}"
         expect(right, "level 3.0 and scatter 0.5", came, "Check the clipping")
-
-
-CHECKS = checks_in(__name__)

@@ -86,8 +86,7 @@ class Builder:
     """Makes nodes that come before a given one."""
 
     def __init__(self, before: ir.Node) -> None:
-        if not isinstance(before.graph, ir.Graph):
-            raise TypeError("the node is not part of a graph")
+        assert isinstance(before.graph, ir.Graph)
         self._before, self._graph = before, before.graph
 
     def __call__(self, kind: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
@@ -146,10 +145,6 @@ def replace(old: ir.Value, new: ir.Value) -> None:
         ir.convenience.replace_all_uses_with(old, new)
         _remove_unused(node)
         return
-    if new.is_graph_output() or new.is_graph_input() or new.is_initializer():
-        assert node is not None
-        new = Builder(node)("Identity", new)
-        new.shape = old.shape
     name = old.name
     ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
     old.name, new.name = None, name

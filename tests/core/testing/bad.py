@@ -359,8 +359,8 @@ class Blended(Static):
 
 @bad("check_stream_is_field", STATIC)
 class Drifting(Static):
-    def stream(self, path: Any, shape: Any, seed: int = 0, *, overwrite: bool = False) -> Any:
-        return super().stream(path, shape, seed + 1, overwrite=overwrite)
+    def stream(self, path: Any, shape: Any, seed: int = 0, **options: Any) -> Any:
+        return super().stream(path, shape, seed + 1, **options)
 
 
 @bad("check_bad_shape_refused", STATIC)

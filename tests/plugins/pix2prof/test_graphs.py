@@ -55,6 +55,12 @@ def test_the_loop_ends_where_the_published_rule_ends() -> None:
     assert (values[:, int(count.max()) :] == 0).all()  # the batch ended with its last galaxy
 
 
+@pytest.mark.parametrize(("stem", "passes"), [("3x3", ("winograd",)), ("standard", ()), ("patch", ())])
+def test_minimal_filtering_is_for_the_stem_whose_maps_are_wide(stem: str, passes: tuple[str, ...]) -> None:
+    encoder, _ = declare(random_network(config(stem=stem)), variants=False).graphs
+    assert encoder.extra_passes == passes
+
+
 def test_a_graph_that_reinjects_is_its_network() -> None:
     net = random_network(config(decoder="reinject", layers=1))
     _, declaration = declare(net, variants=False).graphs
