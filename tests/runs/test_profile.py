@@ -40,9 +40,10 @@ from skyloom_runs.image_job import ImageJob
 from skyloom_runs.names import unescaped
 from skyloom_runs.pipeline import read_ahead
 from skyloom_runs.profiling import ProfileJob
+from skyloom_runs.results import Counts, Stored
 from skyloom_runs.run import run
 from skyloom_runs.table_result import TableResult
-from skyloom_runs.tables import format_of
+from skyloom_runs.tables import Column, Schema, format_of
 from tests.runs.toy_captioner import FILES, Brightest, job, profile_files
 
 
@@ -793,3 +794,21 @@ def test_bands_have_an_order_and_a_colour_of_their_own() -> None:
     assert len(set(colours.values())) == 4
     assert colours["r"] == band_colours(["r"])["r"] == band_colours(["des_r"])["des_r"]
     assert len(band_colours(str(number) for number in range(40))) == 40
+
+
+@pytest.mark.parametrize("ending", [".ecsv", ".fits", ".parquet"])
+def test_a_column_that_comes_later_has_one_unit_all_the_same(tmp_path: Path, ending: str) -> None:
+    """Rows without it fit into any table; of two units, one has no place beside the other."""
+    result = TableResult(tmp_path / f"table{ending}")
+    texts = Column(name="name", kind="text"), Column(name="path", kind="text")
+    with result.writer(tmp_path) as writer:
+        for name, unit in (("none", ""), ("short", "arcsec"), ("long", "deg"), ("again", "")):
+            block: dict[str, Any] = {key: np.array([name], object) for key in ("name", "path")}
+            number = (Column(name="size", unit=unit),) if unit else ()
+            block |= {"size": np.ones(1)} if unit else {}
+            writer.add((Schema(columns=(*texts, *number)), block), Counts(results=1))
+        stored = [Stored(tmp_path, writer.finish())]
+    assert [one.name for one in result.contents(stored).failures] == ["long"]
+    blocks = [block for _, block in result.rows(stored)]
+    assert [name for block in blocks for name in block["name"]] == ["none", "short", "again"]
+    np.testing.assert_array_equal(np.concatenate([block["size"] for block in blocks]), [np.nan, 1.0, np.nan])
