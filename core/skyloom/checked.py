@@ -1,14 +1,16 @@
-"""Values at the edge: what a caller gives, as the plain type that is wanted or an error of ours."""
+"""Values at the edge, as the plain type that is wanted or an error of ours; arrays that cannot be written."""
 
 from __future__ import annotations
 
 import operator
 import os
 from collections.abc import Iterable
-from functools import cache
+from dataclasses import fields
+from functools import cache, partial
 from math import isfinite
 from numbers import Real
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -183,3 +185,23 @@ def checked_path(path: object, *, what: str = "the path") -> Path:
     if not text or "\0" in text:
         raise InputError(f"{what} is {text!r}", "Give the name of a file or folder, '.' for the current one")
     return Path(path)
+
+
+class ReadOnly:
+    """A frozen dataclass that pickles by way of its constructor, which makes its arrays read-only."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        held = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        return partial(type(self), **{name: _plain(value) for name, value in held.items()}), ()
+
+
+def read_only(values: ArrayLike) -> NDArray[np.float64]:
+    """Return a float64 copy that cannot be written."""
+    array = np.array(values, dtype=np.float64)
+    array.flags.writeable = False
+    return array
+
+
+def _plain(value: Any) -> Any:
+    """Return what pickles: a read-only view of a dictionary does not."""
+    return dict(value) if isinstance(value, MappingProxyType) else value

@@ -9,6 +9,7 @@ import numpy as np
 
 from skyloom.checked import (
     LARGEST,
+    ReadOnly,
     checked_bands,
     checked_integer,
     checked_scale,
@@ -26,7 +27,6 @@ from skyloom.image_arrays import (
     with_mask,
 )
 from skyloom.images_from_files import FromFiles
-from skyloom.read_only import ReadOnly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

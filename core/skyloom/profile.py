@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.checked import checked_array, checked_unit
+from skyloom.checked import ReadOnly, checked_array, checked_unit, read_only
 from skyloom.errors import InputError, InputTypeError
-from skyloom.read_only import ReadOnly, read_only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom.read_only import ReadOnly, read_only
+from skyloom.checked import ReadOnly, read_only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

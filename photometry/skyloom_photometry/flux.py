@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from skyloom_photometry.places import MAD_TO_SIGMA, about, middle_of
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skyloom_photometry.places import type_place
-
     type_pixels = NDArray[np.floating[Any]]
     type_b1 = NDArray[np.bool_]
+
+type_place = tuple[float, float]
+
+MAD_TO_SIGMA = 1.4826
 
 OFF_SCALE = "off-scale"
 """Why a profile has no step where the flux can be that of no galaxy."""
@@ -138,3 +138,30 @@ def judge_flux(bright: Brightness, *, pixel_scale: float, zero_point: float) -> 
 
 def _within(value: float, limits: tuple[float, float]) -> bool:
     return limits[0] <= value <= limits[1]
+
+
+def about(image: NDArray[Any], size: int, centre: type_place | None) -> NDArray[Any]:
+    """Return `size` rows and columns of an image (y, x), or what there are.
+
+    Parameters
+    ----------
+    image
+        An array (y, x).
+    size
+        Rows and columns.
+    centre
+        Row and column to be in the middle; where it is None, the middle of the image.
+    """
+    if centre is None:
+        centre = (image.shape[0] - 1) / 2, (image.shape[1] - 1) / 2
+    top, left = (
+        max(min(round(place - (size - 1) / 2), length - size), 0)
+        for place, length in zip(centre, image.shape, strict=True)
+    )
+    return image[top : top + size, left : left + size]
+
+
+def middle_of(values: NDArray[np.floating[Any]]) -> float:
+    """Return the upper median of values (pixel,), more quickly than numpy."""
+    half = len(values) // 2
+    return float(np.partition(values, half)[half])

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skyloom.profile import Profile
-    from skyloom_photometry.places import type_place
+    from skyloom_photometry.flux import type_place
 
     type_b1 = NDArray[np.bool_]
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom_photometry.flux import HOT, MIDDLE
-from skyloom_photometry.places import about
+from skyloom_photometry.flux import HOT, MIDDLE, about
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skyloom_photometry.places import type_place
+    from skyloom_photometry.flux import type_place
 
     type_pixels = NDArray[np.floating[Any]]
     type_b1 = NDArray[np.bool_]

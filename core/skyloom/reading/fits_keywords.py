@@ -7,8 +7,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from skyloom.reading.metadata import FileMetadata
-from skyloom.reading.units import canonical_unit
+from skyloom.reading.metadata import FileMetadata, canonical_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,9 +10,8 @@ from skyloom.errors import MissingExtraError, listed
 from skyloom.reading.errors import NeedsConsumerThread, Unreadable
 from skyloom.reading.fits_keywords import believable_scale, split_bands
 from skyloom.reading.frames import Frames, full_shape
-from skyloom.reading.metadata import FileMetadata
+from skyloom.reading.metadata import FileMetadata, canonical_unit
 from skyloom.reading.multiband import MultibandFrames
-from skyloom.reading.units import canonical_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

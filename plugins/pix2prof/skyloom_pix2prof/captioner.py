@@ -18,8 +18,7 @@ from skyloom_photometry import judge_gaps
 from skyloom_pix2prof.config import SHAPE, Pix2ProfConfig
 from skyloom_pix2prof.decoding import Sequence, open_predictor
 from skyloom_pix2prof.image_checks import Verdict, check_light, check_mask, check_source
-from skyloom_pix2prof.padding import SMALLEST, ellipses_within, pad
-from skyloom_pix2prof.preprocessing import clip_level, fill, prepare, resample
+from skyloom_pix2prof.preprocessing import SMALLEST, clip_level, ellipses_within, fill, pad, prepare, resample
 
 if TYPE_CHECKING:
     from skyloom import Bundle, Images

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from skyloom import Images
 from skyloom.reading.fits_keywords import metadata_from_keywords, split_bands
-from skyloom.reading.units import canonical_unit
+from skyloom.reading.metadata import canonical_unit
 
 small = st.floats(-1e-3, 1e-3).filter(lambda value: abs(value) > 1e-7)
 

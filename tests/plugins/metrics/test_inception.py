@@ -85,7 +85,7 @@ def test_layers_are_the_published_ones() -> None:
 def test_pools_differ_from_the_later_release() -> None:
     """At the edge the mean is over the pixels there are; the last block pools the maximum."""
     with torch.no_grad():
-        network: Any = Inception(first=1).eval()  # its layers are known by name alone
+        network: Any = Inception(first=1).eval()  # its branches are found by name
         ones = torch.ones(1, network.Mixed_5b.branch1x1.conv.in_channels, 5, 5)
         pooled = network.Mixed_5b.branch_pool(ones)
         whole = network.Mixed_5b(ones)[:, -pooled.shape[1] :]

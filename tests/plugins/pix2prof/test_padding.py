@@ -8,7 +8,7 @@ import pytest
 import skyloom
 from skyloom import Images, SequenceCaptioner
 from skyloom.errors import InputError
-from skyloom_pix2prof.padding import ellipses_within, pad
+from skyloom_pix2prof.preprocessing import ellipses_within, pad
 from skyloom_sky.mock import MockSky
 
 
