@@ -8,7 +8,7 @@ WHEEL := .venv-wheel
 INSTALL := -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 SOURCES := pyproject.toml setup.py constraints.txt examples/skyloom_example/pyproject.toml
 
-.PHONY: help demo test lint types contracts unit nightly example wheel benchmarks constraints clean
+.PHONY: help demo test lint types contracts unit nightly example wheel benchmarks quick-benchmarks constraints clean
 
 help:
 	@echo "make demo        install Skyloom, and show a trained Pix2Prof at work (writes to demo/)"
@@ -56,6 +56,10 @@ wheel: $(TEST)/ready
 benchmarks: $(TEST)/ready
 	status=0; for name in startup reading sky runtime passes metrics classical pix2prof; do \
 	  $(TEST)/bin/python -m benchmarks $$name || status=1; done; exit $$status
+
+quick-benchmarks: $(TEST)/ready
+	for name in startup reading sky runtime pix2prof; do \
+	  $(TEST)/bin/python -m benchmarks $$name --quick || exit 1; done
 
 $(TEST)/ready: $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit("Skyloom needs Python 3.11 or later: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
