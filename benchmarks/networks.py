@@ -129,10 +129,10 @@ class Level(nn.Module):
 class UNet(nn.Module):
     """The network of a diffusion model: 29.8 M parameters, about 140 GFLOP a step of 256x256 pixels."""
 
-    def __init__(self, width: int = 64, bands: int = 3) -> None:
+    def __init__(self, width: int = 64, bands: int = 3, *, levels: int = 4) -> None:
         super().__init__()
         self.width = width
-        widths = [width, 2 * width, 4 * width, 8 * width]
+        widths = [width * 2**level for level in range(levels)]
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), Mish(), nn.Linear(4 * width, width))
         pairs = list(zip([bands, *widths], widths, strict=False))
         self.downs = nn.ModuleList(Level(a, b, width) for a, b in pairs)

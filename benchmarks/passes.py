@@ -28,11 +28,11 @@ def gain(name: str, step: str, quick: bool, *, alone: bool = False, threads: int
     """Time a network with a rewrite and without it, in turns."""
     _, timed = declare(name, quick)
     others = tuple(each.name for each in PASSES if each.name != step) if alone else ()
-    graphs = (graph(name, extra=FOR_CPU, skip=skip) for skip in (others, (*others, step)))
+    graphs = (graph(name, quick, extra=FOR_CPU, skip=skip) for skip in (others, (*others, step)))
     whole, lacking = (open_session(made, Execution("cpu", threads=threads)) for made in graphs)
     found, expected = (np.asarray(session.run(timed)["output"]) for session in (whole, lacking))
     best = interleave(
-        {"ours": lambda: whole.run(timed), "without": lambda: lacking.run(timed)}, 3 if quick else 5
+        {"ours": lambda: whole.run(timed), "without": lambda: lacking.run(timed)}, 1 if quick else 5
     )
     return Row(
         case=f"{name}/{step}{'/alone' if alone else ''}{f'/{threads} threads' if threads > 1 else ''}",

@@ -84,7 +84,7 @@ def importing(quick: bool) -> Row:
     """``import skyloom`` against ``import numpy``; 1.5 times the cost of NumPy is a ratio of 0.67."""
     code = f"import skyloom, sys; sys.exit(any(name in sys.modules for name in {HEAVY!r}))"
     work = {"ours": python("-c", code), "numpy": python("-c", "import numpy")}
-    best = interleave(work, 3 if quick else 10, clock=children_cpu)
+    best = interleave(work, 1 if quick else 10, clock=children_cpu)
     return Row(
         case="import",
         baseline="import numpy",
@@ -99,7 +99,7 @@ def verb(name: str, *arguments: str, quick: bool) -> Row:
     """Compare a verb with the processor time it may take."""
     check_light(*arguments)
     run = python("-m", "skyloom", *arguments)
-    best = interleave({"ours": run}, 3 if quick else 10, clock=children_cpu)
+    best = interleave({"ours": run}, 1 if quick else 10, clock=children_cpu)
     return Row(
         case=name,
         baseline=f"{MAX_CPU} s allowed",
@@ -125,7 +125,7 @@ def beside_plugins(name: str, *arguments: str, reading: str, quick: bool) -> Row
             "reading alone": python("-c", reading),
             "reading beside": python("-c", reading, path=path),
         }
-        best = interleave(work, 3 if quick else 10, clock=children_cpu)
+        best = interleave(work, 1 if quick else 10, clock=children_cpu)
     read = best["reading beside"] - best["reading alone"]
     return Row(
         case=name,
