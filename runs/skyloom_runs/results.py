@@ -84,24 +84,34 @@ class Holding(NamedTuple, Generic[L]):
     sources: Sequence[tuple[str, str]]
 
 
-def contents_of(holdings: Iterable[Holding[L]], clash: Callable[[L, L], str], *, remedy: str) -> Contents:
-    """Say what has a place in a result; what does not share the layout of the first becomes a failure.
+def contents_of(
+    holdings: Iterable[Holding[L]],
+    clash: Callable[[L, L], str],
+    *,
+    remedy: str,
+    widened: Callable[[L, L], L] = lambda known, _: known,
+) -> Contents:
+    """Say what has a place in a result; what does not fit the layout of those before becomes a failure.
 
     Parameters
     ----------
     holdings
         The results of all parts, in their order.
     clash
-        Says how a layout differs from the first so that both have no place in one result, or nothing.
+        Says how a layout differs from that of the result so that both have no place in it, or nothing.
     remedy
         What to do about those that have none.
+    widened
+        Returns the layout of a result that holds another layout, too; by default that of the first.
     """
     counts, failures = Counts(), []
-    first: L | None = None
+    known: L | None = None
     for layout, held, sources in holdings:
-        first = layout if first is None else first
-        reason = clash(first, layout)
-        if reason:
+        known = layout if known is None else known
+        reason = clash(known, layout)
+        if not reason:
+            known = widened(known, layout)
+        else:
             failures += [
                 Failure(path=path, name=name, reason=reason, remedy=remedy) for path, name in sources
             ]

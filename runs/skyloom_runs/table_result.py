@@ -78,7 +78,7 @@ class TableResult(Result):
     def contents(self, parts: Sequence[Stored]) -> Contents:
         """Say how much has a place in the table."""
         holdings = (Holding(rows.table, rows.counts, rows.sources) for _, rows in _all_rows(parts))
-        return contents_of(holdings, Schema.clash, remedy=self._remedy)
+        return contents_of(holdings, Schema.clash, remedy=self._remedy, widened=Schema.widened)
 
     def join(self, parts: Sequence[Stored], path: Path) -> None:
         """Write the table."""
@@ -163,6 +163,12 @@ def _all_rows(parts: Sequence[Stored]) -> Iterator[tuple[Path, Rows]]:
 
 
 def _pieces(parts: Sequence[Stored]) -> list[Piece]:
-    """Return the rows that have a place in the table."""
-    every = [Piece(folder / rows.file, rows.table) for folder, rows in _all_rows(parts)]
-    return [piece for piece in every if not every[0].schema.clash(piece.schema)]
+    """Return the rows that have a place in the table, by what those before them have in it."""
+    pieces: list[Piece] = []
+    known: Schema | None = None
+    for folder, rows in _all_rows(parts):
+        known = rows.table if known is None else known
+        if not known.clash(rows.table):
+            known = known.widened(rows.table)
+            pieces.append(Piece(folder / rows.file, rows.table))
+    return pieces

@@ -797,18 +797,27 @@ def test_bands_have_an_order_and_a_colour_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("ending", [".ecsv", ".fits", ".parquet"])
-def test_a_column_that_comes_later_has_one_unit_all_the_same(tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize("in_a_part", [4, 1])
+def test_a_column_that_comes_later_has_one_unit_all_the_same(
+    tmp_path: Path, ending: str, in_a_part: int
+) -> None:
     """Rows without it fit into any table; of two units, one has no place beside the other."""
     result = TableResult(tmp_path / f"table{ending}")
     texts = Column(name="name", kind="text"), Column(name="path", kind="text")
-    with result.writer(tmp_path) as writer:
-        for name, unit in (("none", ""), ("short", "arcsec"), ("long", "deg"), ("again", "")):
-            block: dict[str, Any] = {key: np.array([name], object) for key in ("name", "path")}
-            number = (Column(name="size", unit=unit),) if unit else ()
-            block |= {"size": np.ones(1)} if unit else {}
-            writer.add((Schema(columns=(*texts, *number)), block), Counts(results=1))
-        stored = [Stored(tmp_path, writer.finish())]
+    every = ("none", ""), ("short", "arcsec"), ("long", "deg"), ("again", "")
+    stored = []
+    for start in range(0, len(every), in_a_part):
+        folder = tmp_path / f"{start}"
+        folder.mkdir()
+        with result.writer(folder) as writer:
+            for name, unit in every[start : start + in_a_part]:
+                block: dict[str, Any] = {key: np.array([name], object) for key in ("name", "path")}
+                number = (Column(name="size", unit=unit),) if unit else ()
+                block |= {"size": np.ones(1)} if unit else {}
+                writer.add((Schema(columns=(*texts, *number)), block), Counts(results=1))
+            stored.append(Stored(folder, writer.finish()))
     assert [one.name for one in result.contents(stored).failures] == ["long"]
     blocks = [block for _, block in result.rows(stored)]
     assert [name for block in blocks for name in block["name"]] == ["none", "short", "again"]
-    np.testing.assert_array_equal(np.concatenate([block["size"] for block in blocks]), [np.nan, 1.0, np.nan])
+    sizes = [value for block in blocks for value in block.get("size", np.full(len(block["name"]), np.nan))]
+    np.testing.assert_array_equal(sizes, [np.nan, 1.0, np.nan])

@@ -73,6 +73,10 @@ class Schema(Frozen):
                 return f"its {column.name} is in {here}, and the table is in {there}"
         return ""
 
+    def widened(self, other: Schema) -> Schema:
+        """Return the columns of this table and of another that has a place in it."""
+        return self if set(other.names) <= set(self.names) else merged([self, other])
+
     def completed(self, block: Block) -> Block:
         """Return rows of a table with fewer columns as rows of this one."""
         length = len(next(iter(block.values())))
