@@ -20,8 +20,8 @@ from astropy.table import QTable
 
 from skyloom.testing.examples import galaxies
 
-COUNT = 60
-SHARD = 4
+COUNT = 12
+SHARD = 2
 COMMAND = [sys.executable, "-c", "import sys; from skyloom.cli import main; sys.exit(main())"]
 
 
@@ -48,7 +48,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "images").mkdir()
     for number, image in enumerate(galaxies(COUNT, ("r",), (40, 40))):
         image.to_fits(folder / "images" / f"galaxy {number:03d}.fits")
-    (folder / "images" / "galaxy 030.fits").write_bytes(b"nonsense")
+    (folder / "images" / f"galaxy {COUNT // 2:03d}.fits").write_bytes(b"nonsense")
     status, out, _ = profile(folder, output="whole.ecsv")
     assert status == 1
     check_counts(json.loads(out), folder / "whole.ecsv")
@@ -89,8 +89,8 @@ def check_whole(folder: Path, survey: Path, out: str) -> None:
 @pytest.mark.parametrize(
     ("times", "processes"),
     [
-        (2, 1),
-        (1, 2),
+        (1, 1),
+        pytest.param(1, 2, marks=pytest.mark.nightly),
         pytest.param(50, 1, marks=pytest.mark.nightly),
         pytest.param(50, 2, marks=pytest.mark.nightly),
     ],
@@ -140,7 +140,7 @@ def limited(size: int) -> Any:
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-@pytest.mark.parametrize("size", [pytest.param(2_000, marks=pytest.mark.nightly), 40_000])
+@pytest.mark.parametrize("size", [pytest.param(2_000, marks=pytest.mark.nightly), 20_000])
 def test_files_that_may_not_become_large(work: Path, survey: Path, size: int) -> None:
     """As with ``ulimit -f``: the write fails midway."""
     status, _, err = profile(work, preexec_fn=limited(size))
@@ -160,7 +160,7 @@ def test_a_full_disk(survey: Path, tmp_path: Path, count: int) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     for number in range(count):
-        size = 60 + 400 * number // count  # kB; all is about 200
+        size = 24 + 100 * number // count  # kB; all is about 60
         mounted = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", disk], capture_output=True, check=False
         )
