@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import hashlib
+import importlib
 import os
 import shutil
 import sys
@@ -61,27 +62,35 @@ def copy_of_shared(folder: Path, write: Callable[..., Path], path: Path, **optio
     return path
 
 
-@pytest.fixture(scope="session", autouse=True)
-def export_without_coverage() -> Iterator[None]:
-    """Suspend coverage while PyTorch exports: it would double the time, and all of it passes in PyTorch."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    real = torch.onnx.export
+OF_OTHERS = ("torch.onnx:export", "matplotlib.figure:Figure.savefig", "photutils.isophote:EllipseFitter.fit")
+"""What takes long, and twice as long under coverage, of which next to nothing is ours."""
 
-    @functools.wraps(real)
-    def export(*arguments: Any, **options: Any) -> Any:
+
+@pytest.fixture(scope="session", autouse=True)
+def others_without_coverage() -> Iterator[None]:
+    """Suspend coverage in what takes long and is not ours."""
+    with pytest.MonkeyPatch.context() as patch:
+        for target in OF_OTHERS if sys.gettrace() is not None else ():
+            module, _, path = target.partition(":")
+            *owners, name = path.split(".")
+            owner: Any = functools.reduce(getattr, owners, importlib.import_module(module))
+            patch.setattr(owner, name, without_coverage(getattr(owner, name)))
+        yield
+
+
+def without_coverage(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function run without being traced."""
+
+    @functools.wraps(function)
+    def run(*arguments: Any, **options: Any) -> Any:
         tracer = sys.gettrace()
         sys.settrace(None)
         try:
-            return real(*arguments, **options)
+            return function(*arguments, **options)
         finally:
             sys.settrace(tracer)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.onnx, "export", export)
-        yield
+    return run
 
 
 @pytest.fixture(autouse=True)
