@@ -90,7 +90,7 @@ def check_whole(folder: Path, survey: Path, out: str) -> None:
     ("times", "processes"),
     [
         (1, 1),
-        pytest.param(1, 2, marks=pytest.mark.nightly),
+        (1, 2),
         pytest.param(50, 1, marks=pytest.mark.nightly),
         pytest.param(50, 2, marks=pytest.mark.nightly),
     ],

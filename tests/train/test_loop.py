@@ -105,9 +105,7 @@ def _weights_after(step: int, folder: Path, **changes: Any) -> dict[str, torch.T
     return {name: weight for name, weight in weights.items() if weight.is_floating_point()}
 
 
-@pytest.mark.parametrize(
-    "at", [pytest.param(3, marks=pytest.mark.nightly), 10, pytest.param(27, marks=pytest.mark.nightly)]
-)
+@pytest.mark.parametrize("at", [3, 10, 27])
 def test_a_killed_training_goes_on_with_the_same_losses(tmp_path: Path, at: int) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     script = (

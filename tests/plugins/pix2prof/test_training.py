@@ -301,7 +301,7 @@ def test_a_training_learns_and_its_bundle_tells_profiles(tmp_path: Path) -> None
     assert captioner.config.errors
 
 
-@pytest.mark.nightly
+@pytest.mark.no_cover
 def test_the_default_preset_learns_shapes_from_a_folder(installed: None, tmp_path: Path) -> None:
     """The ellipses that are learned from the tables of simulated galaxies are those of the simulation."""
     from skyloom_sky.mock import CONFIGS, MockSky
